@@ -1,0 +1,1 @@
+"""Everything the services run on: the local stack, schemas, images and dashboards."""

@@ -1,0 +1,1 @@
+"""Libraries the services stand on. They never import a service."""

@@ -1,0 +1,1 @@
+"""Pure building blocks: identifiers, clock, time windows, errors. Standard library only."""

@@ -1,0 +1,1 @@
+"""Kafka behind ports: the topic catalogue, CloudEvents, consumers and producers, dead letters."""

@@ -1,0 +1,114 @@
+"""What the rest of the code knows of a broker. Kafka and the in-memory broker pass the same suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from libs.kernel.errors import Unavailable
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message as read: its place, its bytes and its headers. `timestamp_ms` is Unix time in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+    timestamp_ms: int
+
+    @property
+    def place(self) -> TopicPartition:
+        """Return the partition it was read from."""
+        return TopicPartition(self.topic, self.partition)
+
+    def header(self, name: str) -> str | None:
+        """Return the last header of that name as text, or None; undecodable bytes are replaced."""
+        for key, value in reversed(self.headers):
+            if key == name:
+                return value.decode("utf-8", "replace")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """One message to be written."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A committed position: the next offset to read, and the text committed with it."""
+
+    offset: int
+    metadata: str = ""
+
+
+class DeliveryFailed(Unavailable):
+    """The broker did not acknowledge a message; it may or may not have been written."""
+
+
+class Producer(Protocol):
+    """Writes messages, acknowledged by all in-sync replicas."""
+
+    def send(self, records: Sequence[OutgoingRecord]) -> None:
+        """Write the records and return once all are acknowledged; raises DeliveryFailed."""
+        ...
+
+    def close(self) -> None:
+        """Flush and release the connection."""
+        ...
+
+
+class Consumer(Protocol):
+    """Reads messages as a member of a group, from the earliest offset when nothing was committed."""
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Return up to max_records, waiting up to timeout_s for the first; raises Unavailable."""
+        ...
+
+    def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+        """Commit positions synchronously; raises Unavailable, also when the group has moved the partition on."""
+        ...
+
+    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
+        """Return what was last committed for those partitions that have it."""
+        ...
+
+    def assignment(self) -> list[TopicPartition]:
+        """Return the partitions this member holds now."""
+        ...
+
+    def pause(self, places: Sequence[TopicPartition]) -> None:
+        """Stop fetching from partitions while poll keeps the membership alive."""
+        ...
+
+    def resume(self, places: Sequence[TopicPartition]) -> None:
+        """Fetch from partitions again."""
+        ...
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Continue a held partition from an offset."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group and release the connection."""
+        ...

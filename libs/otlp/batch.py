@@ -1,0 +1,58 @@
+"""The boundary of every decoder: messages with their coordinates in, one ClickHouse block and what was refused out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from libs.otlp.native import UINT32, UINT64, STRING, Column  # isort: skip
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+
+MAX_ATTRIBUTES = 1024  # of one resource, scope, record, event or link; SDKs stop at 128 by default
+MAX_NESTING = 32  # levels of lists and maps inside one attribute value
+MAX_NANOSECONDS = (1 << 63) - 1  # what DateTime64(9) can hold, the year 2262
+
+INGEST_COLUMNS = (
+    Column("IngestTopic", STRING),
+    Column("IngestPartition", UINT32),
+    Column("IngestOffset", UINT64),
+    Column("IngestIndex", UINT32),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message off the broker. `received_ms` is its broker timestamp, Unix milliseconds: it stands in for times the sender left out."""
+
+    value: bytes
+    tenant: str
+    topic: str
+    partition: int
+    offset: int
+    received_ms: int
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message, or a part of one, that can not become rows. `part` is the refused part as an export request of its own; None is all of it."""
+
+    index: int
+    reason: str
+    error: str
+    part: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBatch:
+    """Rows of one table as a `FORMAT Native` block, and what was refused."""
+
+    columns: tuple[str, ...]
+    body: bytes
+    rows: int
+    rejected: tuple[Rejected, ...]
+
+
+Decode = Callable[[Sequence[Message]], DecodedBatch]

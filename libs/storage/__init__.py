@@ -1,0 +1,1 @@
+"""ClickHouse and Postgres behind small doors: queries, inserts, transactions, migrations, outbox and inbox."""

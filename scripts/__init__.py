@@ -1,0 +1,1 @@
+"""Command-line jobs, one file each."""

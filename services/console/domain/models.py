@@ -1,0 +1,191 @@
+"""The facts pages are made of. Instants are timezone-aware UTC, durations milliseconds unless a name says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+
+class Status(Enum):
+    """Where an incident is in its life; the value is the word people read."""
+
+    UNKNOWN = "unknown"
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class Severity(Enum):
+    """How bad an incident is for users; the value is the word people read."""
+
+    UNKNOWN = "not judged"
+    MINOR = "minor"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident as the incident service tells it."""
+
+    id: str
+    title: str
+    status: Status
+    severity: Severity
+    services: tuple[str, ...]
+    started_at: datetime
+    opened_at: datetime
+    version: int
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    resolved_at: datetime | None = None
+    resolved_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One fact in the life of an incident; `kind` is the word people read, such as `note`."""
+
+    kind: str
+    occurred_at: datetime
+    actor: str
+    source: str
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One claim with its numbers in `unit` (UCUM), over the range from `start` to `end` where known."""
+
+    kind: str
+    service: str
+    statement: str
+    observed: float
+    baseline: float
+    unit: str
+    strength: float
+    start: datetime | None = None
+    end: datetime | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One possible cause; `confidence` runs from 0 to 1."""
+
+    rank: int
+    service: str
+    cause: str
+    statement: str
+    confidence: float
+    evidence: tuple[Evidence, ...] = ()
+    chain: tuple[str, ...] = ()
+    impacted: tuple[str, ...] = ()
+    deploy_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The latest ranking of causes; `named` tells whether the first one cleared the evidence threshold."""
+
+    version: int
+    named: bool
+    reason: str
+    hypotheses: tuple[Hypothesis, ...]
+    analysed_at: datetime | None = None
+    onset: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """One deploy of one service; `status` is the word people read."""
+
+    id: str
+    service: str
+    environment: str
+    version: str
+    revision: str
+    status: str
+    provider: str
+    repository: str
+    actor: str
+    url: str
+    description: str
+    started_at: datetime
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteHealth:
+    """One minute of one service as its own server and consumer spans tell it, or its callers where it has none.
+
+    `latency_ms` is the 95th percentile, or the mean its callers saw when `seen_by_callers`.
+    """
+
+    service: str
+    minute: datetime
+    calls: int
+    errors: int
+    latency_ms: float | None
+    seen_by_callers: bool = False
+
+    @property
+    def error_ratio(self) -> float:
+        """Return errors per call, 0 without calls."""
+        return self.errors / self.calls if self.calls else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Calls from one service to another over a window; `instrumented` is false when the server sends no telemetry."""
+
+    client: str
+    server: str
+    kind: str
+    instrumented: bool
+    calls: int
+    errors: int
+    mean_ms: float
+
+    @property
+    def error_ratio(self) -> float:
+        """Return errors per call, 0 without calls."""
+        return self.errors / self.calls if self.calls else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSummary:
+    """One service over a window; `p95_ms` is None when it had no calls."""
+
+    service: str
+    calls: int
+    errors: int
+    p95_ms: float | None
+    last_seen: datetime
+
+    @property
+    def error_ratio(self) -> float:
+        """Return errors per call, 0 without calls."""
+        return self.errors / self.calls if self.calls else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSignature:
+    """Log lines of one shape in a window; `severity_number` is OpenTelemetry's, 17 and up being errors."""
+
+    severity_number: int
+    signature: str
+    example: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A part of a page that could not be read now, and why, in words."""
+
+    part: str
+    reason: str

@@ -1,0 +1,1 @@
+"""The pure ranking: telemetry around an incident in, ranked causes with their evidence out."""

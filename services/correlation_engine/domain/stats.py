@@ -1,0 +1,124 @@
+"""Robust comparison of an incident window with its baseline.
+
+The scale of a shift is never below a floor: without one, a series that hardly moves makes any flicker look huge.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.correlation_engine.domain.model import FloatArray, Window
+
+MAD_TO_SIGMA = 1.4826  # the median absolute deviation of a normal distribution is 0.6745 sigma
+MIN_BASELINE_STEPS = 5
+NOISE_Z = 4.0  # a shift below this is noise
+CERTAIN_Z = 10.0  # a shift above this is beyond doubt
+PROPORTION_FLOOR = 0.005  # half a percentage point
+LEVEL_FLOOR = 0.05  # of the baseline level
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A value during the incident beside its baseline; `z` counts robust standard deviations, signed."""
+
+    observed: float
+    baseline: float
+    z: float
+
+    @property
+    def excess(self) -> float:
+        """Return observed less baseline."""
+        return self.observed - self.baseline
+
+
+def significance(z: float) -> float:
+    """Return 0 for noise, 1 beyond doubt, a straight line between."""
+    return min(1.0, max(0.0, (z - NOISE_Z) / (CERTAIN_Z - NOISE_Z)))
+
+
+def median_and_scale(values: FloatArray) -> tuple[float, float]:
+    """Return the median and the MAD as a standard deviation, NaN ignored; (NaN, NaN) when there are too few values."""
+    known = values[np.isfinite(values)]
+    if known.size < MIN_BASELINE_STEPS:
+        return math.nan, math.nan
+    middle = float(np.median(known))
+    return middle, MAD_TO_SIGMA * float(np.median(np.abs(known - middle)))
+
+
+def per_step(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return numerator / denominator per step, NaN where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+
+
+def proportion_shift(part: FloatArray, whole: FloatArray, window: Window) -> Shift | None:
+    """Compare part / whole (failed requests of requests); None when nothing was counted during the incident.
+
+    A pair never seen before is compared with a proportion of 0.
+    """
+    n, k = float(whole[window.incident].sum()), float(part[window.incident].sum())
+    if n <= 0:
+        return None
+    base_part, base_whole = part[window.baseline], whole[window.baseline]
+    ratios = per_step(base_part, base_whole)
+    middle, scale = median_and_scale(ratios)
+    if math.isnan(middle):
+        middle, scale = 0.0, 0.0
+    usual = _usual_proportion(base_part, base_whole, ratios)
+    expected = (usual * base_whole.sum() + 1) / (base_whole.sum() + 2)
+    sampling = math.sqrt(expected * (1 - expected) / n)
+    baseline = max(middle, usual)
+    return Shift(k / n, baseline, (k / n - baseline) / max(scale, sampling, PROPORTION_FLOOR))
+
+
+def _usual_proportion(part: FloatArray, whole: FloatArray, ratios: FloatArray) -> float:
+    """Pool the steps below the ninth decile: an earlier outage in the baseline must not become the usual."""
+    known = np.isfinite(ratios)
+    if not known.any():
+        return 0.0
+    calm = known & (ratios <= np.nanquantile(ratios, 0.9))
+    return float(part[calm].sum() / whole[calm].sum())
+
+
+def mean_shift(
+    total: FloatArray, count: FloatArray, window: Window, floor: float = 0.0, level: float | None = None
+) -> Shift | None:
+    """Compare total / count (milliseconds per request); None without a baseline or without counts during the incident.
+
+    The scale is at least `floor` and at least 5 % of `level` (the baseline when not given); with fewer counts than a
+    usual step has, it grows as sampling noise does.
+    """
+    n = float(count[window.incident].sum())
+    middle, scale = median_and_scale(per_step(total[window.baseline], count[window.baseline]))
+    if n <= 0 or math.isnan(middle):
+        return None
+    usual_n = float(np.median(count[window.baseline][count[window.baseline] > 0]))
+    scale *= math.sqrt(max(1.0, usual_n / n))
+    observed = float(total[window.incident].sum()) / n
+    reference = middle if level is None else level
+    bounded = max(scale, floor, LEVEL_FLOOR * abs(reference), 1e-9)
+    return Shift(observed, middle, (observed - middle) / bounded)
+
+
+def rate_shift(counts: FloatArray, window: Window) -> Shift | None:
+    """Compare counts per step over the steps that are over; None without any such step or without a baseline."""
+    steps = counts[window.complete_incident]
+    middle, scale = median_and_scale(counts[window.baseline])
+    if steps.size == 0 or math.isnan(middle):
+        return None
+    observed = float(steps.mean())
+    poisson = math.sqrt(max(middle, 1.0) / steps.size)
+    return Shift(observed, middle, (observed - middle) / max(scale, poisson, LEVEL_FLOOR * middle))
+
+
+def level_shift(values: FloatArray, window: Window, floor: float) -> Shift | None:
+    """Compare a measured level, by its highest step during the incident; None without values on either side."""
+    during = values[window.incident]
+    during = during[np.isfinite(during)]
+    middle, scale = median_and_scale(values[window.baseline])
+    if during.size == 0 or math.isnan(middle):
+        return None
+    observed = float(during.max())
+    return Shift(observed, middle, (observed - middle) / max(scale, floor, LEVEL_FLOOR * abs(middle), 1e-9))
