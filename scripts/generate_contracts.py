@@ -1,4 +1,4 @@
-"""Generate libs/contracts from proto/: messages and types for every file, gRPC stubs only where a service is declared."""
+"""Generate libs/contracts from proto/: messages for every file, gRPC stubs only where a service is declared."""
 
 from __future__ import annotations
 
@@ -46,7 +46,12 @@ def main() -> int:
         stale = [str(r) for r, p in fresh.items() if r not in kept or not filecmp.cmp(p, OUT / r, shallow=False)]
         stale += [str(r) for r in kept - fresh.keys()]
     if stale:
-        print("generated contracts are out of date, run `make proto`:", *sorted(stale), sep="\n  ", file=sys.stderr)
+        print(
+            "generated contracts are out of date, run `make proto`:",
+            *sorted(stale),
+            sep="\n  ",
+            file=sys.stderr,
+        )
     return 1 if stale else 0
 
 

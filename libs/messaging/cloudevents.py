@@ -61,7 +61,7 @@ def record(topic: topics.Topic, key: str, event: CloudEvent) -> OutgoingRecord:
 
 
 def decode(headers: Headers, value: bytes) -> CloudEvent:
-    """Return the event in a message; raises InvalidInput with reason `not_cloudevent`, `unknown_type`, `bad_time` or `bad_data`."""
+    """Return the event in a message; raises InvalidInput, reason not_cloudevent, unknown_type, bad_time or bad_data."""
     attributes = {name: raw.decode("utf-8", "replace") for name, raw in headers}
     missing = [n for n in ("ce_id", "ce_source", "ce_type", "ce_tenantid", "ce_time") if not attributes.get(n)]
     if missing or attributes.get("ce_specversion") != "1.0":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from libs.otlp.native import UINT32, UINT64, STRING, Column  # isort: skip
+from libs.otlp.native import STRING, UINT32, UINT64, Column
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

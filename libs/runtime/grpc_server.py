@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -16,6 +16,13 @@ from libs.runtime.lifecycle import Lifecycle
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+if TYPE_CHECKING:  # generic only in the stubs
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:
+    Handler = grpc.RpcMethodHandler
+    Interceptor = grpc.aio.ServerInterceptor
+
 _tenant: ContextVar[str] = ContextVar("tenant")
 
 
@@ -24,7 +31,7 @@ def current_tenant() -> str:
     return _tenant.get()
 
 
-class TenantInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio's base class is untyped
+class TenantInterceptor(Interceptor):
     """Finds the tenant before a handler runs; a call without one ends with UNAUTHENTICATED and the reason."""
 
     def __init__(self, tenants: TenantRegistry) -> None:
@@ -32,9 +39,9 @@ class TenantInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gr
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Handler:
         """Return the handler, or one that refuses the call."""
         if details.method.startswith(OPEN_PREFIXES):
             return await continuation(details)
@@ -50,7 +57,7 @@ def text_metadata(metadata: Any) -> dict[str, str]:
     return {key.lower(): value for key, value in metadata or () if isinstance(value, str)}
 
 
-def _refusal(message: str) -> grpc.RpcMethodHandler:
+def _refusal(message: str) -> Handler:
     async def refuse(_request: bytes, context: Any) -> bytes:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
         return b""
@@ -70,7 +77,7 @@ async def serve_grpc(
     limits = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)]
     server = grpc.aio.server(interceptors=[TenantInterceptor(tenants)], options=[*limits, *options])
     add(server)
-    checker = health.aio.HealthServicer()
+    checker = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)

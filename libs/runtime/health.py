@@ -52,7 +52,11 @@ class Health:
 
     async def _readyz(self, _request: Request) -> Response:
         problems = self.problems()
-        body = {"service": self._service, "status": "not ready" if problems else "ready", "problems": problems}
+        body = {
+            "service": self._service,
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+        }
         return JSONResponse(body, status_code=503 if problems else 200)
 
     async def _metrics(self, _request: Request) -> Response:

@@ -101,7 +101,7 @@ class Lifecycle:
             await asyncio.gather(task, return_exceptions=True)
 
         self.push(close, f"http:{port}")
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110  # uvicorn has a flag, not an event
             await asyncio.sleep(0.01)
         return int(socket.getsockname()[1])
 

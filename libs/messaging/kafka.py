@@ -1,0 +1,245 @@
+"""The ports over Apache Kafka, by confluent-kafka (librdkafka)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import confluent_kafka as ck
+import structlog
+
+from libs.kernel.errors import Unavailable
+from libs.messaging.ports import DeliveryFailed, Headers, OutgoingRecord, Position, Record, TopicPartition
+from libs.messaging.topics import MAX_MESSAGE_BYTES
+
+log = structlog.get_logger()
+DELIVERY_SECONDS = 30.0
+SESSION_MS = 10_000
+Listener = Callable[[list[TopicPartition]], None]
+
+
+def _common(bootstrap: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": bootstrap,
+        "error_cb": _on_error,
+        "log_level": 4,
+        "socket.keepalive.enable": True,
+    }
+
+
+def _on_error(error: ck.KafkaError) -> None:
+    if error.fatal():
+        log.error("kafka_fatal", error=str(error))
+    else:
+        log.warning("kafka_error", error=str(error))
+
+
+def producer_config(bootstrap: str, **extra: Any) -> dict[str, Any]:
+    """Return the configuration of an idempotent producer that waits for all in-sync replicas."""
+    return {
+        **_common(bootstrap),
+        "enable.idempotence": True,
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
+        **extra,
+    }
+
+
+class KafkaProducer:
+    """An idempotent producer; `send` returns when the broker has acknowledged every record."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._producer = ck.Producer(producer_config(bootstrap))
+
+    def send(self, records: Sequence[OutgoingRecord]) -> None:
+        """Write the records and return once all are acknowledged; raises DeliveryFailed."""
+        _send(self._producer, records)
+
+    def close(self) -> None:
+        """Flush and release the connection."""
+        self._producer.flush(5)
+
+
+class TransactionalProducer:
+    """Writes records so that all or none of a transaction become visible to `read_committed` readers.
+
+    Opening one fences every older producer of the same transactional id.
+    """
+
+    def __init__(self, bootstrap: str, transactional_id: str) -> None:
+        extra = {"transactional.id": transactional_id, "transaction.timeout.ms": 30_000}
+        self._producer = ck.Producer(producer_config(bootstrap, **extra))
+        try:
+            self._producer.init_transactions(DELIVERY_SECONDS)
+        except ck.KafkaException as exc:
+            raise Unavailable(f"cannot begin publishing as {transactional_id}: {exc}") from exc
+
+    def send(self, records: Sequence[OutgoingRecord]) -> None:
+        """Write the records in one transaction; raises DeliveryFailed after aborting it, or when fenced."""
+        try:
+            self._producer.begin_transaction()
+            _send(self._producer, records)
+            self._producer.commit_transaction(DELIVERY_SECONDS)
+        except (ck.KafkaException, DeliveryFailed) as exc:
+            self._abort()
+            raise DeliveryFailed(f"the transaction was not committed: {exc}") from exc
+
+    def _abort(self) -> None:
+        try:
+            self._producer.abort_transaction(DELIVERY_SECONDS)
+        except ck.KafkaException as exc:
+            log.warning("abort_failed", error=str(exc))
+
+    def close(self) -> None:
+        """Flush and release the connection."""
+        self._producer.flush(5)
+
+
+def _send(producer: Any, records: Sequence[OutgoingRecord]) -> None:
+    failures: list[str] = []
+
+    def acknowledged(error: ck.KafkaError | None, _message: Any) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    for record in records:
+        _produce(producer, record, acknowledged)
+    remaining = producer.flush(DELIVERY_SECONDS)
+    if failures or remaining:
+        raise DeliveryFailed(f"{len(failures) + remaining} of {len(records)} messages not acknowledged: {failures[:1]}")
+
+
+def _produce(producer: Any, record: OutgoingRecord, acknowledged: Any) -> None:
+    while True:
+        try:
+            producer.produce(
+                record.topic, record.value, record.key, headers=list(record.headers), on_delivery=acknowledged
+            )
+        except BufferError:  # the local queue is full: let it drain
+            producer.poll(0.1)
+        except ck.KafkaException as exc:
+            raise DeliveryFailed(f"cannot write to {record.topic}: {exc}") from exc
+        else:
+            producer.poll(0)
+            return
+
+
+class KafkaConsumer:
+    """A group member that reads committed messages from the earliest offset and commits by hand."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        topics: Sequence[str],
+        on_assign: Listener | None = None,
+        on_revoke: Listener | None = None,
+        **extra: Any,
+    ) -> None:
+        config = {
+            **_common(bootstrap),
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "session.timeout.ms": SESSION_MS,
+            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "queued.max.messages.kbytes": 32 * 1024,
+            **extra,
+        }
+        self._consumer = ck.Consumer(config)
+        callbacks = {"on_assign": _listener(on_assign), "on_revoke": _listener(on_revoke)}
+        self._consumer.subscribe(list(topics), **{k: v for k, v in callbacks.items() if v})
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Return up to max_records, waiting up to timeout_s for the first; raises Unavailable."""
+        try:
+            messages = self._consumer.consume(max_records, timeout_s)
+        except ck.KafkaException as exc:
+            raise Unavailable(f"cannot read from Kafka: {exc}") from exc
+        return [_record(m) for m in messages if not _is_error(m)]
+
+    def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
+        """Commit positions synchronously; raises Unavailable, also when the group has moved the partition on."""
+        offsets = [
+            ck.TopicPartition(place.topic, place.partition, position.offset, metadata=position.metadata)
+            for place, position in positions.items()
+        ]
+        try:
+            results = self._consumer.commit(offsets=offsets, asynchronous=False)
+        except ck.KafkaException as exc:
+            raise Unavailable(f"cannot commit: {exc}") from exc
+        failed = [str(r.error) for r in results or () if r.error]
+        if failed:
+            raise Unavailable(f"cannot commit: {failed[0]}")
+
+    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
+        """Return what was last committed for those partitions that have it."""
+        asked = [ck.TopicPartition(p.topic, p.partition) for p in places]
+        try:
+            answers = self._consumer.committed(asked, DELIVERY_SECONDS)
+        except ck.KafkaException as exc:
+            raise Unavailable(f"cannot read committed positions: {exc}") from exc
+        return {
+            TopicPartition(a.topic, a.partition): Position(a.offset, a.metadata or "") for a in answers if a.offset >= 0
+        }
+
+    def assignment(self) -> list[TopicPartition]:
+        """Return the partitions this member holds now."""
+        return [TopicPartition(t.topic, t.partition) for t in self._consumer.assignment()]
+
+    def pause(self, places: Sequence[TopicPartition]) -> None:
+        """Stop fetching from partitions while poll keeps the membership alive."""
+        self._consumer.pause([ck.TopicPartition(p.topic, p.partition) for p in places])
+
+    def resume(self, places: Sequence[TopicPartition]) -> None:
+        """Fetch from partitions again."""
+        self._consumer.resume([ck.TopicPartition(p.topic, p.partition) for p in places])
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Continue a held partition from an offset."""
+        self._consumer.seek(ck.TopicPartition(place.topic, place.partition, offset))
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Return, for each held partition, how many messages lie ahead, from cached watermarks."""
+        lags = {}
+        for place in self._consumer.position(self._consumer.assignment()):
+            _low, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if place.offset >= 0 and high >= 0:
+                lags[TopicPartition(place.topic, place.partition)] = max(0, high - place.offset)
+        return lags
+
+    def close(self) -> None:
+        """Leave the group and release the connection."""
+        self._consumer.close()
+
+
+def _listener(listener: Listener | None) -> Any:
+    if listener is None:
+        return None
+    return lambda _consumer, places: listener([TopicPartition(p.topic, p.partition) for p in places])
+
+
+def _is_error(message: Any) -> bool:
+    error = message.error()
+    if error is None:
+        return False
+    if error.fatal():
+        raise Unavailable(f"Kafka refuses this consumer: {error}")
+    log.warning("kafka_message_error", error=json.dumps(str(error)))
+    return True
+
+
+def _record(message: Any) -> Record:
+    return Record(
+        message.topic(), message.partition(), message.offset(), message.key(), message.value() or b"",
+        _headers(message.headers()), message.timestamp()[1],
+    )  # fmt: skip
+
+
+def _headers(raw: Any) -> Headers:
+    return tuple((name, value or b"") for name, value in raw or ())

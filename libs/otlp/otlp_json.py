@@ -1,0 +1,185 @@
+"""OTLP/JSON to the protobuf messages it stands for.
+
+It is not protobuf's own JSON form: ids are hex, enums are numbers only, and fields a receiver does not know are to be
+ignored. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, NoReturn
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from libs.kernel.errors import InvalidInput
+
+MAX_DEPTH = 100  # messages within messages, the same bound protobuf's own parser has
+
+HEX_FIELDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
+
+Set = Callable[[Any, Any, str, int], None]
+
+
+def parse_json(kind: Any, value: bytes) -> Any:
+    """Return the message of type `kind` that JSON bytes stand for.
+
+    Raises InvalidInput: `malformed_json` when it is not JSON, `invalid_json` with the path of what does not fit.
+    """
+    try:
+        document = json.loads(value, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("malformed_json", f"the body is not JSON: {error}") from error
+    message = kind()
+    _fill(message, document, "", MAX_DEPTH)
+    return message
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _fail(path: str, problem: str) -> NoReturn:
+    raise InvalidInput("invalid_json", f"{path or 'the document'}: {problem}")
+
+
+def _fill(message: Any, document: Any, path: str, depth: int) -> None:
+    if not isinstance(document, dict):
+        _fail(path, f"an object is expected, not {_kind(document)}")
+    if depth == 0:
+        _fail(path, f"nested deeper than {MAX_DEPTH} messages")
+    setters = _setters(message.DESCRIPTOR)
+    for name, value in document.items():
+        setter = setters.get(name)
+        if setter is not None and value is not None:
+            setter(message, value, f"{path}.{name}" if path else name, depth)
+
+
+@cache
+def _setters(descriptor: Descriptor) -> dict[str, Set]:
+    by_name: dict[str, Set] = {}
+    for field in descriptor.fields:
+        by_name[field.name] = by_name[field.json_name] = _setter(field)
+    return by_name
+
+
+def _setter(field: FieldDescriptor) -> Set:
+    if field.message_type is not None:
+        return _set_messages(field.name) if field.is_repeated else _set_message(field.name)
+    read = _reader(field)
+    return _set_scalars(field.name, read) if field.is_repeated else _set_scalar(field.name, read)
+
+
+def _set_message(name: str) -> Set:
+    def put(message: Any, value: Any, path: str, depth: int) -> None:
+        child = getattr(message, name)
+        child.SetInParent()
+        _fill(child, value, path, depth - 1)
+
+    return put
+
+
+def _set_messages(name: str) -> Set:
+    def put(message: Any, value: Any, path: str, depth: int) -> None:
+        for index, item in enumerate(_list(value, path)):
+            _fill(getattr(message, name).add(), item, f"{path}[{index}]", depth - 1)
+
+    return put
+
+
+def _set_scalar(name: str, read: Callable[[Any, str], Any]) -> Set:
+    def put(message: Any, value: Any, path: str, _: int) -> None:
+        try:
+            setattr(message, name, read(value, path))
+        except (ValueError, OverflowError) as error:
+            _fail(path, str(error))
+
+    return put
+
+
+def _set_scalars(name: str, read: Callable[[Any, str], Any]) -> Set:
+    def put(message: Any, value: Any, path: str, _: int) -> None:
+        try:
+            getattr(message, name).extend(
+                [read(item, f"{path}[{i}]") for i, item in enumerate(_list(value, path))]
+            )
+        except (ValueError, OverflowError) as error:
+            _fail(path, str(error))
+
+    return put
+
+
+def _reader(field: FieldDescriptor) -> Callable[[Any, str], Any]:
+    match field.cpp_type:
+        case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
+            return _read_hex if field.name in HEX_FIELDS else _read_base64
+        case FieldDescriptor.CPPTYPE_STRING:
+            return _read_string
+        case FieldDescriptor.CPPTYPE_DOUBLE | FieldDescriptor.CPPTYPE_FLOAT:
+            return _read_float
+        case FieldDescriptor.CPPTYPE_BOOL:
+            return _read_bool
+        case FieldDescriptor.CPPTYPE_ENUM:
+            return _read_enum
+        case _:
+            return _read_integer
+
+
+def _read_string(value: Any, path: str) -> str:
+    return value if isinstance(value, str) else _fail(path, f"a string is expected, not {_kind(value)}")
+
+
+def _read_hex(value: Any, path: str) -> bytes:
+    try:
+        return bytes.fromhex(_read_string(value, path))
+    except ValueError:
+        _fail(path, f"not hexadecimal: {value[:64]!r}")
+
+
+def _read_base64(value: Any, path: str) -> bytes:
+    try:
+        return base64.b64decode(_read_string(value, path), validate=True)
+    except (binascii.Error, ValueError):
+        _fail(path, f"not base64: {value[:64]!r}")
+
+
+def _read_integer(value: Any, path: str) -> int:
+    if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) <= 20:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    _fail(path, f"an integer is expected, not {_kind(value)}")
+
+
+def _read_enum(value: Any, path: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    _fail(path, f"an enum is written as its number, not as {_kind(value)}")
+
+
+def _read_float(value: Any, path: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if value in ("NaN", "Infinity", "-Infinity"):
+        return float(value)
+    if isinstance(value, str):
+        return float(value)
+    _fail(path, f"a number is expected, not {_kind(value)}")
+
+
+def _read_bool(value: Any, path: str) -> bool:
+    return value if isinstance(value, bool) else _fail(path, f"true or false is expected, not {_kind(value)}")
+
+
+def _list(value: Any, path: str) -> list[Any]:
+    return value if isinstance(value, list) else _fail(path, f"an array is expected, not {_kind(value)}")
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,80 @@
+"""Spans to rows of `spans_raw`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from libs.otlp.batch import INGEST_COLUMNS
+from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT64, Column, array_of
+from libs.otlp.values import attributes, identifier, nanoseconds
+from libs.otlp.walk import Row, Scope, Signal
+
+TABLE = "spans_raw"
+
+COLUMNS = (
+    Column("TenantId", STRING),
+    Column("Timestamp", NANOSECONDS),
+    Column("TraceId", STRING),
+    Column("SpanId", STRING),
+    Column("ParentSpanId", STRING),
+    Column("TraceState", STRING),
+    Column("SpanName", STRING),
+    Column("SpanKind", STRING),
+    Column("ServiceName", STRING),
+    Column("ResourceAttributes", MAP),
+    Column("ScopeName", STRING),
+    Column("ScopeVersion", STRING),
+    Column("SpanAttributes", MAP),
+    Column("Duration", UINT64),
+    Column("StatusCode", STRING),
+    Column("StatusMessage", STRING),
+    Column("Events.Timestamp", array_of(NANOSECONDS)),
+    Column("Events.Name", array_of(STRING)),
+    Column("Events.Attributes", array_of(MAP)),
+    Column("Links.TraceId", array_of(STRING)),
+    Column("Links.SpanId", array_of(STRING)),
+    Column("Links.TraceState", array_of(STRING)),
+    Column("Links.Attributes", array_of(MAP)),
+    *INGEST_COLUMNS,
+)
+
+KINDS: Final = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
+STATUS_CODES: Final = ("Unset", "Ok", "Error")
+
+
+def rows(span: Any, scope: Scope, index: int) -> list[Row]:
+    """Return the one row of a span. Unknown kinds and codes count as unspecified; an end before the start as no time at all."""
+    start = span.start_time_unix_nano
+    return [
+        (
+            scope.message.tenant,
+            nanoseconds(start) or nanoseconds(span.end_time_unix_nano) or scope.received_ns,
+            identifier(span.trace_id),
+            identifier(span.span_id),
+            identifier(span.parent_span_id),
+            span.trace_state,
+            span.name,
+            KINDS[span.kind] if 0 <= span.kind < len(KINDS) else KINDS[0],
+            scope.service,
+            scope.resource,
+            scope.name,
+            scope.version,
+            attributes(span.attributes),
+            max(span.end_time_unix_nano - start, 0) if start else 0,
+            STATUS_CODES[span.status.code] if 0 <= span.status.code < len(STATUS_CODES) else STATUS_CODES[0],
+            span.status.message,
+            [nanoseconds(event.time_unix_nano) for event in span.events],
+            [event.name for event in span.events],
+            [attributes(event.attributes) for event in span.events],
+            [identifier(link.trace_id) for link in span.links],
+            [identifier(link.span_id) for link in span.links],
+            [link.trace_state for link in span.links],
+            [attributes(link.attributes) for link in span.links],
+            *scope.place(index),
+        )
+    ]
+
+
+SPANS = Signal(ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans", COLUMNS, rows)

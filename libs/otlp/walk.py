@@ -1,0 +1,143 @@
+"""The shape all three signals share: resources hold scopes, scopes hold records, and a bad one is split out alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from libs.kernel.errors import InvalidInput
+from libs.otlp.batch import JSON, DecodedBatch, Message, Rejected
+from libs.otlp.native import Column, EncodedMap, block
+from libs.otlp.otlp_json import parse_json
+from libs.otlp.values import attributes, pairs
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the records of one instrumentation scope share. `received_ns` stands in for times the sender left out."""
+
+    message: Message
+    received_ns: int
+    service: str
+    resource: EncodedMap
+    resource_schema_url: str
+    name: str
+    version: str
+    attributes: EncodedMap
+    dropped_attributes: int
+    schema_url: str
+
+    def place(self, index: int) -> Row:
+        """Return the ingest coordinates of a row."""
+        return self.message.topic, self.message.partition, self.message.offset, index
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal: its request message, the names of its three levels, its table's columns, and how a record becomes rows.
+
+    `rows(record, scope, index)` numbers its rows from `index`; it raises InvalidInput for a record that can not be stored.
+    """
+
+    request: Any
+    resources: str
+    scopes: str
+    records: str
+    columns: tuple[Column, ...]
+    rows: Callable[[Any, Scope, int], list[Row]]
+
+
+def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
+    """Return the rows of a batch of messages, and what was refused of it; never raises for what is in a message."""
+    rows: list[Row] = []
+    rejected: list[Rejected] = []
+    for index, message in enumerate(batch):
+        try:
+            request = parse(signal.request, message.value, message.content_type)
+        except InvalidInput as refused:
+            rejected.append(Rejected(index, refused.reason, str(refused)))
+            continue
+        for outcome in _outcomes(signal, message, request):
+            if isinstance(outcome, _Refusal):
+                rejected.append(Rejected(index, outcome.error.reason, str(outcome.error), outcome.part))
+            else:
+                rows += outcome
+    names = tuple(column.name for column in signal.columns)
+    return DecodedBatch(names, block(signal.columns, rows), len(rows), tuple(rejected))
+
+
+def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
+    """Return an export request of type `kind` from protobuf or JSON bytes.
+
+    Without a content type the first byte tells: protobuf can not start with `{` or white space. Raises InvalidInput
+    `undecodable`, or the reasons of `parse_json`.
+    """
+    if content_type == JSON or (not content_type and value[:1] in (b"{", b" ", b"\n", b"\r", b"\t")):
+        return parse_json(kind, value)
+    try:
+        return kind.FromString(value)
+    except DecodeError as error:
+        raise InvalidInput("undecodable", f"not a protobuf {kind.DESCRIPTOR.name}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    error: InvalidInput
+    part: bytes
+
+
+def _outcomes(signal: Signal, message: Message, request: Any) -> Iterator[list[Row] | _Refusal]:
+    index = 0
+    for resource in getattr(request, signal.resources):
+        for scope in getattr(resource, signal.scopes):
+            try:
+                shared = _scope(message, resource, scope)
+            except InvalidInput as error:
+                yield _Refusal(error, _part(signal, resource, scope, getattr(scope, signal.records)))
+                continue
+            for record in getattr(scope, signal.records):
+                outcome = _rows(signal, resource, scope, record, shared, index)
+                index += 1 if isinstance(outcome, _Refusal) else len(outcome)
+                yield outcome
+
+
+def _rows(
+    signal: Signal, resource: Any, scope: Any, record: Any, shared: Scope, index: int
+) -> list[Row] | _Refusal:
+    try:
+        return signal.rows(record, shared, index)
+    except InvalidInput as error:
+        return _Refusal(error, _part(signal, resource, scope, [record]))
+
+
+def _scope(message: Message, resource: Any, scope: Any) -> Scope:
+    resource_pairs = dict(pairs(resource.resource.attributes))
+    return Scope(
+        message=message,
+        received_ns=message.received_ms * 1_000_000,
+        service=resource_pairs.get("service.name", ""),
+        resource=attributes(resource.resource.attributes),
+        resource_schema_url=resource.schema_url,
+        name=scope.scope.name,
+        version=scope.scope.version,
+        attributes=attributes(scope.scope.attributes),
+        dropped_attributes=scope.scope.dropped_attributes_count,
+        schema_url=scope.schema_url,
+    )
+
+
+def _part(signal: Signal, resource: Any, scope: Any, records: Any) -> bytes:
+    request = signal.request()
+    own_resource = getattr(request, signal.resources).add()
+    own_resource.resource.CopyFrom(resource.resource)
+    own_resource.schema_url = resource.schema_url
+    own_scope = getattr(own_resource, signal.scopes).add()
+    own_scope.scope.CopyFrom(scope.scope)
+    own_scope.schema_url = scope.schema_url
+    getattr(own_scope, signal.records).extend(records)
+    return bytes(request.SerializeToString())
