@@ -1,4 +1,4 @@
-"""The boundary of every decoder: messages with their coordinates in, one ClickHouse block and what was refused out."""
+"""The boundary of every decoder: messages with their coordinates in, one block and what was refused out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ INGEST_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message off the broker. `received_ms` is its broker timestamp, Unix milliseconds: it stands in for times the sender left out."""
+    """One message off the broker.
+
+    `received_ms` is its broker timestamp, Unix milliseconds: it stands in for times the sender left out.
+    """
 
     value: bytes
     tenant: str
@@ -37,7 +40,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message, or a part of one, that can not become rows. `part` is the refused part as an export request of its own; None is all of it."""
+    """A message, or a part of one, that can not become rows.
+
+    `part` is the refused part as an export request of its own, in protobuf; None when it is all of the message.
+    """
 
     index: int
     reason: str

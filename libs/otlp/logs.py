@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def rows(record: Any, scope: Scope, index: int) -> list[Row]:
-    """Return the one row of a log record. A record without a time gets the time it was observed, or received."""
+    """Return the one row of a log record. Without a time it gets the time it was observed, or received."""
     observed = nanoseconds(record.observed_time_unix_nano) or scope.received_ns
     return [
         (

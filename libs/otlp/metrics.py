@@ -153,14 +153,18 @@ _TYPES: Final[dict[str, Callable[[Any, Any], Values]]] = {
 
 
 def rows(metric: Any, scope: Scope, index: int) -> list[Row]:
-    """Return one row per data point, none for a metric without data. A point without a time gets the time it was received."""
+    """Return one row per data point, none for a metric without data.
+
+    A point without a time gets the time it was received.
+    """
     kind = metric.WhichOneof("data")
     if kind not in _TYPES:
         return []
     data = getattr(metric, kind)
     about = (
-        scope.message.tenant, kind, scope.resource, scope.resource_schema_url, scope.name, scope.version, scope.attributes,
-        scope.dropped_attributes, scope.schema_url, scope.service, metric.name, metric.description, metric.unit,
+        scope.message.tenant, kind, scope.resource, scope.resource_schema_url,
+        scope.name, scope.version, scope.attributes, scope.dropped_attributes, scope.schema_url,
+        scope.service, metric.name, metric.description, metric.unit,
     )  # fmt: skip
     return [
         (*about, *_when(point, scope), *_typed(_TYPES[kind](data, point)), *scope.place(index + i))

@@ -1,7 +1,7 @@
 """ClickHouse `FORMAT Native`, written column by column.
 
-A block is: number of columns, number of rows, then for each column its name, its type and its data. Only the types
-our tables need are here; a plain `String` is accepted by the server for `LowCardinality(String)`, also inside maps.
+A block is: number of columns, number of rows, then for each column its name, its type and its data. Only the
+types our tables need are here; the server takes a plain `String` for `LowCardinality(String)`, also inside maps.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def array_of(inner: ColumnType) -> ColumnType:
 
 
 def block(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> bytes:
-    """Return one block of rows, each a sequence of values in the order of `columns`; no rows is a valid, empty block.
+    """Return one block of rows, each a sequence of values in the order of `columns`; it may be empty.
 
     Raises OverflowError when a number does not fit its type.
     """

@@ -1,7 +1,7 @@
 """OTLP/JSON to the protobuf messages it stands for.
 
-It is not protobuf's own JSON form: ids are hex, enums are numbers only, and fields a receiver does not know are to be
-ignored. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+It is not protobuf's own JSON form: ids are hex, enums are numbers only, and fields a receiver does not know are
+to be ignored. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Set = Callable[[Any, Any, str, int], None]
 def parse_json(kind: Any, value: bytes) -> Any:
     """Return the message of type `kind` that JSON bytes stand for.
 
-    Raises InvalidInput: `malformed_json` when it is not JSON, `invalid_json` with the path of what does not fit.
+    Raises InvalidInput: `malformed_json` when it is no JSON, `invalid_json` with the path of what does not fit.
     """
     try:
         document = json.loads(value, parse_constant=_refuse_constant)
@@ -103,9 +103,7 @@ def _set_scalar(name: str, read: Callable[[Any, str], Any]) -> Set:
 def _set_scalars(name: str, read: Callable[[Any, str], Any]) -> Set:
     def put(message: Any, value: Any, path: str, _: int) -> None:
         try:
-            getattr(message, name).extend(
-                [read(item, f"{path}[{i}]") for i, item in enumerate(_list(value, path))]
-            )
+            getattr(message, name).extend([read(item, f"{path}[{i}]") for i, item in enumerate(_list(value, path))])
         except (ValueError, OverflowError) as error:
             _fail(path, str(error))
 

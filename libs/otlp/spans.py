@@ -45,7 +45,10 @@ STATUS_CODES: Final = ("Unset", "Ok", "Error")
 
 
 def rows(span: Any, scope: Scope, index: int) -> list[Row]:
-    """Return the one row of a span. Unknown kinds and codes count as unspecified; an end before the start as no time at all."""
+    """Return the one row of a span.
+
+    Unknown kinds and codes count as unspecified, an end before the start as no duration.
+    """
     start = span.start_time_unix_nano
     return [
         (

@@ -1,13 +1,13 @@
-"""Single OTLP values as the text our columns hold, in the forms the OpenTelemetry Collector's exporter writes."""
+"""Single OTLP values as the text our columns hold, in the forms the Collector's exporter writes."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from libs.kernel.errors import InvalidInput
 from libs.otlp.batch import MAX_ATTRIBUTES, MAX_NANOSECONDS, MAX_NESTING
@@ -15,29 +15,19 @@ from libs.otlp.native import EncodedMap, encode_map
 
 
 def text(value: Any) -> str:
-    """Return an AnyValue as text: a string as it is, numbers and booleans as in JSON, bytes as base64, lists and maps as JSON.
+    """Return an AnyValue as text: a string as it is, bytes as base64, everything else as JSON.
 
     Raises InvalidInput `nesting_too_deep`.
     """
-    match value.WhichOneof("value"):
-        case "string_value":
-            return str(value.string_value)
-        case "int_value":
-            return str(value.int_value)
-        case "bool_value":
-            return "true" if value.bool_value else "false"
-        case "double_value":
-            return number(value.double_value)
-        case "bytes_value":
-            return base64.b64encode(value.bytes_value).decode()
-        case "array_value" | "kvlist_value":
-            return _json(value, MAX_NESTING)
-        case _:
-            return ""
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return str(value.string_value)
+    write = _TEXT.get(kind)
+    return write(value) if write else ""
 
 
 def number(value: float) -> str:
-    """Return a float in the shortest form that reads back the same: no trailing zero, an exponent only far from 1."""
+    """Return a float in the shortest form that reads back the same; an exponent only far from 1."""
     if math.isnan(value) or math.isinf(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     shortest = repr(value)
@@ -60,10 +50,18 @@ def _json(value: Any, depth: int) -> str:
             return _quoted(text(value))
         case "double_value" if not math.isfinite(value.double_value):
             return "null"
-        case None:
-            return "null"
         case _:
-            return text(value)
+            return text(value) or "null"
+
+
+_TEXT: Final[dict[str | None, Callable[[Any], str]]] = {
+    "int_value": lambda value: str(value.int_value),
+    "bool_value": lambda value: "true" if value.bool_value else "false",
+    "double_value": lambda value: number(value.double_value),
+    "bytes_value": lambda value: base64.b64encode(value.bytes_value).decode(),
+    "array_value": lambda value: _json(value, MAX_NESTING),
+    "kvlist_value": lambda value: _json(value, MAX_NESTING),
+}
 
 
 def _quoted(value: str) -> str:
@@ -71,16 +69,14 @@ def _quoted(value: str) -> str:
 
 
 def attributes(items: Any) -> EncodedMap:
-    """Return key-values as an encoded map sorted by key; raises InvalidInput `too_many_attributes`, `nesting_too_deep`."""
+    """Return key-values as an encoded map sorted by key; raises as `pairs` does."""
     return encode_map(pairs(items))
 
 
 def pairs(items: Any) -> Iterable[tuple[str, str]]:
     """Return key-values as pairs of text; raises InvalidInput `too_many_attributes`, `nesting_too_deep`."""
     if len(items) > MAX_ATTRIBUTES:
-        raise InvalidInput(
-            "too_many_attributes", f"{len(items)} attributes, at most {MAX_ATTRIBUTES} are taken"
-        )
+        raise InvalidInput("too_many_attributes", f"{len(items)} attributes, at most {MAX_ATTRIBUTES} are taken")
     return [(item.key, text(item.value)) for item in items]
 
 
@@ -90,7 +86,7 @@ def identifier(raw: bytes) -> str:
 
 
 def nanoseconds(value: int) -> int:
-    """Return a Unix time in nanoseconds if a column can hold it; raises InvalidInput `timestamp_out_of_range`."""
+    """Return Unix nanoseconds if a column can hold them; raises InvalidInput `timestamp_out_of_range`."""
     if value > MAX_NANOSECONDS:
         raise InvalidInput("timestamp_out_of_range", f"the time {value} ns lies after the year 2262")
     return value

@@ -1,4 +1,4 @@
-"""The shape all three signals share: resources hold scopes, scopes hold records, and a bad one is split out alone."""
+"""The shape all three signals share: resources hold scopes, scopes hold records; a bad one is split out alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the records of one instrumentation scope share. `received_ns` stands in for times the sender left out."""
+    """What the records of one scope share. `received_ns` stands in for times the sender left out."""
 
     message: Message
     received_ns: int
@@ -39,9 +39,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal: its request message, the names of its three levels, its table's columns, and how a record becomes rows.
+    """One signal: its request message, the names of its three levels, its table's columns.
 
-    `rows(record, scope, index)` numbers its rows from `index`; it raises InvalidInput for a record that can not be stored.
+    `rows(record, scope, index)` numbers a record's rows from `index`; it raises InvalidInput for a record that can
+    not be stored.
     """
 
     request: Any
@@ -53,7 +54,7 @@ class Signal:
 
 
 def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
-    """Return the rows of a batch of messages, and what was refused of it; never raises for what is in a message."""
+    """Return the rows of a batch of messages, and what was refused; never raises for what is in a message."""
     rows: list[Row] = []
     rejected: list[Rejected] = []
     for index, message in enumerate(batch):
@@ -74,10 +75,10 @@ def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
 def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
     """Return an export request of type `kind` from protobuf or JSON bytes.
 
-    Without a content type the first byte tells: protobuf can not start with `{` or white space. Raises InvalidInput
-    `undecodable`, or the reasons of `parse_json`.
+    Without a content type the first byte tells: these requests never start with `{` in protobuf. Raises
+    InvalidInput `undecodable`, or the reasons of `parse_json`.
     """
-    if content_type == JSON or (not content_type and value[:1] in (b"{", b" ", b"\n", b"\r", b"\t")):
+    if content_type.startswith(JSON) or (not content_type and value[:1] == b"{"):
         return parse_json(kind, value)
     try:
         return kind.FromString(value)
@@ -101,18 +102,14 @@ def _outcomes(signal: Signal, message: Message, request: Any) -> Iterator[list[R
                 yield _Refusal(error, _part(signal, resource, scope, getattr(scope, signal.records)))
                 continue
             for record in getattr(scope, signal.records):
-                outcome = _rows(signal, resource, scope, record, shared, index)
-                index += 1 if isinstance(outcome, _Refusal) else len(outcome)
-                yield outcome
-
-
-def _rows(
-    signal: Signal, resource: Any, scope: Any, record: Any, shared: Scope, index: int
-) -> list[Row] | _Refusal:
-    try:
-        return signal.rows(record, shared, index)
-    except InvalidInput as error:
-        return _Refusal(error, _part(signal, resource, scope, [record]))
+                try:
+                    rows = signal.rows(record, shared, index)
+                except InvalidInput as error:
+                    index += 1
+                    yield _Refusal(error, _part(signal, resource, scope, [record]))
+                else:
+                    index += len(rows)
+                    yield rows
 
 
 def _scope(message: Message, resource: Any, scope: Any) -> Scope:

@@ -35,7 +35,7 @@ class CallGraph:
         return _distances(self.callers, start)
 
     def path(self, start: str, goal: str, preferred: Collection[str]) -> tuple[str, ...]:
-        """Return a shortest path of calls from start to goal, through preferred nodes if such a path exists; else ()."""
+        """Return a shortest path of calls, through preferred nodes if such a path exists; () without any."""
         narrowed = {n: [m for m in ms if m in preferred or m == goal] for n, ms in self.callees.items()}
         return _path(narrowed, start, goal) or _path(self.callees, start, goal)
 

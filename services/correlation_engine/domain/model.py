@@ -53,7 +53,7 @@ class ServiceSeries:
 class Edge:
     """Calls of one service to another, seen by the caller. Durations are sums in ms.
 
-    `server_ms` is what the callee reports of the same calls; `instrumented` is False for a node known only by its callers.
+    `server_ms` is what the callee reports of the same calls; a node that is not `instrumented` is known by its callers only.
     """
 
     client: str
@@ -115,7 +115,7 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The steps compared: `baseline`, then at least one guard step, then `incident` from the onset to the grid's end."""
+    """The steps compared: `baseline`, at least one guard step, then `incident` from the onset to the grid's end."""
 
     grid: Grid
     baseline: slice

@@ -22,16 +22,21 @@ LEVEL_FLOOR = 0.05  # of the baseline level
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A value during the incident beside its baseline; `z` counts robust standard deviations, signed."""
+    """A value during the incident beside its baseline; `scale` is one robust standard deviation, above 0."""
 
     observed: float
     baseline: float
-    z: float
+    scale: float
 
     @property
     def excess(self) -> float:
         """Return observed less baseline."""
         return self.observed - self.baseline
+
+    @property
+    def z(self) -> float:
+        """Return the excess in robust standard deviations, signed."""
+        return self.excess / self.scale
 
 
 def significance(z: float) -> float:
@@ -70,7 +75,7 @@ def proportion_shift(part: FloatArray, whole: FloatArray, window: Window) -> Shi
     expected = (usual * base_whole.sum() + 1) / (base_whole.sum() + 2)
     sampling = math.sqrt(expected * (1 - expected) / n)
     baseline = max(middle, usual)
-    return Shift(k / n, baseline, (k / n - baseline) / max(scale, sampling, PROPORTION_FLOOR))
+    return Shift(k / n, baseline, max(scale, sampling, PROPORTION_FLOOR))
 
 
 def _usual_proportion(part: FloatArray, whole: FloatArray, ratios: FloatArray) -> float:
@@ -98,8 +103,7 @@ def mean_shift(
     scale *= math.sqrt(max(1.0, usual_n / n))
     observed = float(total[window.incident].sum()) / n
     reference = middle if level is None else level
-    bounded = max(scale, floor, LEVEL_FLOOR * abs(reference), 1e-9)
-    return Shift(observed, middle, (observed - middle) / bounded)
+    return Shift(observed, middle, max(scale, floor, LEVEL_FLOOR * abs(reference), 1e-9))
 
 
 def rate_shift(counts: FloatArray, window: Window) -> Shift | None:
@@ -110,7 +114,7 @@ def rate_shift(counts: FloatArray, window: Window) -> Shift | None:
         return None
     observed = float(steps.mean())
     poisson = math.sqrt(max(middle, 1.0) / steps.size)
-    return Shift(observed, middle, (observed - middle) / max(scale, poisson, LEVEL_FLOOR * middle))
+    return Shift(observed, middle, max(scale, poisson, LEVEL_FLOOR * middle))
 
 
 def level_shift(values: FloatArray, window: Window, floor: float) -> Shift | None:
@@ -121,4 +125,4 @@ def level_shift(values: FloatArray, window: Window, floor: float) -> Shift | Non
     if during.size == 0 or math.isnan(middle):
         return None
     observed = float(during.max())
-    return Shift(observed, middle, (observed - middle) / max(scale, floor, LEVEL_FLOOR * abs(middle), 1e-9))
+    return Shift(observed, middle, max(scale, floor, LEVEL_FLOOR * abs(middle), 1e-9))

@@ -115,6 +115,7 @@ class AlertGroupNotified(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     FLUSHED_AT_FIELD_NUMBER: _builtins.int
     RECEIVER_FIELD_NUMBER: _builtins.int
+    TRUNCATED_ALERTS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The tenant that owns the group."""
     group_key: _builtins.str
@@ -125,13 +126,15 @@ class AlertGroupNotified(_message.Message):
     """Why it was flushed now."""
     receiver: _builtins.str
     """The receiver the route names."""
+    truncated_alerts: _builtins.int
+    """How many alerts of the group were left out because the message would have been too large; 0 as a rule."""
     @_builtins.property
     def group_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The labels all alerts of the group share."""
 
     @_builtins.property
     def alerts(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.Alert]:
-        """Every alert of the group, firing first."""
+        """The alerts of the group, firing first."""
 
     @_builtins.property
     def flushed_at(self) -> _timestamp_pb2.Timestamp:
@@ -148,10 +151,11 @@ class AlertGroupNotified(_message.Message):
         reason: Global___FlushReason.ValueType = ...,
         flushed_at: _timestamp_pb2.Timestamp | None = ...,
         receiver: _builtins.str = ...,
+        truncated_alerts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["flushed_at", b"flushed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "flushed_at", b"flushed_at", "group_key", b"group_key", "group_labels", b"group_labels", "reason", b"reason", "receiver", b"receiver", "status", b"status", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "flushed_at", b"flushed_at", "group_key", b"group_key", "group_labels", b"group_labels", "reason", b"reason", "receiver", b"receiver", "status", b"status", "tenant_id", b"tenant_id", "truncated_alerts", b"truncated_alerts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -130,6 +130,7 @@ class Alert(_message.Message):
     ENDS_AT_FIELD_NUMBER: _builtins.int
     GENERATOR_URL_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    ENDS_AT_IS_TIMEOUT_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
     """FNV-1a 64 over the sorted labels as Alertmanager computes it, 16 lower-case hex digits."""
     tenant_id: _builtins.str
@@ -146,6 +147,8 @@ class Alert(_message.Message):
     """Page of the source that explains the alert."""
     source: _builtins.str
     """Which door it came through, such as `alertmanager` or `anomaly_detector`."""
+    ends_at_is_timeout: _builtins.bool
+    """The source stated no end: `ends_at` of a firing alert is a timeout set on receipt, which a stated end outranks."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Identifying labels, as received."""
@@ -177,10 +180,11 @@ class Alert(_message.Message):
         ends_at: _timestamp_pb2.Timestamp | None = ...,
         generator_url: _builtins.str = ...,
         source: _builtins.str = ...,
+        ends_at_is_timeout: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "starts_at", b"starts_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "ends_at", b"ends_at", "fingerprint", b"fingerprint", "generator_url", b"generator_url", "labels", b"labels", "name", b"name", "service", b"service", "severity", b"severity", "source", b"source", "starts_at", b"starts_at", "status", b"status", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "ends_at", b"ends_at", "ends_at_is_timeout", b"ends_at_is_timeout", "fingerprint", b"fingerprint", "generator_url", b"generator_url", "labels", b"labels", "name", b"name", "service", b"service", "severity", b"severity", "source", b"source", "starts_at", b"starts_at", "status", b"status", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

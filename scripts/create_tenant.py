@@ -1,0 +1,39 @@
+"""Create a tenant, or give one another API key. The key is printed once; only its hash is stored."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from libs.access.tenants import TenantsFileInvalid, add_key
+
+DEFAULT_FILE = ".local/tenants.json"
+
+
+def main() -> int:
+    """Print the new key; exit code 1 with one sentence when the file cannot be changed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tenant", help="id: lower-case letters, digits, - and _")
+    default = Path(os.environ.get("INCIDENTSCOPE_TENANTS_FILE", DEFAULT_FILE))
+    parser.add_argument("--file", type=Path, default=default, help=f"tenants file (default {default})")
+    options = parser.parse_args()
+    key = new_key()
+    try:
+        add_key(options.file, options.tenant, key)
+    except TenantsFileInvalid as exc:
+        print(f"create_tenant: {exc}", file=sys.stderr)
+        return 1
+    print(key)
+    return 0
+
+
+def new_key() -> str:
+    """Return a random API key of 256 bits."""
+    return f"is_{secrets.token_urlsafe(32)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

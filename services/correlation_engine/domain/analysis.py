@@ -1,0 +1,134 @@
+"""The whole answer for one incident: window, evidence, ranking, verdict. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from services.correlation_engine.domain import (
+    changes,
+    error_origin,
+    fusion,
+    narrative,
+    onset,
+    saturation,
+    self_latency,
+    signatures,
+    symptoms,
+    traffic,
+    unhealthy_dependency,
+)
+from services.correlation_engine.domain.graph import CallGraph
+from services.correlation_engine.domain.model import (
+    Analysis,
+    Evidence,
+    Hypothesis,
+    Reason,
+    Telemetry,
+    Verdict,
+    Window,
+)
+
+SCORERS = (
+    error_origin.score,
+    self_latency.score,
+    unhealthy_dependency.score,
+    saturation.score,
+    traffic.score,
+    signatures.score,
+)
+MAX_HYPOTHESES = 5
+NAMED_SCORE = 0.25  # a first suspect below this is not a cause
+CLEAR = 0.8  # strength from which a class of evidence can make up for symptoms that are still small
+NONE_OF_THEM = 0.15  # weight of a cause that left no trace here
+
+
+def analyse(telemetry: Telemetry, affected: Collection[str], started_at: datetime) -> Analysis:
+    """Return the ranked causes of an incident that began to alert at `started_at` on the affected services.
+
+    Raises ValueError when the telemetry's grid is too short to hold a baseline before `started_at`.
+    """
+    window = onset.find_window(telemetry, affected, started_at)
+    if window is None:
+        raise ValueError("the grid has no room for a baseline before the incident")
+    evidence = [item for scorer in SCORERS for item in scorer(telemetry, window)]
+    suffering = symptoms.measure(telemetry, window)
+    graph = CallGraph.of(telemetry.edges)
+    deploys = _latest_per_service(changes.score(telemetry, window))
+    scene = fusion.Scene(
+        graph=graph,
+        affected=frozenset(affected),
+        weights=symptoms.weights(suffering, affected),
+        measured=frozenset(s.service for s in telemetry.services) | graph.callers.keys(),
+        deploys=deploys,
+    )
+    ranked = fusion.rank(evidence, scene)
+    hypotheses = _hypotheses(ranked, scene, suffering)
+    verdict, reason, detail = _verdict(telemetry, window, affected, suffering, hypotheses)
+    return Analysis(window, verdict, reason, detail, hypotheses)
+
+
+def _latest_per_service(evidence: Collection[Evidence]) -> dict[str, Evidence]:
+    best: dict[str, Evidence] = {}
+    for item in evidence:
+        if item.service not in best or item.strength > best[item.service].strength:
+            best[item.service] = item
+    return best
+
+
+def _hypotheses(
+    ranked: list[fusion.Suspicion], scene: fusion.Scene, suffering: dict[str, symptoms.Symptom]
+) -> tuple[Hypothesis, ...]:
+    total = x.8  # strength from which a class of evidence can make up for symptoms that are still small
+NONE_OF_THEM
+    hurt = {name for name, symptom in suffering.items() if symptom.strength > 0}
+    built = []
+    for place, suspicion in enumerate(ranked[:MAX_HYPOTHESES], start=1):
+        kind = narrative.cause_kind(suspicion)
+        chain = narrative.chain(suspicion.node, scene.affected, scene.graph, hurt)
+        deploy = suspicion.deploy
+        built.append(
+            Hypothesis(
+                rank=place,
+                service=suspicion.node,
+                cause_kind=kind,
+                statement=narrative.statement(suspicion, kind, chain, suffering),
+                score=suspicion.score,
+                confidence=suspicion.score / total,
+                evidence=suspicion.evidence + ((deploy,) if deploy else ()),
+                chain=chain,
+                impacted=narrative.impacted(suspicion.node, scene.graph, suffering),
+                change_id=deploy.change_id if deploy and deploy.service == suspicion.node else "",
+            )
+        )
+    return tuple(built)
+
+
+def _corroborated(hypothesis: Hypothesis) -> bool:
+    """Tell whether two classes of evidence, a deploy aside, speak clearly for a suspect."""
+    clear = {e.kind for e in hypothesis.evidence if e.strength >= CLEAR and e.kind is not EvidenceKind.DEPLOY}
+    return len(clear) > 1
+
+
+def _verdict(
+    telemetry: Telemetry,
+    window: Window,
+    affected: Collection[str],
+    suffering: dict[str, symptoms.Symptom],
+    hypotheses: tuple[Hypothesis, ...],
+) -> tuple[Verdict, Reason, str]:
+    refused = Verdict.NOT_ENOUGH_EVIDENCE
+    if not telemetry.services and not telemetry.edges and not telemetry.gauges:
+        return refused, Reason.NO_TELEMETRY, "No telemetry of any service reached us in this time."
+    known = {name: suffering[name] for name in affected if name in suffering}
+    unhurt = bool(known) and not any(s.strength > 0 for s in known.values())
+    first = hypotheses[0] if hypotheses else None
+    if first and first.score >= NAMED_SCORE and (not unhurt or first.service in affected or _corroborated(first)):
+        detail = f"{first.service} clears its own noise and explains most of what the affected services suffer."
+        return Verdict.CAUSE_NAMED, Reason.CLEARS_NOISE, detail
+    if not any(s.requests[window.baseline].any() for s in telemetry.services):
+        return refused, Reason.NO_BASELINE, f"Nothing was measured before {window.onset:%H:%M} UTC to compare with."
+    if unhurt:
+        detail = f"Errors and latency of {', '.join(sorted(known))} stay within their usual noise."
+        return refused, Reason.NO_SYMPTOM, detail
+    return refused, Reason.NOTHING_CLEARS_NOISE, "No service or dependency stands out from its own usual noise."

@@ -1,0 +1,119 @@
+"""From evidence to a ranking.
+
+Not a weighted sum: a class that can carry a cause opens the gate, supporting classes only strengthen what is already
+suspected, and what a worse-off node further down explains is taken off (softly) along the known calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from services.correlation_engine.domain import changes
+from services.correlation_engine.domain.graph import CallGraph
+from services.correlation_engine.domain.model import Evidence, EvidenceKind
+
+EXPLAINED = 0.8  # of a suspicion is taken off when a node below is at least as suspect
+PER_HOP = 0.95  # fades with the distance to that node
+UNREACHED = 0.3  # what a suspect keeps when the affected services do not depend on it
+SUPPORT = {EvidenceKind.LOG_SIGNATURE: 0.4, EvidenceKind.RESOURCE_SATURATION: 0.8, EvidenceKind.TRAFFIC_CHANGE: 0.1}
+DEPLOY_SUPPORT = 1.5
+ALONE = {EvidenceKind.RESOURCE_SATURATION: 0.5, EvidenceKind.LOG_SIGNATURE: 0.3}  # for nodes without request telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """One node's standing: `score` 0 to 1 after discount, and what it rests on."""
+
+    node: str
+    score: float
+    evidence: tuple[Evidence, ...]
+    deploy: Evidence | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the fusion knows besides the evidence. `weights` are those of failures and slowness."""
+
+    graph: CallGraph
+    affected: frozenset[str]
+    weights: tuple[float, float]
+    measured: frozenset[str]
+    deploys: Mapping[str, Evidence]
+
+
+def rank(evidence: Iterable[Evidence], scene: Scene) -> list[Suspicion]:
+    """Return every node with evidence that can carry a cause, most suspect first; ties by name."""
+    by_node: dict[str, list[Evidence]] = {}
+    for item in evidence:
+        by_node.setdefault(item.service, []).append(item)
+    relevance = _relevance(by_node, scene)
+    gated = {node: _gate(found, _totals(by_node, relevance), scene) for node, found in by_node.items()}
+    scored: dict[str, float] = {}
+    deploys: dict[str, Evidence | None] = {}
+    for node, found in by_node.items():
+        weight, deploys[node] = changes.strongest(scene.deploys, scene.graph, node, gated)
+        scored[node] = relevance[node] * _supported(gated[node], found, weight)
+    suspicions = [
+        Suspicion(node, _discounted(node, scored, scene.graph), _sorted(found), deploys[node])
+        for node, found in by_node.items()
+        if scored[node] > 0
+    ]
+    return sorted(suspicions, key=lambda s: (-s.score, s.node))
+
+
+def _relevance(nodes: Collection[str], scene: Scene) -> dict[str, float]:
+    """Return 1 for what the affected services depend on, themselves included; less for the rest."""
+    reached = scene.graph.downstream(scene.affected & (scene.measured | scene.graph.callees.keys()))
+    return {node: 1.0 if not reached or node in reached else UNREACHED for node in nodes}
+
+
+def _totals(by_node: Mapping[str, list[Evidence]], relevance: Mapping[str, float]) -> tuple[float, float]:
+    """Return all excess failures and milliseconds found, each by its strength and relevance."""
+    weighted = [(relevance[e.service] * e.strength, e) for found in by_node.values() for e in found]
+    return sum(w * e.excess_errors for w, e in weighted), sum(w * e.excess_ms for w, e in weighted)
+
+
+def _gate(found: list[Evidence], totals: tuple[float, float], scene: Scene) -> float:
+    """Return the suspicion from classes that can carry a cause: shares of the excess, combined as independent."""
+    errors = _share([(e.strength, e.excess_errors) for e in found], totals[0])
+    latency = _share([(e.strength, e.excess_ms) for e in found], totals[1])
+    carried = 1 - (1 - scene.weights[0] * errors) * (1 - scene.weights[1] * latency)
+    if found[0].service in scene.measured or carried > 0:
+        return carried
+    return max((ALONE.get(e.kind, 0.0) * e.strength for e in found), default=0.0)
+
+
+def _share(parts: list[tuple[float, float]], total: float) -> float:
+    """Return a node's part of the total times how certain its main part is."""
+    own = sum(strength * excess for strength, excess in parts)
+    if own <= 0 or total <= 0:
+        return 0.0
+    certain = max(strength for strength, excess in parts if excess > 0)
+    return certain * min(1.0, own / total)
+
+
+def _supported(gated: float, found: list[Evidence], deploy_weight: float) -> float:
+    """Return the suspicion raised by supporting classes; what is not suspected at all stays so."""
+    best: dict[EvidenceKind, float] = {}
+    for item in found:
+        best[item.kind] = max(best.get(item.kind, 0.0), item.strength)
+    power = 1.0 + DEPLOY_SUPPORT * deploy_weight
+    power += sum(weight * best.get(kind, 0.0) for kind, weight in SUPPORT.items())
+    return float(1.0 - (1.0 - gated) ** power)
+
+
+def _discounted(node: str, scored: Mapping[str, float], graph: CallGraph) -> float:
+    """Return a suspicion less what suspect nodes below explain of it."""
+    below = graph.downstream([node])
+    above = graph.upstream([node])
+    own = scored[node]
+    worst = 0.0
+    for other, hops in below.items():
+        if other != node and hops < above.get(other, hops + 1):
+            worst = max(worst, scored.get(other, 0.0) * PER_HOP ** (hops - 1))
+    return own * (1 - EXPLAINED * min(1.0, worst / own))
+
+
+def _sorted(found: list[Evidence]) -> tuple[Evidence, ...]:
+    return tuple(sorted(found, key=lambda e: (-e.strength, e.kind, e.statement)))

@@ -1,0 +1,33 @@
+"""Numbers and names in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SHOWN_NAMES = 3
+SHOWN_TEXT = 160
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with three significant digits at most."""
+    return f"{100 * share:.3g} %" if abs(share) < 9.995 else f"{100 * share:.0f} %"
+
+
+def milliseconds(value: float) -> str:
+    """Return a duration in the unit a person would use."""
+    return f"{value / 1000:.2f} s" if abs(value) >= 1000 else f"{value:.3g} ms"
+
+
+def names(values: Sequence[str]) -> str:
+    """Return names as a list in words, the tail counted when it is long."""
+    shown = list(values[:SHOWN_NAMES])
+    rest = len(values) - len(shown)
+    if rest:
+        return f"{', '.join(shown)} and {rest} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def excerpt(text: str) -> str:
+    """Return the text on one line, cut where a reader would stop."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_TEXT else line[: SHOWN_TEXT - 1] + "…"

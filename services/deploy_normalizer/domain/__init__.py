@@ -1,0 +1,1 @@
+"""What a deploy is and how reports from delivery systems become one. Pure."""

@@ -1,0 +1,139 @@
+"""A deploy is what its reports say together: a pure function of the set of reports, whatever order they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from libs.kernel.ids import stable_id
+
+
+class Status(StrEnum):
+    """How far a deploy has come; the members are ordered by progress."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+    INACTIVE = "inactive"
+
+    @property
+    def final(self) -> bool:
+        """Tell whether nothing more is expected."""
+        return self not in (Status.PENDING, Status.IN_PROGRESS)
+
+
+class Provider(StrEnum):
+    """Which delivery system reported."""
+
+    GITHUB = "github"
+    ARGOCD = "argocd"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One thing a delivery system said about one deploy. Instants are by the provider's clock; empty text is unknown.
+
+    `external_id` is the provider's own id of the deploy, unique within the provider. `began_at` is set by reports
+    that know when the roll-out itself began, which may be long after it was requested.
+    """
+
+    provider: Provider
+    external_id: str
+    event: str
+    status: Status
+    at: datetime
+    requested_at: datetime
+    service: str
+    began_at: datetime | None = None
+    environment: str = ""
+    version: str = ""
+    revision: str = ""
+    repository: str = ""
+    actor: str = ""
+    url: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """One deploy of one service to one environment, as its reports so far tell it."""
+
+    id: str
+    tenant: str
+    provider: Provider
+    service: str
+    environment: str
+    version: str
+    revision: str
+    status: Status
+    event: str
+    repository: str
+    actor: str
+    url: str
+    description: str
+    started_at: datetime
+    finished_at: datetime | None
+    updated_at: datetime
+
+
+def deploy_id(tenant: str, provider: Provider, external_id: str) -> str:
+    """Return the id of a deploy: 32 hex digits, the same for every report about it."""
+    return stable_id(tenant, provider, external_id)
+
+
+def combine(tenant: str, reports: Iterable[Report]) -> Deploy:
+    """Return the deploy that one or more reports of the same deploy tell of.
+
+    A final status beats any other; otherwise the later report wins, and at one instant the one further along. What
+    the winner leaves empty is taken from the report before it.
+    """
+    ordered = sorted(reports, key=_precedence, reverse=True)
+    winner = ordered[0]
+    finished = _finished(ordered)
+    return Deploy(
+        id=deploy_id(tenant, winner.provider, winner.external_id),
+        tenant=tenant,
+        provider=winner.provider,
+        service=winner.service,
+        environment=_first(r.environment for r in ordered),
+        version=_first(r.version for r in ordered),
+        revision=_first(r.revision for r in ordered),
+        status=winner.status,
+        event=winner.event,
+        repository=_first(r.repository for r in ordered),
+        actor=_first(r.actor for r in ordered),
+        url=_first(r.url for r in ordered),
+        description=_first(r.description for r in ordered),
+        started_at=_started(ordered, finished),
+        finished_at=finished,
+        updated_at=max(r.at for r in ordered),
+    )
+
+
+_RANK = {status: rank for rank, status in enumerate(Status)}
+
+
+def _precedence(report: Report) -> tuple[bool, datetime, int, str]:
+    return report.status.final, report.at, _RANK[report.status], report.event
+
+
+def _finished(ordered: list[Report]) -> datetime | None:
+    """The end of the roll-out: its last success or failure. Being superseded later does not move it."""
+    ended = [r.at for r in ordered if r.status in (Status.SUCCEEDED, Status.FAILED)]
+    if ended:
+        return max(ended)
+    return min((r.at for r in ordered if r.status.final), default=None)
+
+
+def _started(ordered: list[Report], finished: datetime | None) -> datetime:
+    """When the roll-out began, where any report knows; else when it was requested. Never after it finished."""
+    began = [r.began_at for r in ordered if r.began_at is not None]
+    started = min(began) if began else min(r.requested_at for r in ordered)
+    return started if finished is None else min(started, finished)
+
+
+def _first(values: Iterable[str]) -> str:
+    return next((v for v in values if v), "")
