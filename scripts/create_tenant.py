@@ -8,7 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from libs.access.tenants import TenantsFileInvalid, add_key
+from libs.access.tenants import TenantsFileInvalid, add_key, start_file
 
 DEFAULT_FILE = ".local/tenants.json"
 
@@ -19,9 +19,14 @@ def main() -> int:
     parser.add_argument("tenant", help="id: lower-case letters, digits, - and _")
     default = Path(os.environ.get("INCIDENTSCOPE_TENANTS_FILE", DEFAULT_FILE))
     parser.add_argument("--file", type=Path, default=default, help=f"tenants file (default {default})")
+    parser.add_argument("--if-missing", action="store_true", help="create the file too, or do nothing where it exists")
     options = parser.parse_args()
+    if options.if_missing and options.file.exists():
+        return 0
     key = new_key()
     try:
+        if options.if_missing:
+            start_file(options.file, options.tenant)
         add_key(options.file, options.tenant, key)
     except TenantsFileInvalid as exc:
         print(f"create_tenant: {exc}", file=sys.stderr)

@@ -148,6 +148,14 @@ def read_tenants(path: Path) -> TenantsFile:
         raise TenantsFileInvalid(f"cannot use the tenants file {path.name}: {exc}") from exc
 
 
+def start_file(path: Path, tenant: str) -> None:
+    """Write a file with one tenant that has no key yet; raises TenantsFileInvalid."""
+    try:
+        _replace(path, TenantsFile(tenants=(Tenant(id=tenant),)))
+    except (OSError, ValueError) as exc:
+        raise TenantsFileInvalid(f"cannot write the tenants file {path.name}: {exc}") from exc
+
+
 def add_key(path: Path, tenant: str, key: str) -> None:
     """Give a tenant one more key, creating the tenant when it is new; raises TenantsFileInvalid.
 
@@ -160,9 +168,13 @@ def add_key(path: Path, tenant: str, key: str) -> None:
         tenants = TenantsFile(tenants=tuple(Tenant(id=i, api_keys_sha256=k) for i, k in keys.items()))
     except ValueError as exc:
         raise TenantsFileInvalid(f"{tenant!r} cannot be a tenant id: lower-case letters, digits, - and _") from exc
+    _replace(path, tenants)
+
+
+def _replace(path: Path, content: TenantsFile) -> None:
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(tenants.model_dump_json(indent=2))
+    fresh.touch(mode=0o644)  # hashes of random keys are not secret, and services run as other users
+    fresh.write_text(content.model_dump_json(indent=2))
     fresh.replace(path)
 
 

@@ -22,6 +22,7 @@ from services.correlation_engine.domain.graph import CallGraph
 from services.correlation_engine.domain.model import (
     Analysis,
     Evidence,
+    EvidenceKind,
     Hypothesis,
     Reason,
     Telemetry,
@@ -79,8 +80,7 @@ def _latest_per_service(evidence: Collection[Evidence]) -> dict[str, Evidence]:
 def _hypotheses(
     ranked: list[fusion.Suspicion], scene: fusion.Scene, suffering: dict[str, symptoms.Symptom]
 ) -> tuple[Hypothesis, ...]:
-    total = x.8  # strength from which a class of evidence can make up for symptoms that are still small
-NONE_OF_THEM
+    total = sum(s.score for s in ranked) + NONE_OF_THEM
     hurt = {name for name, symptom in suffering.items() if symptom.strength > 0}
     built = []
     for place, suspicion in enumerate(ranked[:MAX_HYPOTHESES], start=1):
@@ -105,9 +105,9 @@ NONE_OF_THEM
 
 
 def _corroborated(hypothesis: Hypothesis) -> bool:
-    """Tell whether two classes of evidence, a deploy aside, speak clearly for a suspect."""
-    clear = {e.kind for e in hypothesis.evidence if e.strength >= CLEAR and e.kind is not EvidenceKind.DEPLOY}
-    return len(clear) > 1
+    """Tell whether two measures, a deploy aside, speak clearly for a suspect."""
+    measured = [e for e in hypothesis.evidence if e.kind is not EvidenceKind.DEPLOY]
+    return len({(e.kind, e.unit) for e in measured if e.strength >= CLEAR}) > 1
 
 
 def _verdict(

@@ -1,0 +1,73 @@
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+STAMP := $(VENV)/.installed
+export PYTHONDONTWRITEBYTECODE := 1
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status logs env demo test lint proto migrate topics docs lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## install everything into .venv, at pinned and hashed versions
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or later is needed; set PYTHON=<path>" >&2; exit 2; }
+	@echo "setup: creating $(VENV) and installing packages (a minute or two the first time)"
+	@$(PYTHON) -m venv $(VENV) || { echo "setup: the venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt || { echo "setup: packages could not be installed; is a package index reachable?" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: setup ## start the whole suite on this machine, without Docker
+	@$(PY) -m infra.local up
+
+down: setup ## stop it; data stays (WIPE=1 deletes it)
+	@$(PY) -m infra.local down $(if $(WIPE),--wipe)
+
+status: setup ## what runs, on which port, how much memory
+	@$(PY) -m infra.local status
+
+logs: setup ## the last log lines (PART=console for one part)
+	@$(PY) -m infra.local logs $(PART)
+
+env: setup ## export lines that point programs at the running stack
+	@$(PY) -m infra.local env
+
+demo: up ## an outage told end to end (DEMO_CAUSE=bad-deploy|slow-database|dead-dependency|cpu-starvation|none, DEMO_SEED=n)
+	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.demo
+
+test: setup lint ## lint, then unit, contract, integration and end-to-end tests against real servers
+	@$(PY) -m scripts.install_browser
+	@$(PY) -m pytest tests
+
+lint: setup ## style, types, import rules, contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy libs services infra scripts tests
+	@$(BIN)/lint-imports
+	@$(BIN)/buf lint proto
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.check_breaking
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts --check
+	@$(PY) -m scripts.generate_docs --check
+
+proto: setup ## generate libs/contracts from proto/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts
+
+migrate: setup ## bring the running stack's databases to this checkout's schema
+	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.migrate
+
+topics: setup ## create missing topics on the running stack
+	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.create_topics
+
+docs: setup ## write the generated parts of the README
+	@$(PY) -m scripts.generate_docs
+
+lock: setup ## resolve pyproject.toml into hashed requirement files
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.lock_requirements --upgrade
+
+clean: ## stop everything and remove .venv, .local and caches
+	@if [ -x $(PY) ]; then $(PY) -m infra.local down --wipe || true; fi
+	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -1,0 +1,106 @@
+"""How a telemetry consumer is put together: one topic, one decoder, one table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from prometheus_client import REGISTRY
+from pydantic import Field
+
+from libs.access.tenants import TENANT_HEADER, TenantRegistry
+from libs.messaging.batch_metrics import BatchMetrics
+from libs.messaging.batches import BatchLoop, DecodeRecords, Limits
+from libs.messaging.dlq import DeadLetters
+from libs.messaging.kafka import KafkaConsumer, KafkaProducer
+from libs.messaging.ports import Record, TopicPartition
+from libs.otlp.batch import Decode, DecodedBatch, Message, Rejected
+from libs.otlp.reference import VERSION
+from libs.runtime.lifecycle import Lifecycle
+from libs.runtime.settings import ServiceSettings
+from libs.storage.clickhouse import ClickHouse
+from libs.storage.table_sink import TableSink
+
+MAX_POLL_MS = 900_000  # an insert may wait long for a busy server; that is no reason to lose the partition
+
+
+class IngestSettings(ServiceSettings):
+    """Settings of the telemetry consumers."""
+
+    ingest_batch_seconds: float = Field(default=1.0, gt=0, le=60)
+    ingest_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    ingest_batch_messages: int = Field(default=5_000, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """One consumer: its service name (also the consumer group), topic, table and decoder."""
+
+    service: str
+    topic: str
+    table: str
+    decode: Decode
+
+
+def with_tenants(decode: Decode, tenants: TenantRegistry, anonymous: str) -> DecodeRecords:
+    """Return a decoder of Kafka messages: the tenant is the `x-tenant-id` header, else `anonymous` where it is set.
+
+    A message of no known tenant is rejected with reason `unknown_tenant`, never given to a default one.
+    """
+
+    def decode_records(records: Sequence[Record]) -> DecodedBatch:
+        known: list[int] = []
+        messages: list[Message] = []
+        strangers: list[Rejected] = []
+        for index, record in enumerate(records):
+            tenant = record.header(TENANT_HEADER) or anonymous
+            if tenant and tenants.known(tenant):
+                known.append(index)
+                messages.append(_message(record, tenant))
+            else:
+                error = f"no tenant is called {tenant[:64]!r}" if tenant else f"the header {TENANT_HEADER} is missing"
+                strangers.append(Rejected(index, "unknown_tenant", error))
+        decoded = decode(messages)
+        rejected = (*strangers, *(replace(r, index=known[r.index]) for r in decoded.rejected))
+        return replace(decoded, rejected=rejected)
+
+    return decode_records
+
+
+def _message(record: Record, tenant: str) -> Message:
+    content_type = (record.header("content-type") or "").partition(";")[0].strip().lower()
+    return Message(
+        record.value, tenant, record.topic, record.partition, record.offset, record.timestamp_ms, content_type
+    )
+
+
+async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: Ingest) -> ClickHouse:
+    """Start the batch loop in a thread and the health endpoint; returns the ClickHouse pool for further jobs."""
+    tenants = TenantRegistry(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    clickhouse = ClickHouse(settings.clickhouse_url)
+    lifecycle.push(clickhouse.close, "clickhouse")
+    producer = KafkaProducer(settings.kafka_bootstrap)
+    lifecycle.push(lambda: asyncio.to_thread(producer.close), "producer")
+
+    def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:
+        extra = {"max.poll.interval.ms": MAX_POLL_MS}
+        return KafkaConsumer(settings.kafka_bootstrap, ingest.service, [ingest.topic], on_revoke=on_revoke, **extra)
+
+    loop = BatchLoop(
+        open_source,
+        with_tenants(ingest.decode, tenants, settings.anonymous_tenant),
+        VERSION,
+        TableSink(clickhouse, ingest.table),
+        DeadLetters(producer),
+        BatchMetrics(ingest.service, REGISTRY),
+        Limits(
+            max_bytes=settings.ingest_batch_bytes,
+            max_messages=settings.ingest_batch_messages,
+            max_age_s=settings.ingest_batch_seconds,
+        ),
+    )
+    lifecycle.health.check("ingest", loop.problem)
+    await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
+    lifecycle.thread("batches", loop.run, loop.stop)
+    return clickhouse

@@ -1,0 +1,1 @@
+"""The rules of alerts, as Alertmanager has them: identity, merge, grouping clock, deduplication. All pure."""

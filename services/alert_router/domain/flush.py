@@ -1,0 +1,41 @@
+"""One flush of one group: what is told, what is remembered, what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.alert_router.domain.alert import Alert
+from services.alert_router.domain.dedup import Decision, Entry, decide
+from services.alert_router.domain.grouping import Clock, on_flush
+from services.alert_router.domain.labels import order
+from services.alert_router.domain.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """The outcome. `clock` is None when nothing is left to wait for and the group ends."""
+
+    decision: Decision
+    firing: tuple[Alert, ...]
+    resolved: tuple[Alert, ...]
+    entry: Entry | None
+    clock: Clock | None
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Return all alerts of the group, firing first."""
+        return self.firing + self.resolved
+
+
+def flush(alerts: Iterable[Alert], entry: Entry | None, now: datetime, route: Route) -> Flush:
+    """Return the outcome of looking at a group at the tick `now`; `entry` is what was last told of it."""
+    listed = sorted(alerts, key=lambda a: order(a.labels))
+    firing = tuple(a for a in listed if not a.resolved_at(now))
+    resolved = tuple(a for a in listed if a.resolved_at(now))
+    told = Entry(frozenset(a.fingerprint for a in firing), frozenset(a.fingerprint for a in resolved), now)
+    decision = decide(entry, told.firing, told.resolved, now, route.repeat_interval)
+    return Flush(
+        decision, firing, resolved, told if decision.notify else entry, on_flush(now, route) if firing else None
+    )

@@ -1,0 +1,165 @@
+"""Contract messages -> what pages are made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
+from incidentscope.correlation.v1 import correlation_pb2 as correlation
+from incidentscope.deploy.v1 import deploy_pb2
+from incidentscope.incident.v1 import incident_pb2
+
+from libs.kernel.timewindow import TimeWindow
+from services.console.domain import models
+
+_STATUS = {
+    incident_pb2.INCIDENT_STATUS_OPEN: models.Status.OPEN,
+    incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED: models.Status.ACKNOWLEDGED,
+    incident_pb2.INCIDENT_STATUS_RESOLVED: models.Status.RESOLVED,
+}
+_SEVERITY = {
+    incident_pb2.INCIDENT_SEVERITY_MINOR: models.Severity.MINOR,
+    incident_pb2.INCIDENT_SEVERITY_MAJOR: models.Severity.MAJOR,
+    incident_pb2.INCIDENT_SEVERITY_CRITICAL: models.Severity.CRITICAL,
+}
+_CAUSES = {
+    correlation.CAUSE_KIND_DEPLOY: "bad deploy",
+    correlation.CAUSE_KIND_SLOW_DEPENDENCY: "slow dependency",
+    correlation.CAUSE_KIND_DEAD_DEPENDENCY: "dead dependency",
+    correlation.CAUSE_KIND_RESOURCE_SATURATION: "resource exhausted",
+    correlation.CAUSE_KIND_SERVICE_FAULT: "service fault",
+}
+STATUS_FILTERS = {
+    "open": incident_pb2.INCIDENT_STATUS_OPEN,
+    "acknowledged": incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED,
+    "resolved": incident_pb2.INCIDENT_STATUS_RESOLVED,
+}
+
+
+def instant(stamp: Timestamp) -> datetime:
+    """Return a timestamp as an instant in UTC."""
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def timestamp(at: datetime) -> Timestamp:
+    """Return an instant as a protobuf timestamp."""
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp
+
+
+def incident(message: incident_pb2.Incident) -> models.Incident:
+    """Return an incident; without a start of its alerts it began when it was opened."""
+    opened = instant(message.opened_at)
+    return models.Incident(
+        id=message.id,
+        title=message.title,
+        status=_STATUS.get(message.status, models.Status.UNKNOWN),
+        severity=_SEVERITY.get(message.severity, models.Severity.UNKNOWN),
+        services=tuple(message.services),
+        started_at=instant(message.started_at) if message.HasField("started_at") else opened,
+        opened_at=opened,
+        version=message.version,
+        acknowledged_at=instant(message.acknowledged_at) if message.HasField("acknowledged_at") else None,
+        acknowledged_by=message.acknowledged_by,
+        resolved_at=instant(message.resolved_at) if message.HasField("resolved_at") else None,
+        resolved_by=message.resolved_by,
+    )
+
+
+def timeline_entry(message: incident_pb2.TimelineEntry) -> models.TimelineEntry:
+    """Return a timeline entry."""
+    name = incident_pb2.TimelineKind.Name(message.kind) if message.kind in _TIMELINE_KINDS else ""
+    return models.TimelineEntry(
+        kind=_words(name, "TIMELINE_KIND_"),
+        occurred_at=instant(message.occurred_at),
+        actor=message.actor,
+        source=message.source,
+        text=message.text,
+        url=message.url,
+    )
+
+
+_TIMELINE_KINDS = frozenset(incident_pb2.TimelineKind.values())
+_EVIDENCE_KINDS = frozenset(correlation.EvidenceKind.values())
+_DEPLOY_STATUSES = frozenset(deploy_pb2.DeployStatus.values())
+_PROVIDERS = frozenset(deploy_pb2.Provider.values())
+
+
+def analysis(message: correlation_events.HypothesesPublished) -> models.Analysis:
+    """Return an analysis with its hypotheses by rank."""
+    ranked = sorted(message.hypotheses, key=lambda h: h.rank)
+    return models.Analysis(
+        version=message.version,
+        named=message.verdict == correlation.VERDICT_CAUSE_NAMED,
+        reason=message.reason,
+        hypotheses=tuple(_hypothesis(h) for h in ranked),
+        analysed_at=instant(message.analysed_at) if message.HasField("analysed_at") else None,
+        onset=instant(message.onset_at) if message.HasField("onset_at") else None,
+    )
+
+
+def compared(message: correlation_events.HypothesesPublished) -> TimeWindow | None:
+    """Return the incident window an analysis compared, None when it has none or an impossible one."""
+    if not (message.HasField("window_start_time") and message.HasField("window_end_time")):
+        return None
+    start, end = instant(message.window_start_time), instant(message.window_end_time)
+    return TimeWindow(start, end) if start < end else None
+
+
+def _hypothesis(message: correlation.Hypothesis) -> models.Hypothesis:
+    return models.Hypothesis(
+        rank=message.rank,
+        service=message.service,
+        cause=_CAUSES.get(message.cause_kind, "unknown kind"),
+        statement=message.statement,
+        confidence=message.confidence,
+        evidence=tuple(_evidence(e) for e in message.evidence),
+        chain=tuple(message.chain),
+        impacted=tuple(message.impacted_services),
+        deploy_id=message.deploy_id,
+    )
+
+
+def _evidence(message: correlation.Evidence) -> models.Evidence:
+    name = correlation.EvidenceKind.Name(message.kind) if message.kind in _EVIDENCE_KINDS else ""
+    return models.Evidence(
+        kind=_words(name, "EVIDENCE_KIND_"),
+        service=message.service,
+        statement=message.statement,
+        observed=message.observed,
+        baseline=message.baseline,
+        unit=message.unit,
+        strength=message.strength,
+        start=instant(message.start_time) if message.HasField("start_time") else None,
+        end=instant(message.end_time) if message.HasField("end_time") else None,
+        url=message.url,
+    )
+
+
+def deploy(message: deploy_pb2.Deploy) -> models.Deploy:
+    """Return a deploy."""
+    status = deploy_pb2.DeployStatus.Name(message.status) if message.status in _DEPLOY_STATUSES else ""
+    provider = deploy_pb2.Provider.Name(message.provider) if message.provider in _PROVIDERS else ""
+    return models.Deploy(
+        id=message.id,
+        service=message.service,
+        environment=message.environment,
+        version=message.version,
+        revision=message.revision,
+        status=_words(status, "DEPLOY_STATUS_"),
+        provider=_words(provider, "PROVIDER_"),
+        repository=message.repository,
+        actor=message.actor,
+        url=message.url,
+        description=message.description,
+        started_at=instant(message.started_at if message.HasField("started_at") else message.updated_at),
+        finished_at=instant(message.finished_at) if message.HasField("finished_at") else None,
+    )
+
+
+def _words(name: str, prefix: str) -> str:
+    """Return an enum value's name as words; unset and unknown ones are `unknown`."""
+    words = name.removeprefix(prefix).replace("_", " ").lower()
+    return "unknown" if words in ("", "unspecified") else words

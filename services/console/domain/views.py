@@ -1,0 +1,214 @@
+"""The pages as values: everything a template shows, already decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from libs.kernel.timewindow import TimeWindow
+from services.console.domain import charts
+from services.console.domain.charts import Chart, Marker, Measure, Point
+from services.console.domain.formats import duration
+from services.console.domain.models import (
+    Analysis,
+    Deploy,
+    Edge,
+    Incident,
+    LogSignature,
+    MinuteHealth,
+    Missing,
+    ServiceSummary,
+    Status,
+    TimelineEntry,
+)
+from services.console.domain.servicemap import Roles, ServiceMap
+
+MAX_CARDS = 6
+MAX_SUSPECTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One line of the list. `confidence` is None until a cause was named."""
+
+    incident: Incident
+    age: str
+    cause: str = ""
+    cause_kind: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentList:
+    """The list page."""
+
+    rows: tuple[IncidentRow, ...]
+    status: str
+    next_page_token: str
+    now: datetime
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCard:
+    """Charts of one service, and the minutes behind them for the table."""
+
+    service: str
+    role: str
+    mark: str
+    latency: Chart
+    errors: Chart
+    minutes: tuple[MinuteHealth, ...]
+    seen_by_callers: bool
+    latency_change: str
+    error_change: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPage:
+    """The page of one incident. `analysis` is None before the first one."""
+
+    incident: Incident
+    now: datetime
+    onset: datetime
+    window: TimeWindow
+    analysis: Analysis | None
+    timeline: tuple[TimelineEntry, ...]
+    cards: tuple[ServiceCard, ...]
+    other_services: tuple[str, ...]
+    service_map: ServiceMap | None
+    deploys: tuple[Deploy, ...]
+    deploy_window: TimeWindow
+    named_deploys: frozenset[str]
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def age(self) -> str:
+        """Return how long the incident lasts, or lasted."""
+        return age(self.incident, self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePage:
+    """The page of one service. `cards` holds one card, or none without telemetry."""
+
+    service: str
+    now: datetime
+    window: TimeWindow
+    card: ServiceCard | None
+    load: Chart | None
+    callers: tuple[Edge, ...]
+    callees: tuple[Edge, ...]
+    signatures: tuple[LogSignature, ...]
+    deploys: tuple[Deploy, ...]
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceList:
+    """The page of all services of a window."""
+
+    services: tuple[ServiceSummary, ...]
+    window: TimeWindow
+    now: datetime
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeployList:
+    """The page of deploys."""
+
+    deploys: tuple[Deploy, ...]
+    window: TimeWindow
+    now: datetime
+    truncated: bool
+    missing: tuple[Missing, ...] = ()
+
+
+def age(incident: Incident, now: datetime) -> str:
+    """Return how long an incident lasts, or lasted once resolved."""
+    end = incident.resolved_at if incident.status is Status.RESOLVED and incident.resolved_at else now
+    return duration(max(end, incident.started_at) - incident.started_at)
+
+
+def row(incident: Incident, analysis: Analysis | None, now: datetime) -> IncidentRow:
+    """Return an incident's line in the list, with its cause when one was named."""
+    line = IncidentRow(incident, age(incident, now))
+    if analysis is None or not analysis.named or not analysis.hypotheses:
+        return line
+    first = analysis.hypotheses[0]
+    return replace(line, cause=first.service, cause_kind=first.cause, confidence=first.confidence)
+
+
+def roles(incident: Incident, analysis: Analysis | None) -> Roles:
+    """Return whom to mark: suspects only when a cause was named, and everyone known to suffer."""
+    affected = set(incident.services)
+    suspects: dict[str, int] = {}
+    if analysis is not None and analysis.named:
+        for hypothesis in analysis.hypotheses[:MAX_SUSPECTS]:
+            suspects.setdefault(hypothesis.service, hypothesis.rank)
+        first = analysis.hypotheses[:1]
+        affected |= {s for h in first for s in (*h.chain, *h.impacted)}
+    return Roles(suspects, frozenset(affected - suspects.keys()))
+
+
+def charted(incident: Incident, analysis: Analysis | None) -> list[str]:
+    """Return the services worth a chart, the likeliest cause first, then who alerted, then the rest."""
+    hypotheses = analysis.hypotheses[:MAX_SUSPECTS] if analysis is not None else ()
+    first, others = hypotheses[:1], hypotheses[1:]
+    ordered: list[str] = [h.service for h in first]
+    ordered += incident.services
+    ordered += [s for h in first for s in h.chain]
+    ordered += [h.service for h in others]
+    ordered += [s for h in first for s in h.impacted]
+    return list(dict.fromkeys(s for s in ordered if s))
+
+
+def card(
+    service: str, mark: tuple[str, str], minutes: Iterable[MinuteHealth], window: TimeWindow, markers: Sequence[Marker]
+) -> ServiceCard:
+    """Return the latency and error charts of one service."""
+    own = sorted(minutes, key=lambda m: m.minute)
+    by_callers = bool(own) and all(m.seen_by_callers for m in own)
+    latency = [Point(m.minute, m.latency_ms) for m in own if m.latency_ms is not None]
+    errors = [Point(m.minute, m.error_ratio) for m in own if m.calls]
+    onset = next((m.at for m in markers if m.kind == "onset"), None)
+    name = "Mean latency seen by callers" if by_callers else "Latency (p95)"
+    return ServiceCard(
+        service=service,
+        role=mark[0],
+        mark=mark[1],
+        latency=charts.draw(name, Measure.LATENCY, latency, window, markers),
+        errors=charts.draw("Error rate", Measure.ERROR_RATIO, errors, window, markers),
+        minutes=tuple(own),
+        seen_by_callers=by_callers,
+        latency_change=change(Measure.LATENCY, latency, onset),
+        error_change=change(Measure.ERROR_RATIO, errors, onset),
+    )
+
+
+def load(minutes: Iterable[MinuteHealth], window: TimeWindow, markers: Sequence[Marker]) -> Chart:
+    """Return the chart of calls per minute."""
+    points = [Point(m.minute, float(m.calls)) for m in minutes]
+    return charts.draw("Calls per minute", Measure.RATE, points, window, markers)
+
+
+def change(measure: Measure, points: Sequence[Point], onset: datetime | None) -> str:
+    """Say what onset did to a series: `45 ms → 1.24 s`, typical before to highest after; empty when unknown."""
+    if not points:
+        return ""
+    after = [p.value for p in points if onset is None or p.at >= onset]
+    before = [p.value for p in points if onset is not None and p.at < onset]
+    if not before or not after:
+        return f"up to {measure.write(max(after or before))}"
+    return f"{measure.write(charts.median(before))} → {measure.write(max(after))}"
+
+
+def deploy_markers(deploys: Iterable[Deploy], services: Sequence[str], named: frozenset[str]) -> list[Marker]:
+    """Return a marker for each deploy of these services, and for those a hypothesis names."""
+    return [
+        Marker(d.started_at, f"{d.service} {d.version}".strip() if d.service not in services else d.version or "deploy", "deploy")
+        for d in deploys
+        if d.service in services or d.id in named
+    ]

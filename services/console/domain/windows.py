@@ -1,0 +1,62 @@
+"""Which stretch of time a page shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from libs.kernel.errors import InvalidInput
+from libs.kernel.timewindow import TimeWindow, floor_minute
+from services.console.domain.models import Incident
+
+BEFORE_ONSET = timedelta(minutes=30)
+AFTER_ONSET = timedelta(minutes=30)
+AFTER_END = timedelta(minutes=5)
+LONGEST_AFTER_ONSET = timedelta(hours=3)
+DEPLOYS_BEFORE_ONSET = timedelta(hours=2)
+DEFAULT_SERVICE_WINDOW = timedelta(hours=1)
+LONGEST = timedelta(days=31)
+
+
+def around_onset(incident: Incident, onset: datetime, now: datetime) -> TimeWindow:
+    """Return the window of an incident's charts: half an hour before onset, then up to its end, or to now."""
+    reached = (incident.resolved_at + AFTER_END) if incident.resolved_at else now
+    end = min(max(reached, onset + AFTER_ONSET), onset + LONGEST_AFTER_ONSET, now)
+    start = floor_minute(onset - BEFORE_ONSET)
+    return TimeWindow(start, max(floor_minute(end) + timedelta(minutes=1), start + timedelta(minutes=5)))
+
+
+def troubled(incident: Incident, onset: datetime, shown: TimeWindow) -> TimeWindow:
+    """Return the part of a shown window in which the trouble lasted: what the service map counts."""
+    start = max(floor_minute(onset), shown.start)
+    end = min(incident.resolved_at or shown.end, shown.end)
+    return TimeWindow(start, max(end, start + timedelta(minutes=1)))
+
+
+def for_deploys(shown: TimeWindow) -> TimeWindow:
+    """Return the window in which a deploy may explain what a shown window holds."""
+    return TimeWindow(shown.start + BEFORE_ONSET - DEPLOYS_BEFORE_ONSET, shown.end)
+
+
+def asked(start: str, end: str, now: datetime) -> TimeWindow:
+    """Return the window a link asks for; raises InvalidInput with reason `bad_time` or `bad_window`.
+
+    Times are RFC 3339 or Unix seconds or milliseconds; without an end it is now, without a start an hour before the end.
+    """
+    until = _instant(end) if end else floor_minute(now) + timedelta(minutes=1)
+    since = _instant(start) if start else until - DEFAULT_SERVICE_WINDOW
+    if not since < until:
+        raise InvalidInput("bad_window", "The time window must end after it starts.")
+    if until - since > LONGEST:
+        raise InvalidInput("bad_window", f"The time window is too long: at most {LONGEST.days} days are shown.")
+    return TimeWindow(since, until)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        if text.isascii() and text.isdigit():
+            number = int(text)
+            return datetime.fromtimestamp(number / 1000 if number >= 10**11 else number, UTC)
+        at = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + in a query arrives as a space
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise InvalidInput("bad_time", f"Not a time: {text[:40]!r}. Use RFC 3339, such as 2026-01-31T14:05:00Z.") from exc

@@ -1,0 +1,1 @@
+"""What the console does: put pages together from several sources, and pass on what people decide."""

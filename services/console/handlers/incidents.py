@@ -1,0 +1,250 @@
+"""Incidents for people: the list, one incident with everything around it, and what people do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
+from incidentscope.deploy.v1 import deploy_service_pb2 as deploy_contract
+from incidentscope.incident.v1 import incident_service_pb2 as contract
+
+from libs.kernel.clock import Clock
+from libs.kernel.errors import InvalidInput
+from libs.kernel.timewindow import TimeWindow
+from services.console import decode
+from services.console.domain import servicemap, views, windows
+from services.console.domain.charts import Marker
+from services.console.domain.models import Analysis, Deploy, Edge, Incident, MinuteHealth, TimelineEntry
+from services.console.handlers.parts import Parts
+from services.console.ports import Deploys, Incidents, Refused, RefusalReason, Telemetry
+
+PAGE_SIZE = 50
+MAX_NOTE = 10_000
+MAX_ACTOR = 100
+_TIMELINE_PAGE, _TIMELINE_PAGES = 1000, 5
+_AT_ONCE = 10  # causes looked up at the same time for one list
+
+
+def checked_id(incident_id: str) -> str:
+    """Return a canonical incident id; raises InvalidInput with reason `bad_id`."""
+    try:
+        canonical = str(uuid.UUID(incident_id))
+    except ValueError as exc:
+        raise InvalidInput("bad_id", "An incident id is a UUID, such as 01920000-0000-7000-8000-000000000000.") from exc
+    if canonical != incident_id.lower():
+        raise InvalidInput("bad_id", "An incident id is written with hyphens and without braces.")
+    return canonical
+
+
+def checked_actor(actor: str) -> str:
+    """Return a person's name without surrounding space; raises InvalidInput with reason `no_actor` or `long_actor`."""
+    name = " ".join(actor.split())
+    if not name:
+        raise InvalidInput("no_actor", "Say who you are: the timeline records who did what.")
+    if len(name) > MAX_ACTOR:
+        raise InvalidInput("long_actor", f"The name is too long: at most {MAX_ACTOR} characters.")
+    return name
+
+
+def checked_note(text: str) -> str:
+    """Return a note without surrounding space; raises InvalidInput with reason `long_note`. It may be empty."""
+    note = text.replace("\r\n", "\n").strip()
+    if len(note) > MAX_NOTE:
+        raise InvalidInput("long_note", f"The note has {len(note):,} characters; at most {MAX_NOTE:,} are kept.")
+    return note
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPages:
+    """Puts the pages about incidents together."""
+
+    incidents: Incidents
+    deploys: Deploys
+    telemetry: Telemetry
+    clock: Clock
+
+    async def list(self, tenant: str, status: str, page_token: str) -> views.IncidentList:
+        """Return the list; raises InvalidInput with reason `bad_status` or `bad_page`."""
+        if status and status not in decode.STATUS_FILTERS:
+            raise InvalidInput("bad_status", f"There is no status {status[:30]!r}; there are {_known_statuses()}.")
+        request = contract.ListIncidentsRequest(
+            statuses=[decode.STATUS_FILTERS[status]] if status else [], page_size=PAGE_SIZE, page_token=page_token
+        )
+        parts = Parts()
+        reading = self._listed(tenant, request)
+        answer = await parts.take("Incidents", reading, contract.ListIncidentsResponse())
+        found = [decode.incident(m) for m in answer.incidents]
+        now = self.clock.now()
+        causes = await self._causes(tenant, found, parts)
+        rows = tuple(views.row(i, a, now) for i, a in zip(found, causes, strict=True))
+        return views.IncidentList(rows, status, answer.next_page_token, now, parts.missing)
+
+    async def _listed(self, tenant: str, request: contract.ListIncidentsRequest) -> contract.ListIncidentsResponse:
+        try:
+            return await self.incidents.list(tenant, request)
+        except Refused as exc:
+            if exc.reason is RefusalReason.INVALID_ARGUMENT and request.page_token:
+                raise InvalidInput("bad_page", "This page of the list does not exist; go back to the first.") from exc
+            raise
+
+    async def _causes(self, tenant: str, found: Sequence[Incident], parts: Parts) -> Sequence[Analysis | None]:
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(incident: Incident) -> Analysis | None:
+            async with limit:
+                return await parts.take("Causes", self._analysis(tenant, incident.id), None)
+
+        return await asyncio.gather(*(one(i) for i in found))
+
+    async def page(self, tenant: str, incident_id: str) -> views.IncidentPage:
+        """Return the page of one incident; raises InvalidInput, Refused with NOT_FOUND, or Unavailable."""
+        parts = Parts()
+        nothing: list[TimelineEntry] = []
+        answer, analysis, timeline = await asyncio.gather(
+            self.incidents.get(tenant, contract.GetIncidentRequest(id=checked_id(incident_id))),
+            parts.take("Causes", self._analysis(tenant, incident_id), None),
+            parts.take("Timeline", self._timeline(tenant, incident_id), nothing),
+        )
+        incident = decode.incident(answer.incident)
+        onset = (analysis.onset if analysis else None) or incident.started_at
+        return await self._around(tenant, incident, analysis, timeline, onset, parts)
+
+    async def _around(
+        self,
+        tenant: str,
+        incident: Incident,
+        analysis: Analysis | None,
+        timeline: Sequence[TimelineEntry],
+        onset: datetime,
+        parts: Parts,
+    ) -> views.IncidentPage:
+        now = self.clock.now()
+        window = windows.around_onset(incident, onset, now)
+        worst = windows.troubled(incident, onset, window)
+        charted = views.charted(incident, analysis)
+        shown = charted[: views.MAX_CARDS]
+        no_minutes: list[MinuteHealth] = []
+        no_edges: list[Edge] = []
+        no_deploys: list[Deploy] = []
+        minutes, edges, deploys = await asyncio.gather(
+            parts.take("Charts", minutes_of(self.telemetry, tenant, shown, window), no_minutes),
+            parts.take("Service map", self.telemetry.edges(tenant, worst), no_edges),
+            parts.take("Deploys", deploys_in(self.deploys, tenant, (), windows.for_deploys(window)), no_deploys),
+        )
+        roles = views.roles(incident, analysis)
+        named = frozenset(h.deploy_id for h in (analysis.hypotheses if analysis else ()) if h.deploy_id)
+        happened = [Marker(onset, "onset", "onset")]
+        happened += [Marker(incident.resolved_at, "resolved", "resolved")] if incident.resolved_at else []
+        return views.IncidentPage(
+            incident=incident,
+            now=now,
+            onset=onset,
+            window=window,
+            analysis=analysis,
+            timeline=tuple(reversed(timeline)),
+            cards=tuple(_cards(shown, minutes, roles, window, happened, deploys, named)),
+            other_services=tuple(charted[views.MAX_CARDS :]),
+            service_map=servicemap.draw(edges, roles, worst.duration.total_seconds() / 60) if edges else None,
+            deploys=tuple(deploys),
+            deploy_window=windows.for_deploys(window),
+            named_deploys=named,
+            missing=parts.missing,
+        )
+
+    async def _analysis(self, tenant: str, incident_id: str) -> Analysis | None:
+        try:
+            answer = await self.incidents.hypotheses(tenant, contract.GetHypothesesRequest(id=incident_id))
+        except Refused as exc:
+            if exc.reason is RefusalReason.NOT_FOUND:
+                return None
+            raise
+        return decode.analysis(answer.analysis) if answer.analysis != HypothesesPublished() else None
+
+    async def _timeline(self, tenant: str, incident_id: str) -> list[TimelineEntry]:
+        entries: list[TimelineEntry] = []
+        token = ""
+        for _ in range(_TIMELINE_PAGES):
+            request = contract.ListTimelineRequest(id=incident_id, page_size=_TIMELINE_PAGE, page_token=token)
+            answer = await self.incidents.timeline(tenant, request)
+            entries += [decode.timeline_entry(e) for e in answer.entries]
+            token = answer.next_page_token
+            if not token:
+                break
+        return entries
+
+    async def acknowledge(self, tenant: str, incident_id: str, actor: str, note: str, version: int) -> None:
+        """Take an incident and keep the note, if any; raises InvalidInput, Refused or Unavailable."""
+        note = checked_note(note)
+        request = contract.AcknowledgeIncidentRequest(
+            id=checked_id(incident_id), actor=checked_actor(actor), expected_version=version
+        )
+        await self.incidents.acknowledge(tenant, request)
+        if note:
+            await self.note(tenant, incident_id, actor, note)
+
+    async def resolve(self, tenant: str, incident_id: str, actor: str, resolution: str, version: int) -> None:
+        """End an incident; raises InvalidInput, Refused or Unavailable."""
+        request = contract.ResolveIncidentRequest(
+            id=checked_id(incident_id),
+            actor=checked_actor(actor),
+            resolution=checked_note(resolution),
+            expected_version=version,
+        )
+        await self.incidents.resolve(tenant, request)
+
+    async def note(self, tenant: str, incident_id: str, actor: str, text: str) -> None:
+        """Write a note on the timeline; raises InvalidInput, Refused or Unavailable."""
+        note = checked_note(text)
+        if not note:
+            raise InvalidInput("no_note", "The note is empty: write something first.")
+        request = contract.AddNoteRequest(id=checked_id(incident_id), actor=checked_actor(actor), text=note)
+        await self.incidents.add_note(tenant, request)
+
+
+def _known_statuses() -> str:
+    return ", ".join(decode.STATUS_FILTERS)
+
+
+def _cards(
+    services: Sequence[str],
+    minutes: Iterable[MinuteHealth],
+    roles: servicemap.Roles,
+    window: TimeWindow,
+    happened: Sequence[Marker],
+    deploys: Sequence[Deploy],
+    named: frozenset[str],
+) -> Iterable[views.ServiceCard]:
+    by_service: dict[str, list[MinuteHealth]] = {}
+    for minute in minutes:
+        by_service.setdefault(minute.service, []).append(minute)
+    for service in services:
+        markers = [*happened, *views.deploy_markers(deploys, [service], named)]
+        yield views.card(service, roles.of(service), by_service.get(service, ()), window, markers)
+
+
+async def minutes_of(
+    telemetry: Telemetry, tenant: str, services: Sequence[str], window: TimeWindow
+) -> list[MinuteHealth]:
+    """Return the minutes of services: their own, or what callers saw of those that send none; raises Unavailable."""
+    if not services:
+        return []
+    own = await telemetry.health(tenant, services, window)
+    silent = sorted(set(services) - {m.service for m in own})
+    return own + (await telemetry.health_seen_by_callers(tenant, silent, window) if silent else [])
+
+
+async def deploys_in(
+    source: Deploys, tenant: str, services: Sequence[str], window: TimeWindow, limit: int = 100
+) -> list[Deploy]:
+    """Return the deploys that touched a window, newest first; of all services when none are given."""
+    request = deploy_contract.ListDeploysRequest(
+        services=services,
+        start_time=decode.timestamp(window.start),
+        end_time=decode.timestamp(window.end),
+        page_size=limit,
+    )
+    return [decode.deploy(d) for d in (await source.list(tenant, request)).deploys]

@@ -1,0 +1,218 @@
+"""GitHub webhooks to reports: `deployment`, `deployment_status` and `workflow_run`.
+
+The service of a deployment is, in this order: `service` or `service.name` in the deployment's own `payload`; the
+configured mapping of `owner/name@environment`, then of `owner/name`; the repository's name. `task` and the
+environment's name are not consulted: `deploy:migrations` and `review/my-branch` are common and name no service.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from services.deploy_normalizer.domain.deploy import Provider, Report, Status
+from services.deploy_normalizer.domain.fields import (
+    BadField,
+    Json,
+    identifier,
+    link,
+    lookup,
+    optional_instant,
+    optional_text,
+    prose,
+    required_instant,
+    required_text,
+    section,
+)
+
+DEPLOYING_WORKFLOW = r"(?i)deploy|release|rollout"
+
+DEPLOYMENT_STATES: Mapping[str, Status] = {
+    "pending": Status.PENDING,
+    "queued": Status.PENDING,
+    "waiting": Status.PENDING,
+    "in_progress": Status.IN_PROGRESS,
+    "success": Status.SUCCEEDED,
+    "failure": Status.FAILED,
+    "error": Status.FAILED,
+    "inactive": Status.INACTIVE,
+}
+RUN_STATUSES: Mapping[str, Status] = {
+    "requested": Status.PENDING,
+    "queued": Status.PENDING,
+    "pending": Status.PENDING,
+    "waiting": Status.PENDING,
+    "in_progress": Status.IN_PROGRESS,
+}
+RUN_CONCLUSIONS: Mapping[str, Status] = {
+    "success": Status.SUCCEEDED,
+    "failure": Status.FAILED,
+    "startup_failure": Status.FAILED,
+    "timed_out": Status.FAILED,
+    "cancelled": Status.FAILED,  # it may have rolled out in part
+    "action_required": Status.PENDING,
+    "neutral": Status.INACTIVE,
+    "skipped": Status.INACTIVE,
+    "stale": Status.INACTIVE,
+}
+
+
+class Ignored(StrEnum):
+    """Why an authentic webhook tells of no deploy."""
+
+    PING = "ping"
+    UNSUPPORTED_EVENT = "unsupported_event"
+    NOT_A_DEPLOY_WORKFLOW = "not_a_deploy_workflow"
+
+
+@dataclass(frozen=True, slots=True)
+class GithubRules:
+    """What differs between users: which workflows deploy, by name or file, and which service a repository holds."""
+
+    deploying_workflow: re.Pattern[str] = field(default_factory=lambda: re.compile(DEPLOYING_WORKFLOW))
+    services: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(event: str, body: Json, rules: GithubRules) -> Report | Ignored:
+    """Return what a webhook of that `X-GitHub-Event` reports; raises MissingField or BadField."""
+    match event:
+        case "deployment":
+            return _deployment(body, rules)
+        case "deployment_status":
+            return _deployment_status(body, rules)
+        case "workflow_run":
+            return _workflow_run(body, rules)
+        case "ping":
+            return Ignored.PING
+        case _:
+            return Ignored.UNSUPPORTED_EVENT
+
+
+def _deployment(body: Json, rules: GithubRules) -> Report:
+    requested_at = required_instant(body, "deployment.created_at")
+    return _of_deployment(
+        body, rules, event="deployment", status=Status.PENDING, at=requested_at,
+        environment=optional_text(body, "deployment.environment"),
+        url=link(body, "workflow_run.html_url") or _deployments_page(body),
+        description=prose(body, "deployment.description"),
+    )  # fmt: skip
+
+
+def _deployment_status(body: Json, rules: GithubRules) -> Report:
+    section(body, "deployment_status")
+    status = _state(DEPLOYMENT_STATES, body, "deployment_status.state")
+    at = optional_instant(body, "deployment_status.updated_at")
+    at = at or required_instant(body, "deployment_status.created_at")
+    pages = ("deployment_status.log_url", "deployment_status.target_url", "workflow_run.html_url")
+    return _of_deployment(
+        body, rules, event="deployment_status", status=status, at=at,
+        began_at=at if status is Status.IN_PROGRESS else None,
+        environment=optional_text(body, "deployment_status.environment")
+        or optional_text(body, "deployment.environment"),
+        url=next(filter(None, (link(body, page) for page in pages)), "") or _deployments_page(body),
+        description=prose(body, "deployment_status.description") or prose(body, "deployment.description"),
+    )  # fmt: skip
+
+
+def _of_deployment(
+    body: Json, rules: GithubRules, *, event: str, status: Status, at: datetime, environment: str, url: str,
+    description: str, began_at: datetime | None = None,
+) -> Report:  # fmt: skip
+    section(body, "deployment")
+    wish = _wish(body)
+    return Report(
+        provider=Provider.GITHUB,
+        external_id=f"deployment/{identifier(body, 'deployment.id')}",
+        event=event,
+        status=status,
+        at=at,
+        requested_at=required_instant(body, "deployment.created_at"),
+        began_at=began_at,
+        service=_service(body, wish, environment, rules),
+        environment=environment,
+        version=optional_text(wish, "version") or optional_text(body, "deployment.ref"),
+        revision=optional_text(body, "deployment.sha"),
+        repository=required_text(body, "repository.full_name"),
+        actor=optional_text(body, "deployment.creator.login"),
+        url=url,
+        description=description,
+    )
+
+
+def _workflow_run(body: Json, rules: GithubRules) -> Report | Ignored:
+    section(body, "workflow_run")
+    if not _deploys(body, rules):
+        return Ignored.NOT_A_DEPLOY_WORKFLOW
+    status = _run_status(body)
+    requested_at = required_instant(body, "workflow_run.created_at")
+    began_at = optional_instant(body, "workflow_run.run_started_at")
+    attempt = 1 if lookup(body, "workflow_run.run_attempt") is None else identifier(body, "workflow_run.run_attempt")
+    return Report(
+        provider=Provider.GITHUB,
+        external_id=f"workflow_run/{identifier(body, 'workflow_run.id')}/{attempt}",
+        event="workflow_run",
+        status=status,
+        at=optional_instant(body, "workflow_run.updated_at") or requested_at,
+        requested_at=began_at or requested_at,
+        began_at=None if status is Status.PENDING else began_at,
+        service=_service(body, {}, "", rules),
+        version=optional_text(body, "workflow_run.head_branch"),
+        revision=optional_text(body, "workflow_run.head_sha"),
+        repository=required_text(body, "repository.full_name"),
+        actor=optional_text(body, "workflow_run.triggering_actor.login")
+        or optional_text(body, "workflow_run.actor.login"),
+        url=link(body, "workflow_run.html_url"),
+        description=prose(body, "workflow_run.display_title") or _workflow_name(body),
+    )
+
+
+def _run_status(body: Json) -> Status:
+    if lookup(body, "workflow_run.status") == "completed":
+        return _state(RUN_CONCLUSIONS, body, "workflow_run.conclusion")
+    return _state(RUN_STATUSES, body, "workflow_run.status")
+
+
+def _state(table: Mapping[str, Status], body: Json, path: str) -> Status:
+    text = required_text(body, path)
+    status = table.get(text)
+    if status is None:
+        raise BadField(path, f"has the unknown value {text!r}; known are {', '.join(table)}")
+    return status
+
+
+def _deploys(body: Json, rules: GithubRules) -> bool:
+    path = optional_text(body, "workflow_run.path") or optional_text(body, "workflow.path")
+    names = (_workflow_name(body), path.rpartition("/")[2])
+    return any(rules.deploying_workflow.search(name) for name in names)
+
+
+def _workflow_name(body: Json) -> str:
+    return optional_text(body, "workflow_run.name") or optional_text(body, "workflow.name")
+
+
+def _service(body: Json, wish: Json, environment: str, rules: GithubRules) -> str:
+    name = required_text(body, "repository.name")
+    repository = required_text(body, "repository.full_name")
+    asked = optional_text(wish, "service") or optional_text({"name": wish.get("service.name")}, "name")
+    mapped = rules.services.get(f"{repository}@{environment}") or rules.services.get(repository)
+    return asked or mapped or name
+
+
+def _wish(body: Json) -> Json:
+    """The free `payload` its creator gave the deployment: an object, or text that may hold one."""
+    value = lookup(body, "deployment.payload")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def _deployments_page(body: Json) -> str:
+    page = link(body, "repository.html_url")
+    return f"{page}/deployments" if page else ""

@@ -1,0 +1,63 @@
+"""What an operator can set. Names in upper case are the environment variables."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+
+from libs.runtime.settings import ServiceSettings
+from services.deploy_normalizer.domain.fields import NAME_CHARS
+from services.deploy_normalizer.domain.github import DEPLOYING_WORKFLOW, GithubRules
+from services.deploy_normalizer.domain.signature import Secrets
+
+PerTenant = dict[str, tuple[SecretStr, ...]]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
+
+
+class DeployNormalizerSettings(ServiceSettings):
+    """Ports, webhook secrets and how GitHub's repositories map to services.
+
+    `*_secrets` and `*_tokens` are JSON objects from tenant to its live secrets, `{"acme": ["new", "old"]}`; such a
+    tenant's webhooks are not verified with the shared secret. `github_service_map` is a JSON object from `owner/name`
+    or `owner/name@environment` to the service's name in telemetry.
+    """
+
+    health_port: int = Field(default=8081, ge=0, le=65535)
+    deploy_grpc_port: int = Field(default=50052, ge=0, le=65535)
+    github_webhook_secret: SecretStr = SecretStr("")
+    github_webhook_secrets: PerTenant = Field(default_factory=dict)
+    github_deploy_workflows: str = DEPLOYING_WORKFLOW
+    github_service_map: dict[Name, Name] = Field(default_factory=dict)
+    argocd_webhook_token: SecretStr = SecretStr("")
+    argocd_webhook_tokens: PerTenant = Field(default_factory=dict)
+
+    @field_validator("github_deploy_workflows")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as exc:
+            raise ValueError(f"not a regular expression: {exc}") from exc
+        return pattern
+
+    @property
+    def github_secrets(self) -> Secrets:
+        """Return what GitHub's webhooks are verified with."""
+        return _secrets(self.github_webhook_secret, self.github_webhook_secrets)
+
+    @property
+    def argocd_tokens(self) -> Secrets:
+        """Return what Argo CD's notifications must bear."""
+        return _secrets(self.argocd_webhook_token, self.argocd_webhook_tokens)
+
+    @property
+    def github_rules(self) -> GithubRules:
+        """Return how GitHub's payloads are read."""
+        return GithubRules(re.compile(self.github_deploy_workflows), self.github_service_map)
+
+
+def _secrets(shared: SecretStr, per_tenant: PerTenant) -> Secrets:
+    plain = {tenant: [s.get_secret_value() for s in secrets] for tenant, secrets in per_tenant.items()}
+    return Secrets(shared.get_secret_value(), plain)

@@ -1,0 +1,5 @@
+"""Moves log records from Kafka to ClickHouse.
+
+Reads `otel.logs`. Writes the table `logs_raw` and, for what can not be read, `otel.logs.dlq`. Owns the consumer group
+`log_consumer`; its offsets and batch plans live in Kafka.
+"""

@@ -1,0 +1,18 @@
+"""Puts the log consumer together."""
+
+from __future__ import annotations
+
+from libs.otlp.logs import TABLE
+from libs.otlp.reference import decode_logs
+from libs.runtime.ingest import Ingest, start_ingest
+from libs.runtime.lifecycle import Lifecycle
+from services.log_consumer.settings import Settings
+
+SERVICE = "log_consumer"
+
+
+async def start(lifecycle: Lifecycle) -> None:
+    """Start moving log records."""
+    settings = lifecycle.settings
+    assert isinstance(settings, Settings)
+    await start_ingest(lifecycle, settings, Ingest(SERVICE, settings.otel_logs_topic, TABLE, decode_logs))

@@ -1,0 +1,10 @@
+"""`python -m services.metric_consumer`."""
+
+import sys
+
+from libs.runtime.lifecycle import run
+from services.metric_consumer.app import SERVICE, start
+from services.metric_consumer.settings import Settings
+
+if __name__ == "__main__":
+    sys.exit(run(SERVICE, Settings(), start))

@@ -1,0 +1,18 @@
+"""Puts the metric consumer together."""
+
+from __future__ import annotations
+
+from libs.otlp.metrics import TABLE
+from libs.otlp.reference import decode_metrics
+from libs.runtime.ingest import Ingest, start_ingest
+from libs.runtime.lifecycle import Lifecycle
+from services.metric_consumer.settings import Settings
+
+SERVICE = "metric_consumer"
+
+
+async def start(lifecycle: Lifecycle) -> None:
+    """Start moving metric points."""
+    settings = lifecycle.settings
+    assert isinstance(settings, Settings)
+    await start_ingest(lifecycle, settings, Ingest(SERVICE, settings.otel_metrics_topic, TABLE, decode_metrics))

@@ -1,0 +1,10 @@
+"""`python -m services.trace_consumer`."""
+
+import sys
+
+from libs.runtime.lifecycle import run
+from services.trace_consumer.app import SERVICE, start
+from services.trace_consumer.settings import Settings
+
+if __name__ == "__main__":
+    sys.exit(run(SERVICE, Settings(), start))

@@ -1,0 +1,13 @@
+"""Settings of the trace consumer."""
+
+from pydantic import Field
+
+from libs.messaging.topics import OTEL_TRACES
+from libs.runtime.ingest import IngestSettings
+
+
+class Settings(IngestSettings):
+    """Where the spans are and how they are batched."""
+
+    health_port: int = Field(default=9103, ge=0, le=65535)
+    otel_traces_topic: str = OTEL_TRACES.name
