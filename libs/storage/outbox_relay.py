@@ -54,7 +54,6 @@ _SWEEP = """
 DELETE FROM {outbox} AS o USING unnest(%(lanes)s::smallint[], %(positions)s::bigint[]) AS p (lane, position)
 WHERE o.lane = p.lane AND o.id <= p.position"""
 _LEAD = "SELECT pg_try_advisory_lock(hashtext('outbox relay'), hashtext(%s))"
-_LAST_ID = "SELECT last_value FROM {sequence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +165,19 @@ class Relay:
 
     async def _refuse_older_database(self, conn: AsyncConnection[Any], positions: Mapping[int, int]) -> None:
         """A database restored from a backup would draw ids the positions have passed: those events would be lost."""
-        async with conn.cursor(row_factory=scalar_row) as cursor:
-            sequence = f"{self._schema}.outbox"
-            name = await (await cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", (sequence,))).fetchone()
-            last = await (await cursor.execute(SQL("SELECT last_value FROM " + name))).fetchone()
+        last = await self._last_id(conn)
         ahead = max(positions.values())
         if ahead > last:
             raise Unavailable(
                 f"outbox {self._schema} is older than what was published from it (last id {last}, published {ahead}):"
-                f" after restoring a backup run SELECT setval('{name}', {ahead})"
+                f" after restoring a backup, set the sequence of its id to {ahead}"
             )
+
+    async def _last_id(self, conn: AsyncConnection[Any]) -> int:
+        async with conn.cursor(row_factory=scalar_row) as cursor:
+            name = "SELECT pg_get_serial_sequence(%s, 'id')::regclass::text"
+            sequence = await (await cursor.execute(name, (f'"{self._schema}".outbox',))).fetchone()
+            return int(await (await cursor.execute(f"SELECT last_value FROM {sequence}")).fetchone() or 0)
 
     async def _publish_some(self, conn: AsyncConnection[Any]) -> bool:
         async with conn.cursor(row_factory=class_row(_Row)) as cursor:
@@ -231,7 +233,7 @@ class Relay:
         return {"lanes": list(self._positions), "positions": list(self._positions.values())}
 
     def _sql(self, template: str) -> Composed:
-        return SQL(template).format(outbox=Identifier(self._schema, "outbox"))  # type: ignore[arg-type]
+        return SQL(template).format(outbox=Identifier(self._schema, "outbox"))
 
     async def _call(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

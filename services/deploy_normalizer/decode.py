@@ -16,7 +16,9 @@ def media_type(content_type: str, accepted: tuple[str, ...]) -> str:
     """Return the media type without its parameters; raises InvalidInput when it is not among the accepted."""
     found = content_type.partition(";")[0].strip().lower()
     if found not in accepted:
-        raise InvalidInput("unsupported_content_type", f"send {' or '.join(accepted)}, not {found[:100] or 'nothing'!r}")
+        raise InvalidInput(
+            "unsupported_content_type", f"send {' or '.join(accepted)}, not {found[:100] or 'nothing'!r}"
+        )
     return found
 
 

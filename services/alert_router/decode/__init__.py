@@ -1,0 +1,1 @@
+"""From what senders write to alerts, and between alerts and events."""

@@ -1,0 +1,89 @@
+"""What a sender left out is filled in, and what cannot be an alert is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from libs.kernel.errors import InvalidInput
+from services.alert_router.domain.alert import Alert
+from services.alert_router.domain.route import service_of
+
+MAX_ALERT_BYTES = 64 * 1024  # labels, annotations and address together
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # leaves room for adding timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An alert as its sender wrote it; None where it said nothing."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    generator_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How alerts that come in one way are completed.
+
+    `resolve_timeout` is how long an alert without a stated end counts as firing; `service_labels` are where to look for
+    the service, in order.
+    """
+
+    source: str
+    resolve_timeout: timedelta
+    service_labels: Sequence[str]
+
+
+def arrive(sent: Sent, door: Door, now: datetime) -> Alert:
+    """Return the complete alert; raises InvalidInput when it cannot be one.
+
+    Labels without a value say nothing and are dropped. Without a start it began now, or when it ended if that is
+    stated; without an end it lasts until the timeout.
+    """
+    check_texts(sent.labels, sent.annotations, sent.generator_url)
+    labels = {name: value for name, value in sent.labels.items() if value}
+    alert = Alert(
+        labels=labels,
+        annotations=dict(sent.annotations),
+        starts_at=sent.starts_at or sent.ends_at or now,
+        ends_at=sent.ends_at or now + door.resolve_timeout,
+        updated_at=now,
+        timeout=sent.ends_at is None,
+        generator_url=sent.generator_url,
+        source=door.source,
+        service=service_of(labels, door.service_labels),
+    )
+    check(alert)
+    return alert
+
+
+def check_texts(labels: Mapping[str, str], annotations: Mapping[str, str], generator_url: str) -> None:
+    """Refuse what cannot be stored; raises InvalidInput, reason bad_text (not Unicode, or NUL) or alert_too_large."""
+    size = 0
+    for part in (*labels, *labels.values(), *annotations, *annotations.values(), generator_url):
+        try:
+            size += len(part.encode())
+        except UnicodeEncodeError as exc:
+            raise InvalidInput("bad_text", f"not Unicode text: {part[:64]!r}") from exc
+        if "\0" in part:
+            raise InvalidInput("bad_text", f"contains the NUL character: {part[:64]!r}")
+    if size > MAX_ALERT_BYTES:
+        raise InvalidInput("alert_too_large", f"{size} bytes of labels and annotations, at most {MAX_ALERT_BYTES}")
+
+
+def check(alert: Alert) -> None:
+    """Refuse what cannot be an alert; raises InvalidInput, reason no_labels, bad_label or bad_time."""
+    if not alert.labels:
+        raise InvalidInput("no_labels", "an alert needs at least one label with a value")
+    if "" in alert.labels or "" in alert.annotations:
+        raise InvalidInput("bad_label", "a label or annotation has no name")
+    for name, instant in (("startsAt", alert.starts_at), ("endsAt", alert.ends_at)):
+        if not EARLIEST <= instant <= LATEST:
+            raise InvalidInput("bad_time", f"{name} lies outside 1970 to 9000: {instant.isoformat()}")
+    if alert.ends_at < alert.starts_at:
+        raise InvalidInput("bad_time", "endsAt lies before startsAt")

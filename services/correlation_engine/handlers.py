@@ -1,0 +1,173 @@
+"""Follows open incidents, analyses each when it is due, and publishes what is new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
+from incidentscope.incident.v1.incident_events_pb2 import IncidentOpened, IncidentResolved
+from incidentscope.incident.v1.incident_pb2 import Incident
+from prometheus_client import Counter, Histogram
+
+from libs.kernel.clock import Clock
+from libs.kernel.errors import InvalidInput, Unavailable
+from services.correlation_engine.domain.analysis import analyse
+from services.correlation_engine.domain.model import Analysis, Change
+from services.correlation_engine.domain.schedule import LOOK_BACK, OpenIncident, next_due, telemetry_range
+from services.correlation_engine.encode import Links, encode, news
+from services.correlation_engine.ports import Deploys, Incidents, Publisher, TelemetryStore
+
+log = structlog.get_logger()
+RETRY = timedelta(seconds=2)
+AT_ONCE = 4  # analyses side by side
+ANALYSES = Counter("incidentscope_correlation_engine_analyses_total", "Analyses made", ["reason"])
+PUBLISHED = Counter("incidentscope_correlation_engine_published_total", "What became of analyses", ["news"])
+SECONDS = Histogram("incidentscope_correlation_engine_analysis_seconds", "From due to published")
+
+
+def open_incident(incident: Incident) -> OpenIncident:
+    """Return what the engine keeps of an incident; raises InvalidInput without id, tenant or opening time."""
+    if not incident.id or not incident.tenant_id or not incident.HasField("opened_at"):
+        raise InvalidInput("incomplete_incident", "an incident needs id, tenant_id and opened_at")
+    started = incident.started_at if incident.HasField("started_at") else incident.opened_at
+    return OpenIncident(
+        tenant=incident.tenant_id,
+        id=incident.id,
+        services=tuple(incident.services),
+        started_at=_instant(started),
+        opened_at=_instant(incident.opened_at),
+    )
+
+
+def _instant(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One incident under watch: when it is due, and what was published last as far as this process knows."""
+
+    incident: OpenIncident
+    due_at: datetime
+    published: HypothesesPublished | None = None
+    looked_up: bool = False
+
+
+class Correlator:
+    """The engine's state is a plan only: what is open and when it is due. It is rebuilt from incident_service."""
+
+    def __init__(
+        self,
+        telemetry: TelemetryStore,
+        deploys: Deploys,
+        incidents: Incidents,
+        publisher: Publisher,
+        clock: Clock,
+        links: Links,
+    ) -> None:
+        self._telemetry = telemetry
+        self._deploys = deploys
+        self._incidents = incidents
+        self._publisher = publisher
+        self._clock = clock
+        self._links = links
+        self._followed: dict[tuple[str, str], Followed] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def following(self) -> frozenset[str]:
+        """Return the ids of the incidents that have analyses to come."""
+        return frozenset(incident_id for _tenant, incident_id in self._followed)
+
+    async def on_event(self, data: Message) -> None:
+        """Follow an incident from its opening to its end; the same event twice changes nothing. Raises InvalidInput."""
+        if isinstance(data, IncidentOpened):
+            self._follow(open_incident(data.incident), self._clock.now())
+        elif isinstance(data, IncidentResolved):
+            self._followed.pop((data.incident.tenant_id, data.incident.id), None)
+
+    async def recover(self, tenants: Iterable[str]) -> None:
+        """Follow what is open at start, so that a crash costs no analysis; raises Unavailable."""
+        for tenant in tenants:
+            for incident in await self._incidents.open(tenant):
+                self._follow(incident, self._clock.now())
+
+    def _follow(self, incident: OpenIncident, now: datetime) -> None:
+        key = (incident.tenant, incident.id)
+        if key not in self._followed:
+            self._followed[key] = Followed(incident, due_at=now)
+            log.info("incident_followed", tenant=incident.tenant, incident=incident.id, services=incident.services)
+
+    async def run_due(self) -> None:
+        """Analyse every incident that is due and plan its next time."""
+        now = self._clock.now()
+        due = [key for key, followed in self._followed.items() if followed.due_at <= now]
+        await asyncio.gather(*(self._run(key) for key in due))
+
+    async def _run(self, key: tuple[str, str]) -> None:
+        async with self._slots:
+            followed = self._followed.get(key)
+            if followed is None:
+                return
+            started = self._clock.now()
+            try:
+                with SECONDS.time():
+                    followed = await self._analyse(followed, started)
+            except Unavailable as exc:
+                log.warning("analysis_postponed", tenant=key[0], incident=key[1], error=str(exc))
+                self._plan(key, replace(followed, due_at=started + RETRY))
+                return
+            due = next_due(followed.incident, started)
+            self._plan(key, replace(followed, due_at=due) if due else None)
+
+    def _plan(self, key: tuple[str, str], followed: Followed | None) -> None:
+        """Keep the plan, unless the incident ended meanwhile."""
+        if key in self._followed:
+            if followed is None:
+                del self._followed[key]
+            else:
+                self._followed[key] = followed
+
+    async def _analyse(self, followed: Followed, now: datetime) -> Followed:
+        incident = followed.incident
+        if not followed.looked_up:
+            stored = await self._incidents.latest(incident)
+            followed = replace(followed, published=stored, looked_up=True)
+            if stored is not None and next_due(incident, stored.analysed_at.ToDatetime(tzinfo=UTC)) is None:
+                return followed  # all steps were done before a restart
+        analysis = await self._gather(incident, now)
+        ANALYSES.labels(analysis.reason.value).inc()
+        version = followed.published.version + 1 if followed.published else 1
+        fresh = encode(incident, analysis, version, now, self._links)
+        why = news(followed.published, fresh)
+        log.info(
+            "incident_analysed", tenant=incident.tenant, incident=incident.id, verdict=analysis.verdict.value,
+            reason=analysis.reason.value, news=why or "none",
+            cause=analysis.hypotheses[0].service if analysis.hypotheses else "",
+        )  # fmt: skip
+        if why is not None:
+            await self._publisher.publish(fresh)
+        PUBLISHED.labels(why or "unchanged").inc()
+        return followed if why is None else replace(followed, published=fresh)
+
+    async def _gather(self, incident: OpenIncident, now: datetime) -> Analysis:
+        start, end = telemetry_range(incident, now)
+        telemetry, changes = await asyncio.gather(
+            self._telemetry.load(incident.tenant, start, end), self._changes(incident, start, now)
+        )
+        telemetry = replace(telemetry, changes=changes)
+        return await asyncio.to_thread(analyse, telemetry, incident.services, incident.started_at)
+
+    async def _changes(self, incident: OpenIncident, start: datetime, now: datetime) -> tuple[Change, ...]:
+        """Return the deploys around the incident; without an answer the analysis goes on, a later one will have them."""
+        try:
+            return await self._deploys.between(incident.tenant, start - LOOK_BACK, now)
+        except Unavailable as exc:
+            log.warning("deploys_unknown", tenant=incident.tenant, incident=incident.id, error=str(exc))
+            return ()

@@ -1,0 +1,148 @@
+"""The webhook doors: `/webhooks/github` and `/webhooks/argocd`, with the tenant in the path or found from the headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from prometheus_client import Counter
+from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute
+
+from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.kernel.errors import InvalidInput, Unavailable
+from services.deploy_normalizer.domain.signature import Verdict
+from services.deploy_normalizer.handlers import Answer, NotAuthentic, Outcome
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+DRAIN_BYTES = 32 * 1024 * 1024  # read and dropped, so that the sender of too much gets to read the answer
+BODY_SECONDS = 30.0
+
+WEBHOOKS = Counter(
+    "incidentscope_deploy_normalizer_webhooks", "Webhooks received", ["provider", "outcome", "reason"]
+)  # fmt: skip
+
+_STATUS: Mapping[str, int] = {
+    "missing_credentials": 401,
+    "unknown_api_key": 401,
+    "unknown_tenant": 404,
+    "unsupported_content_type": 415,
+    "body_too_large": 413,
+    "body_too_slow": 408,
+    "missing_field": 422,
+    "bad_field": 422,
+    "unavailable": 503,
+    Verdict.NOT_CONFIGURED: 503,
+    Verdict.MISSING: 401,
+    Verdict.MALFORMED: 401,
+    Verdict.MISMATCH: 401,
+}
+
+
+class Webhook(Protocol):
+    """What is behind a door."""
+
+    async def receive(self, tenant: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Act on a delivery, header names in lower case; raises NotAuthentic, InvalidInput or Unavailable."""
+        ...
+
+
+def webhook_app(webhooks: Mapping[str, Webhook], tenants: TenantRegistry, routes: list[BaseRoute]) -> FastAPI:
+    """Return the app: POST `/webhooks/<provider>` and `/webhooks/<tenant>/<provider>` for each, and the other routes."""
+    app = FastAPI(title="IncidentScope deploy normalizer", openapi_url=None, routes=routes)
+    for provider, webhook in webhooks.items():
+        door = _Door(provider, webhook, tenants)
+        app.add_api_route(f"/webhooks/{provider}", door.of_headers, methods=["POST"])
+        app.add_api_route(f"/webhooks/{{tenant}}/{provider}", door.of_path, methods=["POST"])
+    return app
+
+
+class _Door:
+    """One provider's entrance: finds the tenant, bounds the body, and turns whatever happens into an answer."""
+
+    def __init__(self, provider: str, webhook: Webhook, tenants: TenantRegistry) -> None:
+        self._provider = provider
+        self._webhook = webhook
+        self._tenants = tenants
+
+    async def of_headers(self, request: Request) -> JSONResponse:
+        """Take a webhook whose tenant follows from `x-api-key` or the anonymous tenant."""
+        return await self._take(request, None)
+
+    async def of_path(self, request: Request, tenant: str) -> JSONResponse:
+        """Take a webhook whose tenant is in the path."""
+        return await self._take(request, tenant)
+
+    async def _take(self, request: Request, named: str | None) -> JSONResponse:
+        tenant = named or ""
+        try:
+            body = await _bounded_body(request)
+            tenant = self._tenant(request, named)
+            answer = await self._webhook.receive(tenant, dict(request.headers), body)
+        except (InvalidInput, AccessDenied) as exc:
+            answer = Answer(Outcome.REFUSED, exc.reason, str(exc))
+        except NotAuthentic as exc:
+            answer = Answer(Outcome.REFUSED, exc.verdict.value, str(exc))
+        except Unavailable as exc:
+            log.error("webhook_not_kept", provider=self._provider, tenant=tenant[:64], error=str(exc))
+            answer = Answer(Outcome.REFUSED, "unavailable", "the store does not answer now; send this again later")
+        return self._reply(request, tenant, answer)
+
+    def _tenant(self, request: Request, named: str | None) -> str:
+        if named is None:
+            # `Authorization` belongs to the provider here: Argo CD's token is in it, not an API key.
+            return self._tenants.resolve({k: v for k, v in request.headers.items() if k != "authorization"})
+        if not self._tenants.known(named):
+            raise AccessDenied("unknown_tenant", f"no tenant is called {named[:64]!r}")
+        return named
+
+    def _reply(self, request: Request, tenant: str, answer: Answer) -> JSONResponse:
+        WEBHOOKS.labels(self._provider, answer.outcome, answer.reason).inc()
+        log.info(
+            "webhook", provider=self._provider, tenant=tenant[:64], outcome=answer.outcome, reason=answer.reason,
+            deploy_id=answer.deploy_id, message=answer.message, delivery=request.headers.get("x-github-delivery", "")[:128],
+        )  # fmt: skip
+        content = {"outcome": answer.outcome, "reason": answer.reason, "message": answer.message}
+        if answer.deploy_id:
+            content["deploy_id"] = answer.deploy_id
+        return JSONResponse(content, status_of(answer))
+
+
+def status_of(answer: Answer) -> int:
+    """Return the HTTP status of an answer."""
+    match answer.outcome:
+        case Outcome.ACCEPTED:
+            return 200
+        case Outcome.IGNORED:
+            return 202
+        case Outcome.REFUSED:
+            return _STATUS.get(answer.reason, 400)
+
+
+async def _bounded_body(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(request)
+    except TimeoutError as exc:
+        raise InvalidInput("body_too_slow", f"the body did not arrive within {BODY_SECONDS:.0f} s") from exc
+    except ClientDisconnect as exc:
+        raise InvalidInput("incomplete_body", "the connection closed before the whole body arrived") from exc
+
+
+async def _read(request: Request) -> bytes:
+    body, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= MAX_BODY_BYTES:
+            body += chunk
+        elif size > DRAIN_BYTES:
+            break
+    if size > MAX_BODY_BYTES:
+        raise InvalidInput("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(body)

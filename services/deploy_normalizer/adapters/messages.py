@@ -1,0 +1,56 @@
+"""A deploy as the contracts' message and as the event that tells of its change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from incidentscope.deploy.v1 import deploy_events_pb2, deploy_pb2
+
+from libs.kernel.ids import uuid7
+from libs.messaging.cloudevents import CloudEvent
+from services.deploy_normalizer.domain.deploy import Deploy, Provider, Status
+
+SOURCE = "/incidentscope/deploy_normalizer"
+
+STATUSES: Mapping[Status, deploy_pb2.DeployStatus] = {
+    Status.PENDING: deploy_pb2.DEPLOY_STATUS_PENDING,
+    Status.IN_PROGRESS: deploy_pb2.DEPLOY_STATUS_IN_PROGRESS,
+    Status.SUCCEEDED: deploy_pb2.DEPLOY_STATUS_SUCCEEDED,
+    Status.FAILED: deploy_pb2.DEPLOY_STATUS_FAILED,
+    Status.INACTIVE: deploy_pb2.DEPLOY_STATUS_INACTIVE,
+}
+PROVIDERS: Mapping[Provider, deploy_pb2.Provider] = {
+    Provider.GITHUB: deploy_pb2.PROVIDER_GITHUB,
+    Provider.ARGOCD: deploy_pb2.PROVIDER_ARGOCD,
+}
+
+
+def to_message(deploy: Deploy) -> deploy_pb2.Deploy:
+    """Return the message of a deploy."""
+    message = deploy_pb2.Deploy(
+        id=deploy.id,
+        tenant_id=deploy.tenant,
+        service=deploy.service,
+        environment=deploy.environment,
+        version=deploy.version,
+        revision=deploy.revision,
+        status=STATUSES[deploy.status],
+        provider=PROVIDERS[deploy.provider],
+        provider_event=deploy.event,
+        repository=deploy.repository,
+        actor=deploy.actor,
+        url=deploy.url,
+        description=deploy.description,
+    )
+    message.started_at.FromDatetime(deploy.started_at)
+    message.updated_at.FromDatetime(deploy.updated_at)
+    if deploy.finished_at is not None:
+        message.finished_at.FromDatetime(deploy.finished_at)
+    return message
+
+
+def deploy_changed(deploy: Deploy, now: datetime) -> CloudEvent:
+    """Return the event that a deploy appeared or moved on."""
+    data = deploy_events_pb2.DeployChanged(deploy=to_message(deploy))
+    return CloudEvent(uuid7(now), SOURCE, now, deploy.id, deploy.tenant, data)

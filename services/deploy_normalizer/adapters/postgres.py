@@ -1,0 +1,112 @@
+"""Deploys in PostgreSQL schema `deploy`: the report, the deploy it changes and the event commit together."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from libs.kernel.clock import Clock
+from libs.messaging import topics
+from libs.storage import inbox, outbox
+from libs.storage.postgres import Pool, transaction
+from services.deploy_normalizer.adapters.messages import deploy_changed
+from services.deploy_normalizer.adapters.rows import (
+    COLUMNS,
+    deploy_from_row,
+    deploy_to_row,
+    report_from_json,
+    report_to_json,
+)
+from services.deploy_normalizer.domain.deploy import Deploy, Report, combine, deploy_id
+from services.deploy_normalizer.domain.query import DeployQuery
+from services.deploy_normalizer.ports import Effect, Recorded
+
+SCHEMA = "deploy"
+DELIVERIES_KEPT = timedelta(days=30)  # GitHub offers redelivery for three days
+
+_COLUMNS = ", ".join(COLUMNS)
+_LOCK_DEPLOY = "SELECT pg_advisory_xact_lock(hashtextextended('deploy/' || %s, 0))"
+_ADD_REPORT = """
+INSERT INTO report (tenant_id, deploy_id, event, status, reported_at, content)
+VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+_REPORTS = "SELECT content FROM report WHERE tenant_id = %s AND deploy_id = %s"
+_FIND = f"SELECT {_COLUMNS} FROM deploy WHERE tenant_id = %s AND id = %s"
+_PUT = f"""
+INSERT INTO deploy ({_COLUMNS}) VALUES ({", ".join(["%s"] * len(COLUMNS))})
+ON CONFLICT (tenant_id, id) DO UPDATE SET {", ".join(f"{c} = EXCLUDED.{c}" for c in COLUMNS)}"""
+_TOUCHING = f"""
+SELECT {_COLUMNS} FROM deploy
+WHERE tenant_id = %(tenant)s AND started_at < %(end)s AND touched_until >= %(start)s
+  AND (%(any_service)s OR service = ANY(%(services)s))
+  AND (%(after_id)s::text IS NULL OR (started_at, id) < (%(after_start)s::timestamptz, %(after_id)s::text))
+ORDER BY started_at DESC, id DESC LIMIT %(limit)s"""
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class PostgresDeploys:
+    """Implements ports.DeployStore."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def record(self, tenant: str, report: Report, delivery: str) -> Recorded:
+        """Add a report and announce the change to its deploy in one transaction; raises Unavailable."""
+        async with transaction(self._pool, tenant) as conn:
+            consumer = f"{report.provider}_webhook"
+            if delivery and not await inbox.first_time(conn, consumer, f"{tenant}/{delivery}"):
+                return Recorded(Effect.DUPLICATE_DELIVERY, None)
+            key = deploy_id(tenant, report.provider, report.external_id)
+            await conn.execute(_LOCK_DEPLOY, (key,))
+            before = await _find(conn, tenant, key)
+            after = combine(tenant, await _with_report(conn, tenant, key, report))
+            if after == before:
+                return Recorded(Effect.UNCHANGED, after)
+            await conn.execute(_PUT, deploy_to_row(after))
+            event = deploy_changed(after, self._clock.now())
+            await outbox.enqueue(conn, topics.DEPLOYS_EVENTS, after.service, event)
+            return Recorded(Effect.RECORDED, after)
+
+    async def find(self, tenant: str, deploy_id: str) -> Deploy | None:
+        """Return one deploy of the tenant, or None; raises Unavailable."""
+        async with transaction(self._pool, tenant) as conn:
+            return await _find(conn, tenant, deploy_id)
+
+    async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:
+        """Return up to `limit` deploys that touched the window, newest first; raises Unavailable."""
+        after = query.after
+        parameters = {
+            "tenant": tenant,
+            "start": query.window.start,
+            "end": query.window.end,
+            "services": list(query.services),
+            "any_service": not query.services,
+            "after_start": after.started_at if after else None,
+            "after_id": after.id if after else None,
+            "limit": limit,
+        }
+        async with transaction(self._pool, tenant) as conn:
+            cursor = await conn.execute(_TOUCHING, parameters)
+            return [deploy_from_row(row) for row in await cursor.fetchall()]
+
+    async def forget_deliveries(self) -> int:
+        """Drop delivery ids older than DELIVERIES_KEPT and return how many; raises Unavailable."""
+        async with transaction(self._pool, "") as conn:
+            return await inbox.forget(conn, DELIVERIES_KEPT)
+
+
+async def _with_report(conn: Connection, tenant: str, key: str, report: Report) -> list[Report]:
+    content = Jsonb(report_to_json(report))
+    await conn.execute(_ADD_REPORT, (tenant, key, report.event, report.status, report.at, content))
+    cursor = await conn.execute(_REPORTS, (tenant, key))
+    return [report_from_json(row[0]) for row in await cursor.fetchall()]
+
+
+async def _find(conn: Connection, tenant: str, key: str) -> Deploy | None:
+    cursor = await conn.execute(_FIND, (tenant, key))
+    row = await cursor.fetchone()
+    return deploy_from_row(row) if row else None

@@ -1,0 +1,75 @@
+"""Composition root: which parts the deploy normalizer is made of."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import grpc
+import structlog
+from incidentscope.deploy.v1 import deploy_service_pb2_grpc as pb_grpc
+
+from libs.access.tenants import TenantRegistry
+from libs.kernel.clock import SystemClock
+from libs.kernel.errors import Unavailable
+from libs.runtime.grpc_server import serve_grpc
+from libs.runtime.lifecycle import Lifecycle, run
+from libs.storage.outbox_relay import Relay
+from libs.storage.postgres import open_pool
+from services.deploy_normalizer.adapters.grpc_api import SERVICE_NAME, DeployServicer
+from services.deploy_normalizer.adapters.http import webhook_app
+from services.deploy_normalizer.adapters.postgres import SCHEMA, PostgresDeploys
+from services.deploy_normalizer.handlers import ArgocdWebhook, DeployLookup, GithubWebhook
+from services.deploy_normalizer.settings import DeployNormalizerSettings
+
+SERVICE = "deploy_normalizer"
+FORGET_EVERY_SECONDS = 3600.0
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """Run until stopped; returns the exit code."""
+    settings = DeployNormalizerSettings()
+    return run(SERVICE, settings, partial(start, settings=settings))
+
+
+async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> None:
+    """Start everything on the lifecycle; raises IncidentScopeError when a part cannot start."""
+    tenants = TenantRegistry.load(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    pool = await open_pool(settings.postgres_url, SCHEMA)
+    lifecycle.push(pool.close, "postgres")
+    deploys = PostgresDeploys(pool, SystemClock())
+    relay = Relay(settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
+    lifecycle.health.check("outbox", relay.lagging)
+    lifecycle.background("outbox_relay", relay.run)
+    lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys))
+    servicer = DeployServicer(DeployLookup(deploys))
+    await serve_grpc(
+        lifecycle, settings.deploy_grpc_port, tenants, partial(_add_servicer, servicer), (SERVICE_NAME,)
+    )  # fmt: skip
+    webhooks = {
+        "github": GithubWebhook(deploys, settings.github_secrets, settings.github_rules),
+        "argocd": ArgocdWebhook(deploys, settings.argocd_tokens),
+    }
+    _warn_of_closed_doors(settings, tenants)
+    await lifecycle.serve_http(webhook_app(webhooks, tenants, [*lifecycle.health.routes()]), settings.health_port)
+
+
+def _add_servicer(servicer: DeployServicer, server: grpc.aio.Server) -> None:
+    pb_grpc.add_DeployServiceServicer_to_server(servicer, server)
+
+
+def _warn_of_closed_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) -> None:
+    for provider, secrets in (("github", settings.github_secrets), ("argocd", settings.argocd_tokens)):
+        closed = sorted(tenant for tenant in tenants.ids if not secrets.of(tenant))
+        if closed:
+            log.warning("webhooks_refused", provider=provider, reason="not_configured", tenants=closed[:20])
+
+
+async def _forget_deliveries(deploys: PostgresDeploys) -> None:
+    while True:
+        try:
+            log.info("deliveries_forgotten", count=await deploys.forget_deliveries())
+        except Unavailable as exc:
+            log.warning("deliveries_not_forgotten", error=str(exc))
+        await asyncio.sleep(FORGET_EVERY_SECONDS)
