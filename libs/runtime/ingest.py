@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from prometheus_client import REGISTRY
 from pydantic import Field
@@ -84,7 +85,7 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     lifecycle.push(lambda: asyncio.to_thread(producer.close), "producer")
 
     def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:
-        extra = {"max.poll.interval.ms": MAX_POLL_MS}
+        extra: dict[str, Any] = {"max.poll.interval.ms": MAX_POLL_MS}
         return KafkaConsumer(settings.kafka_bootstrap, ingest.service, [ingest.topic], on_revoke=on_revoke, **extra)
 
     loop = BatchLoop(

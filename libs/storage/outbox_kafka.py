@@ -14,7 +14,9 @@ from libs.messaging.ports import OutgoingRecord
 from libs.messaging.topics import OUTBOX_POSITIONS
 
 _TRANSACTION_TIMEOUT_MS = 15_000  # also how long a dead relay can hold back read_committed subscribers
-_CALL_TIMEOUT_S = 20.0
+_CALL_TIMEOUT_S = 10.0
+_ADMIN_TIMEOUT_S = 5.0
+_READ_TIMEOUT_S = 40.0  # the broker looks for timed-out transactions every 10 s
 _PLACE = TopicPartition(OUTBOX_POSITIONS.name, 0)
 
 
@@ -60,8 +62,7 @@ class KafkaOutbox:
         """Let go of the producer; an open transaction is aborted by the next `open`, whoever calls it."""
         if self._producer is not None:
             self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-            self._producer.close()
-        self._producer = None
+        self._producer = None  # dropped, not closed: closing would wait for an abort that `open` does anyway
 
     @staticmethod
     def _commit(producer: Producer) -> None:
@@ -79,7 +80,7 @@ class KafkaOutbox:
             "bootstrap.servers": self._bootstrap,
             "transactional.id": f"outbox-{self._outbox}",
             "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
-            "delivery.timeout.ms": _TRANSACTION_TIMEOUT_MS - 3_000,
+            "delivery.timeout.ms": int(_CALL_TIMEOUT_S * 1000),
             "acks": "all",
             "partitioner": "murmur2_random",  # as the JVM and aiokafka place keys
             "linger.ms": 1,
@@ -91,7 +92,7 @@ class KafkaOutbox:
         admin = AdminClient({"bootstrap.servers": self._bootstrap})
         resource = ConfigResource(ResourceType.TOPIC, OUTBOX_POSITIONS.name)
         try:
-            config = admin.describe_configs([resource], request_timeout=10)[resource].result()
+            config = admin.describe_configs([resource], request_timeout=_ADMIN_TIMEOUT_S)[resource].result()
         except KafkaException as exc:
             if exc.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise PositionsUnusable(f"topic {_PLACE.topic} does not exist: create the topics first") from exc
@@ -117,7 +118,7 @@ class KafkaOutbox:
     def _end_offset(self) -> int:
         admin = AdminClient({"bootstrap.servers": self._bootstrap})
         uncommitted = IsolationLevel.READ_UNCOMMITTED
-        answer = admin.list_offsets({_PLACE: OffsetSpec.latest()}, isolation_level=uncommitted, request_timeout=10)
+        answer = admin.list_offsets({_PLACE: OffsetSpec.latest()}, isolation_level=uncommitted, request_timeout=_ADMIN_TIMEOUT_S)
         return int(answer[_PLACE].result().offset)
 
     def _consumer_config(self) -> dict[str, Any]:
@@ -132,7 +133,7 @@ class KafkaOutbox:
 
     def _consume(self, consumer: Consumer, end: int) -> dict[int, int]:
         positions: dict[int, int] = {}
-        deadline = time.monotonic() + _CALL_TIMEOUT_S + _TRANSACTION_TIMEOUT_MS / 1000
+        deadline = time.monotonic() + _READ_TIMEOUT_S
         while time.monotonic() < deadline:
             message = consumer.poll(0.5)
             if message is None:

@@ -1,10 +1,10 @@
-"""Runs correlation_engine: `python -m services.correlation_engine`."""
-
-from __future__ import annotations
+"""`python -m services.correlation_engine`."""
 
 import sys
 
-from services.correlation_engine.app import main
+from libs.runtime.lifecycle import run
+from services.correlation_engine.app import SERVICE, start
+from services.correlation_engine.settings import Settings
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(SERVICE, Settings(), start))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -104,13 +105,14 @@ def news(published: HypothesesPublished | None, fresh: HypothesesPublished) -> s
         return "first"
     if published.verdict != fresh.verdict:
         return "verdict"
-    old, new = (a.hypotheses[:COMPARED_HYPOTHESES] for a in (published, fresh))
+    return _news_of_suspects(published.hypotheses[:COMPARED_HYPOTHESES], fresh.hypotheses[:COMPARED_HYPOTHESES])
+
+
+def _news_of_suspects(old: Sequence[pb.Hypothesis], new: Sequence[pb.Hypothesis]) -> str | None:
     if [(h.service, h.cause_kind) for h in old] != [(h.service, h.cause_kind) for h in new]:
         return "ranking"
     if not new:
         return None
     if abs(old[0].confidence - new[0].confidence) >= CONFIDENCE_STEP:
         return "confidence"
-    if {e.kind for e in old[0].evidence} != {e.kind for e in new[0].evidence}:
-        return "evidence"
-    return None
+    return None if {e.kind for e in old[0].evidence} == {e.kind for e in new[0].evidence} else "evidence"

@@ -123,6 +123,10 @@ class Correlator:
                 log.warning("analysis_postponed", tenant=key[0], incident=key[1], error=str(exc))
                 self._plan(key, replace(followed, due_at=started + RETRY))
                 return
+            except Exception as exc:
+                # One incident we cannot analyse must not keep the others waiting; the next step tries again.
+                ANALYSES.labels("failed").inc()
+                log.error("analysis_failed", tenant=key[0], incident=key[1], error=repr(exc), exc_info=exc)
             due = next_due(followed.incident, started)
             self._plan(key, replace(followed, due_at=due) if due else None)
 
@@ -165,9 +169,9 @@ class Correlator:
         return await asyncio.to_thread(analyse, telemetry, incident.services, incident.started_at)
 
     async def _changes(self, incident: OpenIncident, start: datetime, now: datetime) -> tuple[Change, ...]:
-        """Return the deploys around the incident; without an answer the analysis goes on, a later one will have them."""
+        """Return the deploys around the incident; without an answer the analysis goes on, a later one has them."""
         try:
             return await self._deploys.between(incident.tenant, start - LOOK_BACK, now)
-        except Unavailable as exc:
+        except (Unavailable, InvalidInput) as exc:
             log.warning("deploys_unknown", tenant=incident.tenant, incident=incident.id, error=str(exc))
             return ()

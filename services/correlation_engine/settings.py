@@ -10,6 +10,6 @@ from libs.runtime.settings import ServiceSettings
 class Settings(ServiceSettings):
     """Where the engine asks for incidents and deploys, besides what every service has."""
 
-    health_port: int = Field(default=9108, ge=0, le=65535, validation_alias="HEALTH_PORT")
+    health_port: int = Field(default=9108, ge=0, le=65535)
     incident_grpc_target: str = "127.0.0.1:50051"
     deploy_grpc_target: str = "127.0.0.1:50052"

@@ -17,7 +17,7 @@ from libs.runtime.lifecycle import Lifecycle, run
 from libs.storage.outbox_relay import Relay
 from libs.storage.postgres import open_pool
 from services.deploy_normalizer.adapters.grpc_api import SERVICE_NAME, DeployServicer
-from services.deploy_normalizer.adapters.http import webhook_app
+from services.deploy_normalizer.adapters.http import Webhook, webhook_app
 from services.deploy_normalizer.adapters.postgres import SCHEMA, PostgresDeploys
 from services.deploy_normalizer.handlers import ArgocdWebhook, DeployLookup, GithubWebhook
 from services.deploy_normalizer.settings import DeployNormalizerSettings
@@ -35,7 +35,7 @@ def main() -> int:
 
 async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> None:
     """Start everything on the lifecycle; raises IncidentScopeError when a part cannot start."""
-    tenants = TenantRegistry.load(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    tenants = TenantRegistry.load(settings)
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
     deploys = PostgresDeploys(pool, SystemClock())
@@ -47,7 +47,7 @@ async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> Non
     await serve_grpc(
         lifecycle, settings.deploy_grpc_port, tenants, partial(_add_servicer, servicer), (SERVICE_NAME,)
     )  # fmt: skip
-    webhooks = {
+    webhooks: dict[str, Webhook] = {
         "github": GithubWebhook(deploys, settings.github_secrets, settings.github_rules),
         "argocd": ArgocdWebhook(deploys, settings.argocd_tokens),
     }

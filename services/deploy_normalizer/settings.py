@@ -6,6 +6,7 @@ import re
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from libs.runtime.settings import ServiceSettings
 from services.deploy_normalizer.domain.fields import NAME_CHARS
@@ -23,6 +24,8 @@ class DeployNormalizerSettings(ServiceSettings):
     tenant's webhooks are not verified with the shared secret. `github_service_map` is a JSON object from `owner/name`
     or `owner/name@environment` to the service's name in telemetry.
     """
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True)  # it may be a secret
 
     health_port: int = Field(default=8081, ge=0, le=65535)
     deploy_grpc_port: int = Field(default=50052, ge=0, le=65535)

@@ -7,4 +7,5 @@ from services.log_consumer.app import SERVICE, start
 from services.log_consumer.settings import Settings
 
 if __name__ == "__main__":
-    sys.exit(run(SERVICE, Settings(), start))
+    settings = Settings()
+    sys.exit(run(SERVICE, settings, lambda lifecycle: start(lifecycle, settings)))

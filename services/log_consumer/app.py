@@ -11,8 +11,6 @@ from services.log_consumer.settings import Settings
 SERVICE = "log_consumer"
 
 
-async def start(lifecycle: Lifecycle) -> None:
+async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     """Start moving log records."""
-    settings = lifecycle.settings
-    assert isinstance(settings, Settings)
     await start_ingest(lifecycle, settings, Ingest(SERVICE, settings.otel_logs_topic, TABLE, decode_logs))

@@ -11,8 +11,6 @@ from services.metric_consumer.settings import Settings
 SERVICE = "metric_consumer"
 
 
-async def start(lifecycle: Lifecycle) -> None:
+async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     """Start moving metric points."""
-    settings = lifecycle.settings
-    assert isinstance(settings, Settings)
     await start_ingest(lifecycle, settings, Ingest(SERVICE, settings.otel_metrics_topic, TABLE, decode_metrics))

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from libs.otlp.spans import TABLE
+import asyncio
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from libs.kernel.errors import InvalidInput, Unavailable
 from libs.otlp.reference import decode_spans
+from libs.otlp.spans import TABLE
 from libs.runtime.ingest import Ingest, start_ingest
 from libs.runtime.lifecycle import Lifecycle
+from services.trace_consumer.adapters.clickhouse_edges import ClickHouseEdges
+from services.trace_consumer.handlers import EdgeJob
 from services.trace_consumer.settings import Settings
 
 SERVICE = "trace_consumer"
+log = structlog.get_logger()
 
 
-async def start(lifecycle: Lifecycle) -> None:
-    """Start moving spans."""
-    settings = lifecycle.settings
-    assert isinstance(settings, Settings)
-    await start_ingest(lifecycle, settings, Ingest(SERVICE, settings.otel_traces_topic, TABLE, decode_spans))
+async def start(lifecycle: Lifecycle, settings: Settings) -> None:
+    """Start moving spans and deriving edges."""
+    ingest = Ingest(SERVICE, settings.otel_traces_topic, TABLE, decode_spans)
+    clickhouse = await start_ingest(lifecycle, settings, ingest)
+    job = EdgeJob(ClickHouseEdges(clickhouse))
+    lifecycle.background("edges", lambda: run_edges(job, settings.edge_seconds))
+
+
+async def run_edges(job: EdgeJob, every_s: float) -> None:
+    """Run the edge job for ever; a store that is down or not yet set up is tried again next time."""
+    seconds = Histogram("incidentscope_trace_consumer_edge_run_seconds", "Time of one run of the edge job")
+    written = Counter("incidentscope_trace_consumer_edge_rows_total", "Edge rows written")
+    failed = Counter("incidentscope_trace_consumer_edge_failures_total", "Runs of the edge job that failed")
+    while True:
+        try:
+            with seconds.time():
+                outcome = await asyncio.to_thread(job.run_once)
+            written.inc(outcome.rows_written)
+        except (Unavailable, InvalidInput) as error:
+            failed.inc()
+            log.warning("edges_wait", error=str(error))
+        await asyncio.sleep(every_s)

@@ -11,3 +11,4 @@ class Settings(IngestSettings):
 
     health_port: int = Field(default=9103, ge=0, le=65535)
     otel_traces_topic: str = OTEL_TRACES.name
+    edge_seconds: float = Field(default=5.0, gt=0, le=300)

@@ -86,8 +86,7 @@ class PostgresSession:
             JOIN,
             {"tenant": self._tenant, "id": group_id(group), "key": group.key, "labels": Jsonb(dict(group.labels))},
         )
-        assert row is not None  # noqa: S101  # RETURNING always returns
-        known, next_flush_at, flushed = row
+        known, next_flush_at, flushed = row or (False, None, False)
         return Clock(next_flush_at, flushed) if known else None
 
     async def alert(self, fingerprint: str) -> Alert | None:

@@ -52,7 +52,7 @@ def to_message(alert: Alert, tenant: str, now: datetime) -> alert_pb2.Alert:
     )
 
 
-def status(firing: bool) -> alert_pb2.AlertStatus:
+def status(firing: bool) -> alert_pb2.AlertStatus.ValueType:
     """Return the status of what fires, or has ended."""
     return alert_pb2.ALERT_STATUS_FIRING if firing else alert_pb2.ALERT_STATUS_RESOLVED
 
@@ -96,7 +96,9 @@ def timestamp(instant: datetime) -> Timestamp:
     return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
 
 
-def notified(group: Group, flush: Flush, tenant: str, receiver: str, now: datetime) -> alert_events_pb2.AlertGroupNotified:
+def notified(
+    group: Group, flush: Flush, tenant: str, receiver: str, now: datetime
+) -> alert_events_pb2.AlertGroupNotified:
     """Return the message of a flush that is told; alerts beyond what one message holds are counted, not listed."""
     listed, room = [], MAX_NOTIFICATION_BYTES
     for alert in flush.alerts:

@@ -23,7 +23,9 @@ def decode_webhook(body: bytes, door: Door, now: datetime) -> Batch:
     if not isinstance(payload, dict) or not isinstance(payload.get("alerts"), list):
         raise InvalidInput("not_a_notification", "expected an object with a list `alerts`")
     if payload.get("version") != VERSION:
-        raise InvalidInput("unsupported_version", f"expected `version` {VERSION!r}: {str(payload.get('version'))[:20]!r}")
+        raise InvalidInput(
+            "unsupported_version", f"expected `version` {VERSION!r}: {str(payload.get('version'))[:20]!r}"
+        )
     return collect(payload["alerts"], lambda item: arrive(_sent(item, now), door, now))
 
 
@@ -34,9 +36,7 @@ def _sent(item: Mapping[str, Any], now: datetime) -> Sent:
     starts_at, ends_at = instant(item, "startsAt"), _end(status, instant(item, "endsAt"), now)
     if starts_at and ends_at and status == "resolved":
         starts_at = min(starts_at, ends_at)  # a sender whose clock is ahead
-    return Sent(
-        texts(item, "labels"), texts(item, "annotations"), starts_at, ends_at, text(item, "generatorURL")
-    )
+    return Sent(texts(item, "labels"), texts(item, "annotations"), starts_at, ends_at, text(item, "generatorURL"))
 
 
 def _end(status: str, stated: datetime | None, now: datetime) -> datetime | None:

@@ -69,13 +69,8 @@ def merge(a: Alert, b: Alert, now: datetime) -> Alert:
     while firing, an end that the sender stated is not shortened.
     """
     older, newer = (b, a) if b.updated_at < a.updated_at else (a, b)
-    ends_at, later_end = newer.ends_at, older.ends_at > newer.ends_at
-    if newer.resolved_at(now):
-        keep = older.resolved_at(now) and later_end
-    else:
-        keep = not older.timeout and later_end
-    if keep:
-        ends_at = older.ends_at
+    comparable = older.resolved_at(now) if newer.resolved_at(now) else not older.timeout
+    ends_at = max(older.ends_at, newer.ends_at) if comparable else newer.ends_at
     return replace(newer, starts_at=min(a.starts_at, b.starts_at), ends_at=ends_at)
 
 

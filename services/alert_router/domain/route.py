@@ -56,7 +56,7 @@ def _chosen(alert: Alert, names: Sequence[str]) -> dict[str, str]:
 def service_of(labels: Labels, order: Sequence[str]) -> str:
     """Return the service an alert is about: the first of these labels it has, or an empty string.
 
-    OpenTelemetry's mapping to Prometheus writes `job` as `<service.namespace>/<service.name>`: the name is the last part.
+    OpenTelemetry's mapping to Prometheus writes `job` as `<service.namespace>/<service.name>`: the last part counts.
     """
     for name in order:
         value = labels.get(name, "")

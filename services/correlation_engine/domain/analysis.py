@@ -104,10 +104,9 @@ def _hypotheses(
     return tuple(built)
 
 
-def _corroborated(hypothesis: Hypothesis) -> bool:
-    """Tell whether two measures, a deploy aside, speak clearly for a suspect."""
-    measured = [e for e in hypothesis.evidence if e.kind is not EvidenceKind.DEPLOY]
-    return len({(e.kind, e.unit) for e in measured if e.strength >= CLEAR}) > 1
+def _clear(hypothesis: Hypothesis) -> bool:
+    """Tell whether any measure, a deploy aside, speaks clearly for a suspect."""
+    return any(e.strength >= CLEAR for e in hypothesis.evidence if e.kind is not EvidenceKind.DEPLOY)
 
 
 def _verdict(
@@ -123,7 +122,7 @@ def _verdict(
     known = {name: suffering[name] for name in affected if name in suffering}
     unhurt = bool(known) and not any(s.strength > 0 for s in known.values())
     first = hypotheses[0] if hypotheses else None
-    if first and first.score >= NAMED_SCORE and (not unhurt or first.service in affected or _corroborated(first)):
+    if first and first.score >= NAMED_SCORE and (not unhurt or _clear(first)):
         detail = f"{first.service} clears its own noise and explains most of what the affected services suffer."
         return Verdict.CAUSE_NAMED, Reason.CLEARS_NOISE, detail
     if not any(s.requests[window.baseline].any() for s in telemetry.services):

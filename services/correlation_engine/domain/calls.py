@@ -55,7 +55,9 @@ def by_service(telemetry: Telemetry) -> dict[str, ServiceSeries]:
     return {series.service: series for series in telemetry.services}
 
 
-def excess_failures(failed: FloatArray, total: FloatArray, window: Window) -> float:
-    """Return how many more of the incident's calls failed than the baseline's proportion gives, at least 0."""
-    shift = stats.proportion_shift(failed, total, window)
-    return 0.0 if shift is None else max(0.0, shift.excess) * float(total[window.incident].sum())
+def excess_failures(series: ServiceSeries, window: Window) -> tuple[float, float]:
+    """Return how many more requests failed than usual, at least 0, and the scale of the proportion."""
+    shift = stats.proportion_shift(series.errors, series.requests, window)
+    if shift is None:
+        return 0.0, 0.0
+    return max(0.0, shift.excess) * float(series.requests[window.incident].sum()), shift.scale

@@ -53,7 +53,7 @@ class ServiceSeries:
 class Edge:
     """Calls of one service to another, seen by the caller. Durations are sums in ms.
 
-    `server_ms` is what the callee reports of the same calls; a node that is not `instrumented` is known by its callers only.
+    `server_ms` is what the callee reports of the same calls. A node that is not `instrumented` reports nothing.
     """
 
     client: str

@@ -8,6 +8,7 @@ from services.correlation_engine.domain import calls, stats, wording
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, ServiceSeries, Telemetry, Window
 
 FLOOR_MS = 0.2  # clocks and exporters round
+WAITING_FLOOR = 0.01  # of the whole: spans of calls never cover the waiting to the last microsecond
 
 
 def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
@@ -22,12 +23,14 @@ def _score(series: ServiceSeries, below: calls.Calls | None, window: Window) -> 
     if whole is None:
         return None
     waited = below.client_ms if below else np.zeros_like(series.duration_ms)
-    own = stats.mean_shift(series.duration_ms - waited, series.requests, window, FLOOR_MS, level=whole.baseline)
+    own = stats.mean_shift(series.duration_ms - waited, series.requests, window, FLOOR_MS)
     # Parallel calls that end sooner raise the difference without anybody waiting longer: cap by the whole.
     excess = 0.0 if own is None else min(own.excess, whole.excess)
     if own is None or excess <= 0:
         return None
-    strength = stats.significance(min(excess / own.scale, excess / whole.scale))
+    parallel = own.baseline < 0
+    scale = max(own.scale, whole.scale if parallel else WAITING_FLOOR * whole.baseline)
+    strength = stats.significance(excess / scale)
     if strength <= 0:
         return None
     requests = float(series.requests[window.incident].sum())

@@ -5,6 +5,8 @@ Databases and third parties send no telemetry, a dead service stops sending it: 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from services.correlation_engine.domain import calls, stats, wording
@@ -12,6 +14,7 @@ from services.correlation_engine.domain.model import Evidence, EvidenceKind, Ser
 
 MIN_FAILURES = 3.0
 FLOOR_MS = 0.2
+BETWEEN = 0.5  # time lost between two ends that both report is as likely the caller's
 SILENT_SHARE = 0.1  # of its usual requests
 
 
@@ -30,9 +33,9 @@ def _failures(node: str, seen: calls.Calls, reported: ServiceSeries | None, wind
     if shift is None or shift.excess <= 0:
         return None
     total = float(seen.calls[window.incident].sum())
-    own = calls.excess_failures(reported.errors, reported.requests, window) if reported else 0.0
+    own, noise = calls.excess_failures(reported, window) if reported else (0.0, 0.0)
     unreported = shift.excess * total - own
-    strength = stats.significance(unreported / total / shift.scale)
+    strength = stats.significance(unreported / total / math.hypot(shift.scale, noise))
     if strength <= 0 or unreported < MIN_FAILURES:
         return None
     return Evidence(
@@ -66,15 +69,12 @@ def is_silent(series: ServiceSeries, window: Window) -> bool:
 
 
 def _waiting(node: str, seen: calls.Calls, reported: ServiceSeries | None, window: Window) -> Evidence | None:
-    total_ms, count = seen.client_ms, seen.calls
-    if reported is not None:
-        # Only answered calls can be split into the callee's time and the way there and back.
-        paired = 1 - np.divide(seen.unpaired, seen.calls, out=np.zeros_like(seen.calls), where=seen.calls > 0)
-        total_ms, count = seen.client_ms * paired - seen.server_ms, seen.calls * paired
     level = stats.mean_shift(seen.client_ms, seen.calls, window)
-    shift = stats.mean_shift(total_ms, count, window, FLOOR_MS, level=level.baseline if level else None)
+    beyond = seen.client_ms - seen.server_ms if reported else seen.client_ms
+    shift = stats.mean_shift(beyond, seen.calls, window, FLOOR_MS, level=level.baseline if level else None)
     if shift is None or stats.significance(shift.z) <= 0:
         return None
+    answers = reported is not None and not is_silent(reported, window)
     return Evidence(
         EvidenceKind.UNHEALTHY_DEPENDENCY,
         node,
@@ -87,5 +87,5 @@ def _waiting(node: str, seen: calls.Calls, reported: ServiceSeries | None, windo
         strength=stats.significance(shift.z),
         start=window.onset,
         end=window.end,
-        excess_ms=shift.excess * float(count[window.incident].sum()),
+        excess_ms=shift.excess * float(seen.calls[window.incident].sum()) * (BETWEEN if answers else 1.0),
     )

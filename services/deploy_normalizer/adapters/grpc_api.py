@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -39,22 +39,27 @@ class DeployServicer(pb_grpc.DeployServiceServicer):
             query, size = read_query(request)
             deploys, token = await self._lookup.page(self._tenant(), query, size)
         except InvalidInput as exc:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(exc))
         except Unavailable as exc:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, str(exc))
         return pb.ListDeploysResponse(deploys=[to_message(d) for d in deploys], next_page_token=token)
 
     async def GetDeploy(self, request: pb.GetDeployRequest, context: Any) -> pb.GetDeployResponse:
         """Return one deploy."""
         if not request.id or len(request.id) > MAX_ID_CHARS or "\x00" in request.id:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"id must have 1 to {MAX_ID_CHARS} characters")
+            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"id must have 1 to {MAX_ID_CHARS} characters")
         try:
             deploy = await self._lookup.find(self._tenant(), request.id)
         except Unavailable as exc:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, str(exc))
         if deploy is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no deploy has the id {request.id!r}")
+            await _abort(context, grpc.StatusCode.NOT_FOUND, f"no deploy has the id {request.id!r}")
         return pb.GetDeployResponse(deploy=to_message(deploy))
+
+
+async def _abort(context: Any, code: grpc.StatusCode, message: str) -> NoReturn:
+    await context.abort(code, message)
+    raise AssertionError("grpc's abort always raises")
 
 
 def read_query(request: pb.ListDeploysRequest) -> tuple[DeployQuery, int]:

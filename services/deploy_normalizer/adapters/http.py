@@ -1,4 +1,4 @@
-"""The webhook doors: `/webhooks/github` and `/webhooks/argocd`, with the tenant in the path or found from the headers."""
+"""The webhook doors: `/webhooks/<provider>`, the tenant found from the headers, and `/webhooks/<tenant>/<provider>`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Webhook(Protocol):
 
 
 def webhook_app(webhooks: Mapping[str, Webhook], tenants: TenantRegistry, routes: list[BaseRoute]) -> FastAPI:
-    """Return the app: POST `/webhooks/<provider>` and `/webhooks/<tenant>/<provider>` for each, and the other routes."""
+    """Return the app: both doors of each provider, and the given routes."""
     app = FastAPI(title="IncidentScope deploy normalizer", openapi_url=None, routes=routes)
     for provider, webhook in webhooks.items():
         door = _Door(provider, webhook, tenants)
@@ -106,7 +106,8 @@ class _Door:
         WEBHOOKS.labels(self._provider, answer.outcome, answer.reason).inc()
         log.info(
             "webhook", provider=self._provider, tenant=tenant[:64], outcome=answer.outcome, reason=answer.reason,
-            deploy_id=answer.deploy_id, message=answer.message, delivery=request.headers.get("x-github-delivery", "")[:128],
+            deploy_id=answer.deploy_id, message=answer.message,
+            delivery=request.headers.get("x-github-delivery", "")[:128],
         )  # fmt: skip
         content = {"outcome": answer.outcome, "reason": answer.reason, "message": answer.message}
         if answer.deploy_id:

@@ -13,14 +13,14 @@ from services.deploy_normalizer.domain.deploy import Deploy, Provider, Status
 
 SOURCE = "/incidentscope/deploy_normalizer"
 
-STATUSES: Mapping[Status, deploy_pb2.DeployStatus] = {
+STATUSES: Mapping[Status, deploy_pb2.DeployStatus.ValueType] = {
     Status.PENDING: deploy_pb2.DEPLOY_STATUS_PENDING,
     Status.IN_PROGRESS: deploy_pb2.DEPLOY_STATUS_IN_PROGRESS,
     Status.SUCCEEDED: deploy_pb2.DEPLOY_STATUS_SUCCEEDED,
     Status.FAILED: deploy_pb2.DEPLOY_STATUS_FAILED,
     Status.INACTIVE: deploy_pb2.DEPLOY_STATUS_INACTIVE,
 }
-PROVIDERS: Mapping[Provider, deploy_pb2.Provider] = {
+PROVIDERS: Mapping[Provider, deploy_pb2.Provider.ValueType] = {
     Provider.GITHUB: deploy_pb2.PROVIDER_GITHUB,
     Provider.ARGOCD: deploy_pb2.PROVIDER_ARGOCD,
 }

@@ -1,4 +1,4 @@
-"""Reading JSON that others wrote: every refusal names the field, and nothing that PostgreSQL or UTF-8 refuses gets in."""
+"""Reading JSON that others wrote: refusals name the field, and no text gets in that UTF-8 or PostgreSQL cannot hold."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,11 +26,12 @@ from services.correlation_engine.domain.model import (
 CAUSES = ("bad-deploy", "slow-database", "dead-dependency", "cpu-starvation")
 SHAPES = ("shop", "chain", "wide", "layered")
 HISTORY = 120
+BUSY = 25  # requests per minute below which an outage is a handful of requests
 
 
 @dataclass(frozen=True)
 class Call:
-    """One relation: calls per request, whether a failed call fails the caller, own time in ms for uninstrumented callees."""
+    """One relation: calls per request, and how often a failed call fails the caller."""
 
     client: str
     server: str
@@ -108,7 +110,7 @@ def build_shop(rng: random.Random, shape: str = "shop", size: int = 12) -> Shop:
 
 def _pairs(rng: random.Random, shape: str, names: list[str]) -> list[tuple[str, str]]:
     if shape == "chain":
-        return list(zip(names, names[1:], strict=False))
+        return list(pairwise(names))
     if shape == "wide":
         return [(names[0], n) for n in names[1:7]] + [(names[rng.randrange(1, 7)], n) for n in names[7:]]
     pairs = [(names[rng.randrange(max(0, i - 4), i)], names[i]) for i in range(1, len(names))]
@@ -131,18 +133,18 @@ def visits(shop: Shop) -> dict[str, float]:
 
 def build_fault(rng: random.Random, shop: Shop, cause: str, onset: datetime) -> Fault:
     """Return an outage of a kind at a random place that the entry depends on."""
-    count = visits(shop)
-    services = [n for n in shop.services[1:] if count.get(n, 0) >= 0.2 and n != shop.noisy]
+    count = {n: v for n, v in visits(shop).items() if v * shop.requests_per_minute >= BUSY and v >= 0.2}
+    services = [n for n in shop.services[1:] if n in count and n != shop.noisy]
     match cause:
         case "bad-deploy":
             guilty = rng.choice(services)
             fault = Fault(guilty, error={guilty: rng.uniform(0.2, 0.5)}, slow={guilty: rng.uniform(2.0, 4.0)})
         case "slow-database":
-            guilty = rng.choice([d for d in shop.databases if count.get(d, 0) >= 0.3])
+            guilty = max(shop.databases, key=lambda d: (d in count, rng.random(), d))
             fault = Fault(guilty, slow={guilty: rng.uniform(15, 40)}, error={guilty: 0.04})
         case "dead-dependency":
             leaves = [n for n in services if not shop.out(n)]
-            guilty = rng.choice([*shop.externals, *leaves[:1]])
+            guilty = rng.choice([n for n in shop.externals if n in count] + leaves[:1] or services[-1:])
             fault = Fault(guilty, dead={guilty: rng.choice([3.0, 1500.0])})
         case "cpu-starvation":
             guilty = rng.choice(services[len(services) // 2 :])
@@ -166,61 +168,56 @@ def _change(service: str, start: datetime) -> Change:
 
 
 class _Minute:
-    """Simulates one minute: expectations along the graph, callees first, with sampling noise on top."""
+    """Simulates one minute: requests flow down the graph, time and failures come back up it."""
 
-    def __init__(self, shop: Shop, fault: Fault | None, share: float, np_rng: np.random.Generator) -> None:
-        self.shop, self.fault, self.rng = shop, fault or Fault(), np_rng
-        self.error: dict[str, float] = {}
-        self.ms: dict[str, float] = {}
-        self.requests: dict[str, int] = {}
-        self.edges: dict[tuple[str, str], tuple[int, int, float, float, int]] = {}
-        self.services: dict[str, tuple[int, int, float, float]] = {}
-        for node in (*shop.databases, *shop.externals, *reversed(shop.services)):
-            self._expect(node)
-        self.requests[shop.entry] = int(np_rng.poisson(shop.requests_per_minute * share))
+    def __init__(self, shop: Shop, fault: Fault | None, share: float, rng: np.random.Generator) -> None:
+        self.shop, self.fault, self.rng = shop, fault or Fault(), rng
+        self.made: dict[str, int] = {shop.entry: int(rng.poisson(shop.requests_per_minute * share))}
+        self.calls: dict[Call, int] = {}
+        self.edges: dict[Call, tuple[int, int, float, float, int]] = {}
+        self.services: dict[str, tuple[int, int, float]] = {}
         for name in shop.services:
-            self._sample(name)
+            self._send(name)
+        for name in (*shop.databases, *shop.externals, *reversed(shop.services)):
+            self._serve(name)
 
-    def _expect(self, node: str) -> None:
-        jitter = self.rng.lognormal(0, 0.15 if node == self.shop.noisy else 0.02)
-        own = self.shop.own_ms[node] * self.fault.slow.get(node, 1.0) * jitter
-        ok = 1 - (0.04 if node == self.shop.noisy else 0.002)
-        ok *= 1 - self.fault.error.get(node, 0.0)
-        waits = []
-        for call in self.shop.out(node):
-            ok *= (1 - self._failing(call.server) * call.fatal) ** call.per_request
-            waits.append(self.client_ms(call) * call.per_request)
-        self.error[node] = 1 - ok
-        self.ms[node] = own + (max(waits, default=0.0) if node in self.shop.parallel else sum(waits))
+    def _served(self, node: str) -> int:
+        return 0 if node in self.fault.dead else self.made.get(node, 0)
 
-    def _failing(self, node: str) -> float:
-        return 0.97 if node in self.fault.dead else self.error[node]
-
-    def client_ms(self, call: Call) -> float:
-        """Return what a caller measures of one call."""
-        base = self.fault.dead.get(call.server, self.ms[call.server]) + 0.6
-        return base * (1.25 if call.client == self.fault.starved else 1.0) * (
-            1.1 if call.server == self.fault.starved else 1.0
-        )
+    def _send(self, name: str) -> None:
+        for call in self.shop.out(name):
+            self.calls[call] = int(self.rng.poisson(self._served(name) * call.per_request))
+            self.made[call.server] = self.made.get(call.server, 0) + self.calls[call]
 
     def _total(self, mean: float, n: int) -> float:
-        return max(0.0, float(self.rng.normal(mean * n, 0.5 * mean * n**0.5))) if n else 0.0
+        return max(0.0, float(self.rng.normal(mean * n, 0.6 * mean * n**0.5))) if n else 0.0
 
-    def _sample(self, name: str) -> None:
-        n = self.requests.get(name, 0)
-        total = self._total(self.ms[name], n)
-        self.services[name] = (n, int(self.rng.binomial(n, self.error[name])), total, self.ms[name] * 2.2)
-        for call in self.shop.out(name):
-            made = int(self.rng.poisson(n * call.per_request))
-            failed = int(self.rng.binomial(made, self._failing(call.server)))
-            instrumented = call.server in self.shop.services
-            dead = call.server in self.fault.dead
-            served = 0 if dead else made
-            client = self._total(self.client_ms(call), made)
-            server = self.ms[call.server] * served if instrumented else 0.0
-            self.edges[name, call.server] = (made, failed, client, server, made - served if instrumented else made)
-            if instrumented:
-                self.requests[call.server] = self.requests.get(call.server, 0) + served
+    def _serve(self, node: str) -> None:
+        n, noisy = self._served(node), node == self.shop.noisy
+        jitter = self.rng.lognormal(0, 0.2 if noisy else 0.03)
+        time = self._total(self.shop.own_ms[node] * self.fault.slow.get(node, 1.0) * jitter, n)
+        own_errors = 1 - (0.96 if noisy else 0.998) * (1 - self.fault.error.get(node, 0.0))
+        failed = int(self.rng.binomial(n, own_errors))
+        below = [self._edge(call) for call in self.shop.out(node)]
+        waits = [edge[2] for edge in below]
+        time += max(waits, default=0.0) if node in self.shop.parallel else sum(waits)
+        for call, edge in zip(self.shop.out(node), below, strict=True):
+            failed += int(self.rng.binomial(edge[1], call.fatal))
+        self.services[node] = (n, min(n, failed), time)
+
+    def _edge(self, call: Call) -> tuple[int, int, float, float, int]:
+        made, total = self.calls[call], max(1, self.made[call.server])
+        _served, failed, time = self.services[call.server]
+        server = time * made / total
+        client = server + 0.6 * made * (4 if call.server == self.fault.starved else 1)
+        client *= 1.25 if call.client == self.fault.starved else 1.0
+        if call.server in self.fault.dead:
+            failed, client = int(self.rng.binomial(total, 0.97)), self._total(self.fault.dead[call.server], made)
+        instrumented = call.server in self.shop.services
+        lost = made if call.server in self.fault.dead or not instrumented else 0
+        edge = (made, round(failed * made / total), client, server if instrumented else 0.0, lost)
+        self.edges[call] = edge
+        return edge
 
 
 def simulate(
@@ -254,16 +251,23 @@ def simulate(
 
 def _alerting(shop: Shop, minutes: list[_Minute]) -> str:
     """Return the service nearest to the users over which a threshold alert fires; the entry when none does."""
-    calm, last = minutes[0], minutes[-1]
-    over = (n for n in shop.services if last.error[n] > calm.error[n] + 0.05 or last.ms[n] > 1.5 * calm.ms[n])
-    return next(over, shop.entry)
+
+    def totals(name: str, some: list[_Minute]) -> tuple[float, float]:
+        n, failed, time = (sum(m.services[name][i] for m in some) for i in range(3))
+        return (failed / n, time / n) if n else (0.0, 0.0)
+
+    for name in shop.services:
+        (calm_errors, calm_ms), (errors, ms) = totals(name, minutes[:HISTORY]), totals(name, minutes[HISTORY:])
+        if errors > calm_errors + 0.05 or ms > 1.5 * calm_ms:
+            return name
+    return shop.entry
 
 
 def _services(shop: Shop, minutes: list[_Minute]) -> tuple[ServiceSeries, ...]:
     out = []
     for name in shop.services:
         rows = np.array([m.services[name] for m in minutes], dtype=float)
-        p95 = np.where(rows[:, 0] > 0, rows[:, 3], np.nan)
+        p95 = np.divide(2.2 * rows[:, 2], rows[:, 0], out=np.full(len(rows), np.nan), where=rows[:, 0] > 0)
         out.append(ServiceSeries(name, rows[:, 0], rows[:, 1], rows[:, 2], p95))
     return tuple(out)
 
@@ -271,7 +275,7 @@ def _services(shop: Shop, minutes: list[_Minute]) -> tuple[ServiceSeries, ...]:
 def _edges(shop: Shop, minutes: list[_Minute]) -> tuple[Edge, ...]:
     out = []
     for call in shop.calls:
-        rows = np.array([m.edges[call.client, call.server] for m in minutes], dtype=float)
+        rows = np.array([m.edges[call] for m in minutes], dtype=float)
         known = call.server in shop.services
         kind = "rpc" if known else "database" if call.server in shop.databases else "http"
         out.append(Edge(call.client, call.server, kind, known, *(rows[:, i] for i in range(5))))

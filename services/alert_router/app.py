@@ -1,0 +1,59 @@
+"""Puts the router together."""
+
+from __future__ import annotations
+
+from libs.access.tenants import TenantRegistry
+from libs.kernel.clock import SystemClock
+from libs.messaging import topics
+from libs.messaging.dlq import DeadLetters
+from libs.messaging.faust_events import build_app, start_faust, subscribe
+from libs.messaging.kafka import KafkaProducer
+from libs.runtime.lifecycle import Lifecycle
+from libs.storage.outbox_relay import Relay
+from libs.storage.postgres import open_pool
+from services.alert_router.adapters.http import Doors, build
+from services.alert_router.adapters.postgres import PostgresAlertStore
+from services.alert_router.adapters.publisher import KafkaAlertPublisher
+from services.alert_router.adapters.timers import FlushTimer
+from services.alert_router.domain.arrival import Door
+from services.alert_router.handlers import FlushGroups, ReceiveAlerts, RouteAlert
+from services.alert_router.settings import AlertRouterSettings
+
+SERVICE = "alert_router"
+SCHEMA = "alert"
+
+
+async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
+    """Start the doors, the agent, the flush timer and the outbox relay."""
+    tenants = TenantRegistry(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    producer = KafkaProducer(settings.kafka_bootstrap)
+    lifecycle.push(producer.close, "producer")
+    await _start_routing(lifecycle, settings, tenants, producer)
+    doors = Doors(
+        ReceiveAlerts(KafkaAlertPublisher(producer), SystemClock()),
+        tenants,
+        Door("alertmanager", settings.alert_webhook_resolve_timeout, settings.service_labels),
+        Door("prometheus", settings.alert_resolve_timeout, settings.service_labels),
+        settings.alert_max_body_bytes,
+    )
+    await lifecycle.serve_http(build(doors, lifecycle.health.routes()), settings.health_port)
+
+
+async def _start_routing(
+    lifecycle: Lifecycle, settings: AlertRouterSettings, tenants: TenantRegistry, producer: KafkaProducer
+) -> None:
+    pool = await open_pool(settings.postgres_url, SCHEMA)
+    lifecycle.push(pool.close, "postgres")
+    store, clock = PostgresAlertStore(pool), SystemClock()
+    relay = Relay(settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
+    lifecycle.health.check("outbox", relay.lagging)
+    lifecycle.background("outbox_relay", relay.run)
+    timer = FlushTimer(
+        FlushGroups(store, settings.route, clock), lambda: tenants.ids, settings.alert_start_delay.total_seconds()
+    )
+    lifecycle.health.check("flushes", timer.problem)
+    lifecycle.background("flush_timer", timer.run)
+    app = build_app(SERVICE, settings.kafka_bootstrap)
+    route = RouteAlert(store, settings.route, settings.service_labels, tenants.known, clock)
+    agent = subscribe(app, topics.ALERTS_EVENTS, route, DeadLetters(producer))
+    await start_faust(lifecycle, app, agent)

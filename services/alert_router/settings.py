@@ -1,0 +1,61 @@
+"""Settings of the router."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from libs.runtime.settings import ServiceSettings
+from services.alert_router.domain.durations import parse_duration
+from services.alert_router.domain.route import Route
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class AlertRouterSettings(ServiceSettings):
+    """Where the doors are, how groups are made and when they are told. Durations are written like 30s, 5m or 4h."""
+
+    health_port: int = Field(default=9093, ge=0, le=65535)  # the doors are here too
+    alert_max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    alert_service_labels: str = "service,service_name,service.name,job"
+    alert_resolve_timeout: Duration = timedelta(minutes=5)
+    # Alertmanager repeats a notification every repeat_interval, 4h by default, and says when an alert resolved.
+    alert_webhook_resolve_timeout: Duration = timedelta(hours=5)
+    alert_receiver: str = "incidents"
+    alert_group_by: str = "service"
+    alert_group_wait: Duration = timedelta(seconds=5)
+    alert_group_interval: Duration = timedelta(seconds=15)
+    alert_repeat_interval: Duration = timedelta(hours=4)
+    alert_start_delay: Duration = timedelta(seconds=3)
+
+    @property
+    def route(self) -> Route:
+        """Return the root route; raises ValueError when it cannot work."""
+        return Route(
+            self.alert_receiver,
+            _names(self.alert_group_by),
+            self.alert_group_wait,
+            self.alert_group_interval,
+            self.alert_repeat_interval,
+        )
+
+    @property
+    def service_labels(self) -> tuple[str, ...]:
+        """Return the labels that can name the service, the most telling first."""
+        return _names(self.alert_service_labels)
+
+    @model_validator(mode="after")
+    def _route_works(self) -> AlertRouterSettings:
+        _ = self.route
+        return self
+
+
+def _names(written: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in written.split(",")) if name)

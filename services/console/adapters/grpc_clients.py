@@ -1,0 +1,118 @@
+"""The incident and deploy services over gRPC. Every call carries the tenant and a deadline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from incidentscope.deploy.v1 import deploy_service_pb2 as deploy
+from incidentscope.deploy.v1.deploy_service_pb2_grpc import DeployServiceStub
+from incidentscope.incident.v1 import incident_service_pb2 as incident
+from incidentscope.incident.v1.incident_service_pb2_grpc import IncidentServiceStub
+
+from libs.access.tenants import TENANT_HEADER
+from libs.kernel.errors import Unavailable
+from services.console.ports import Refused, RefusalReason
+
+_NOT_NOW = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+
+
+
+class _Caller:
+    """Calls one service for a tenant and turns its errors into ours."""
+
+    def __init__(self, name: str, timeout_s: float) -> None:
+        self._name = name
+        self._timeout_s = timeout_s
+
+    async def __call__(self, method: Any, tenant: str, request: Message) -> Any:
+        try:
+            return await method(request, timeout=self._timeout_s, metadata=((TENANT_HEADER, tenant),))
+        except grpc.aio.AioRpcError as exc:
+            raise self._error(exc) from exc
+
+    def _error(self, error: grpc.aio.AioRpcError) -> Refused | Unavailable:
+        code, details = error.code(), error.details() or ""
+        if code in _NOT_NOW:
+            return Unavailable(f"The {self._name} does not answer.")
+        if code.name in RefusalReason.__members__:
+            return Refused(RefusalReason[code.name], details or f"The {self._name} refused ({code.name}).")
+        return Refused(RefusalReason.INTERNAL, f"The {self._name} failed ({code.name}).")
+
+
+class GrpcIncidents:
+    """The incident service at a gRPC target such as `127.0.0.1:50051`; implements ports.Incidents."""
+
+    def __init__(self, target: str, timeout_s: float) -> None:
+        self._channel = grpc.aio.insecure_channel(target)
+        self._stub: Any = IncidentServiceStub(self._channel)
+        self._call = _Caller("incident service", timeout_s)
+
+    async def open(self, tenant: str, request: incident.OpenIncidentRequest) -> incident.OpenIncidentResponse:
+        """Open an incident by hand."""
+        answer: incident.OpenIncidentResponse = await self._call(self._stub.OpenIncident, tenant, request)
+        return answer
+
+    async def get(self, tenant: str, request: incident.GetIncidentRequest) -> incident.GetIncidentResponse:
+        """Return one incident."""
+        answer: incident.GetIncidentResponse = await self._call(self._stub.GetIncident, tenant, request)
+        return answer
+
+    async def list(self, tenant: str, request: incident.ListIncidentsRequest) -> incident.ListIncidentsResponse:
+        """List incidents, newest first."""
+        answer: incident.ListIncidentsResponse = await self._call(self._stub.ListIncidents, tenant, request)
+        return answer
+
+    async def acknowledge(
+        self, tenant: str, request: incident.AcknowledgeIncidentRequest
+    ) -> incident.AcknowledgeIncidentResponse:
+        """Take an incident."""
+        answer: incident.AcknowledgeIncidentResponse = await self._call(
+            self._stub.AcknowledgeIncident, tenant, request
+        )
+        return answer
+
+    async def resolve(
+        self, tenant: str, request: incident.ResolveIncidentRequest
+    ) -> incident.ResolveIncidentResponse:
+        """End an incident."""
+        answer: incident.ResolveIncidentResponse = await self._call(self._stub.ResolveIncident, tenant, request)
+        return answer
+
+    async def add_note(self, tenant: str, request: incident.AddNoteRequest) -> incident.AddNoteResponse:
+        """Write a note on the timeline."""
+        answer: incident.AddNoteResponse = await self._call(self._stub.AddNote, tenant, request)
+        return answer
+
+    async def timeline(self, tenant: str, request: incident.ListTimelineRequest) -> incident.ListTimelineResponse:
+        """List the timeline, oldest first."""
+        answer: incident.ListTimelineResponse = await self._call(self._stub.ListTimeline, tenant, request)
+        return answer
+
+    async def hypotheses(self, tenant: str, request: incident.GetHypothesesRequest) -> incident.GetHypothesesResponse:
+        """Return the latest analysis."""
+        answer: incident.GetHypothesesResponse = await self._call(self._stub.GetHypotheses, tenant, request)
+        return answer
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+
+class GrpcDeploys:
+    """The deploy service at a gRPC target; implements ports.Deploys."""
+
+    def __init__(self, target: str, timeout_s: float) -> None:
+        self._channel = grpc.aio.insecure_channel(target)
+        self._stub: Any = DeployServiceStub(self._channel)
+        self._call = _Caller("deploy service", timeout_s)
+
+    async def list(self, tenant: str, request: deploy.ListDeploysRequest) -> deploy.ListDeploysResponse:
+        """List deploys that touched a window, newest first."""
+        answer: deploy.ListDeploysResponse = await self._call(self._stub.ListDeploys, tenant, request)
+        return answer
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()

@@ -1,0 +1,131 @@
+"""What keeps strangers' pages out: headers on every answer, allowed hosts, and same-site writes only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})  # for probes, which come under any name
+MAX_BODY_BYTES = 256 * 1024
+
+
+class WriteCheck(Enum):
+    """Why a write is let through, or not."""
+
+    SAME_ORIGIN = "same_origin"
+    NOT_A_BROWSER = "not_a_browser"
+    CROSS_SITE = "cross_site"
+    NO_ORIGIN = "no_origin"
+
+
+def check_write(headers: Mapping[str, str], browser_form: bool) -> WriteCheck:
+    """Decide on a write from its headers (names in lower case); forms must come from a page of this very origin.
+
+    Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`; neither can be forged by a page.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and site != "same-origin":
+        return WriteCheck.CROSS_SITE
+    if origin is not None:
+        same = urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+        return WriteCheck.SAME_ORIGIN if same else WriteCheck.CROSS_SITE
+    if site is not None:
+        return WriteCheck.SAME_ORIGIN
+    return WriteCheck.NO_ORIGIN if browser_form else WriteCheck.NOT_A_BROWSER
+
+
+def known_host(host: str, allowed: frozenset[str]) -> bool:
+    """Tell whether a Host header names this console: an address, a name of one label, or a listed name."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if not name:
+        return False
+    if "." not in name and ":" not in name:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name in allowed or name.endswith(".localhost") or "*" in allowed
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """ASGI middleware: refuses unknown hosts and large bodies, and puts the security headers on every answer."""
+
+    app: ASGIApp
+    allowed_hosts: frozenset[str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = self._refusal(scope["path"], Headers(scope=scope))
+        if refusal is not None:
+            await refusal(scope, receive, _with_headers(send))
+            return
+        await self.app(scope, _Limited(receive), _with_headers(send))
+
+    def _refusal(self, path: str, headers: Headers) -> PlainTextResponse | None:
+        host = headers.get("host", "")
+        try:
+            known = path in OPEN_PATHS or known_host(host, self.allowed_hosts)
+            length = int(headers.get("content-length", "0"))
+        except ValueError:
+            return PlainTextResponse("The Host or Content-Length header is malformed.\n", 400)
+        if not known:
+            advice = f"This console is not called {host!r}. Add the name to CONSOLE_ALLOWED_HOSTS.\n"
+            return PlainTextResponse(advice, 421)
+        if length > MAX_BODY_BYTES:
+            return PlainTextResponse(f"The request is too large: at most {MAX_BODY_BYTES // 1024} KiB.\n", 413)
+        return None
+
+
+class BodyTooLarge(Exception):  # noqa: N818  # not an error of ours: it becomes an answer
+    """A body without a length grew past the limit."""
+
+
+class _Limited:
+    """Counts a request's body as it comes."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._seen = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        if self._seen > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        return message
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

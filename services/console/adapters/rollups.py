@@ -1,0 +1,105 @@
+"""The one-minute rollups in ClickHouse. Counts are summed and quantile states merged; percentiles are never averaged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from libs.kernel.errors import InvalidInput, Unavailable
+from libs.kernel.timewindow import TimeWindow, floor_minute
+from libs.storage.clickhouse import ClickHouse
+from services.console.domain.models import Edge, LogSignature, MinuteHealth, ServiceSummary
+
+_IN_WINDOW = "TenantId = %(tenant)s AND Minute >= toDateTime(%(start)s) AND Minute < toDateTime(%(end)s)"
+_SERVED = "SpanKind IN ('Server', 'Consumer')"
+_P95 = "quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(Latency)[2] / 1e6"
+# Client spans time the whole wait; where only the server's half arrived, its own time is all there is.
+_MEAN = "if(sum(ClientDurationSum) > 0, sum(ClientDurationSum), sum(ServerDurationSum)) / 1e6 / sum(Calls)"
+
+_COUNTS = f"""
+SELECT ServiceName, toUnixTimestamp(Minute) AS at, sum(Total), sum(Errors)
+FROM error_rate_1m WHERE {_IN_WINDOW} AND ServiceName IN %(services)s AND {_SERVED}
+GROUP BY ServiceName, Minute ORDER BY Minute, ServiceName"""
+_LATENCIES = f"""
+SELECT ServiceName, toUnixTimestamp(Minute) AS at, {_P95}
+FROM latency_p95_1m WHERE {_IN_WINDOW} AND ServiceName IN %(services)s AND {_SERVED}
+GROUP BY ServiceName, Minute"""
+_BY_CALLERS = f"""
+SELECT Server, toUnixTimestamp(Minute) AS at, sum(Calls), sum(Errors), {_MEAN}
+FROM service_edges_1m FINAL WHERE {_IN_WINDOW} AND Server IN %(services)s
+GROUP BY Server, Minute HAVING sum(Calls) > 0 ORDER BY Minute, Server"""
+_EDGES = f"""
+SELECT Client, Server, any(ConnectionType), max(ServerInstrumented), sum(Calls), sum(Errors), {_MEAN}
+FROM service_edges_1m FINAL WHERE {_IN_WINDOW}
+GROUP BY Client, Server HAVING sum(Calls) > 0 ORDER BY Client, Server"""
+_SIGNATURES = f"""
+SELECT SeverityNumber, any(Signature), any(Example), sum(Count) AS lines,
+    toUnixTimestamp64Milli(min(FirstSeen)), toUnixTimestamp64Milli(max(LastSeen))
+FROM log_signatures_1m WHERE {_IN_WINDOW} AND ServiceName = %(service)s
+GROUP BY SeverityNumber, SignatureHash ORDER BY SeverityNumber >= 17 DESC, lines DESC LIMIT %(limit)s"""
+_SERVICES = f"""
+SELECT ServiceName, sum(Total), sum(Errors), toUnixTimestamp(max(Minute))
+FROM error_rate_1m WHERE {_IN_WINDOW} AND {_SERVED} GROUP BY ServiceName ORDER BY ServiceName"""
+_SERVICE_LATENCIES = f"""
+SELECT ServiceName, {_P95} FROM latency_p95_1m WHERE {_IN_WINDOW} AND {_SERVED} GROUP BY ServiceName"""
+
+
+class Rollups:
+    """Reads the rollups; implements ports.Telemetry."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def health(self, tenant: str, services: Sequence[str], window: TimeWindow) -> list[MinuteHealth]:
+        """Return the minutes of services as their own spans tell them, in order of time."""
+        bound = _bound(tenant, window, services=tuple(services))
+        counts, latencies = await asyncio.gather(self._read(_COUNTS, bound), self._read(_LATENCIES, bound))
+        p95 = {(service, at): value for service, at, value in latencies}
+        return [
+            MinuteHealth(service, _second(at), calls, errors, p95.get((service, at)))
+            for service, at, calls, errors in counts
+        ]
+
+    async def health_seen_by_callers(
+        self, tenant: str, services: Sequence[str], window: TimeWindow
+    ) -> list[MinuteHealth]:
+        """Return the minutes of services as their callers saw them."""
+        rows = await self._read(_BY_CALLERS, _bound(tenant, window, services=tuple(services)))
+        return [MinuteHealth(s, _second(at), calls, errors, mean, True) for s, at, calls, errors, mean in rows]
+
+    async def edges(self, tenant: str, window: TimeWindow) -> list[Edge]:
+        """Return who called whom over a window."""
+        rows = await self._read(_EDGES, _bound(tenant, window))
+        return [Edge(c, s, kind, bool(own), calls, errors, mean) for c, s, kind, own, calls, errors, mean in rows]
+
+    async def signatures(self, tenant: str, service: str, window: TimeWindow, limit: int) -> list[LogSignature]:
+        """Return a service's log shapes, errors first, then the most frequent."""
+        rows = await self._read(_SIGNATURES, _bound(tenant, window, service=service, limit=limit))
+        return [
+            LogSignature(number, signature, example, count, _second(first / 1000), _second(last / 1000))
+            for number, signature, example, count, first, last in rows
+        ]
+
+    async def services(self, tenant: str, window: TimeWindow) -> list[ServiceSummary]:
+        """Return every service with calls in a window, by name."""
+        bound = _bound(tenant, window)
+        counts, latencies = await asyncio.gather(self._read(_SERVICES, bound), self._read(_SERVICE_LATENCIES, bound))
+        p95 = dict(latencies)
+        return [ServiceSummary(s, calls, errors, p95.get(s), _second(at)) for s, calls, errors, at in counts]
+
+    async def _read(self, sql: str, bound: Mapping[str, Any]) -> list[Any]:
+        try:
+            return await asyncio.to_thread(self._clickhouse.query, sql, bound)
+        except InvalidInput as exc:  # a refused question is no fault of the reader: a table is missing or too old
+            raise Unavailable(f"The telemetry tables cannot be read: {exc}") from exc
+
+
+def _bound(tenant: str, window: TimeWindow, **more: Any) -> dict[str, Any]:
+    start = int(floor_minute(window.start).timestamp())
+    return {"tenant": tenant, "start": start, "end": int(window.end.timestamp()), **more}
+
+
+def _second(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,27 @@
+"""What an operator can set. Names in upper case are the environment variables."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from libs.runtime.settings import ServiceSettings
+
+
+class ConsoleSettings(ServiceSettings):
+    """Where the console listens and whom it asks; pages, REST, health and metrics share one port.
+
+    `console_allowed_hosts` lists further host names it answers to, separated by commas. Host names of one label,
+    addresses and the host of `console_url` are always answered: names with a dot must be listed, so that no web site
+    can reach a console on the visitor's own network under its own name (DNS rebinding).
+    """
+
+    health_port: int = Field(default=8080, ge=0, le=65535)
+    incident_grpc_target: str = "127.0.0.1:50051"
+    deploy_grpc_target: str = "127.0.0.1:50052"
+    call_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    console_allowed_hosts: str = ""
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """Return the host names that are answered besides those that always are, in lower case."""
+        return frozenset(h.strip().lower() for h in self.console_allowed_hosts.split(",") if h.strip())

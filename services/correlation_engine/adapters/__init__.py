@@ -1,0 +1,1 @@
+"""ClickHouse, gRPC and Kafka behind the engine's ports."""

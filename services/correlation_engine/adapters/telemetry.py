@@ -1,0 +1,149 @@
+"""The one-minute rollups from ClickHouse, one row per series with its minutes as arrays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from libs.storage.clickhouse import ClickHouse
+from services.correlation_engine.domain.model import (
+    Edge,
+    FloatArray,
+    Gauge,
+    Grid,
+    LogSignature,
+    ServiceSeries,
+    Telemetry,
+)
+from services.correlation_engine.domain.saturation import RESOURCE
+
+Row = tuple[Any, ...]
+NS_PER_MS = 1e6
+RECENT = timedelta(minutes=50)  # of the range: a signature silent in the rest of it cannot be new or spiking
+MAX_SIGNATURES = 5000
+
+_RANGE = "TenantId = %(tenant)s AND Minute >= toDateTime(%(start)s) AND Minute < toDateTime(%(end)s)"
+_STEP = "toUInt32(intDiv(toUnixTimestamp(Minute) - %(start)s, 60))"
+
+REQUESTS = f"""
+SELECT ServiceName, groupArray(Step), groupArray(Requests), groupArray(Failed), groupArray(Ns)
+FROM (
+    SELECT ServiceName, {_STEP} AS Step, sum(Total) AS Requests, sum(Errors) AS Failed, sum(DurationSum) AS Ns
+    FROM error_rate_1m WHERE {_RANGE} AND SpanKind IN ('Server', 'Consumer') AND ServiceName != ''
+    GROUP BY ServiceName, Step
+) GROUP BY ServiceName"""
+
+LATENCY = f"""
+SELECT ServiceName, groupArray(Step), groupArray(P95)
+FROM (
+    SELECT ServiceName, {_STEP} AS Step, quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(Latency)[2] AS P95
+    FROM latency_p95_1m WHERE {_RANGE} AND SpanKind IN ('Server', 'Consumer') AND ServiceName != ''
+    GROUP BY ServiceName, Step
+) GROUP BY ServiceName"""
+
+EDGES = f"""
+SELECT Client, Server, any(Kind), max(Known), groupArray(Step), groupArray(Made), groupArray(Failed),
+    groupArray(ClientNs), groupArray(ServerNs), groupArray(Alone)
+FROM (
+    SELECT Client, Server, {_STEP} AS Step, any(ConnectionType) AS Kind, max(ServerInstrumented) AS Known,
+        sum(Calls) AS Made, sum(Errors) AS Failed, sum(ClientDurationSum) AS ClientNs,
+        sum(ServerDurationSum) AS ServerNs, sum(Unpaired) AS Alone
+    FROM service_edges_1m FINAL WHERE {_RANGE} AND Client != '' AND Server != '' AND Calls > 0
+    GROUP BY Client, Server, Step
+) GROUP BY Client, Server"""
+
+SIGNATURES = f"""
+SELECT ServiceName, max(Severity), any(Text), any(Sample), groupArray(Step), groupArray(Lines)
+FROM (
+    SELECT ServiceName, SignatureHash, {_STEP} AS Step, max(SeverityNumber) AS Severity, any(Signature) AS Text,
+        any(Example) AS Sample, sum(Count) AS Lines
+    FROM log_signatures_1m WHERE {_RANGE} AND SeverityNumber >= 13 AND ServiceName != ''
+    GROUP BY ServiceName, SignatureHash, Step
+) GROUP BY ServiceName, SignatureHash
+HAVING sumIf(Lines, Step >= %(recent)s) > 0
+ORDER BY sumIf(Lines, Step >= %(recent)s) DESC LIMIT {MAX_SIGNATURES}"""
+
+# A share of a limit is judged by its fullest member and moment, other levels by their mean.
+GAUGES = f"""
+SELECT ServiceName, MetricName, any(Unit), groupArray(Step), groupArray(Level)
+FROM (
+    SELECT ServiceName, MetricName, {_STEP} AS Step, any(MetricUnit) AS Unit,
+        if(match(MetricName, 'utili[sz]ation$'), max(ValueMax), sum(ValueSum) / sum(ValueCount)) AS Level
+    FROM gauges_1m WHERE {_RANGE} AND match(MetricName, %(resource)s) AND ServiceName != ''
+    GROUP BY ServiceName, MetricName, Step
+) GROUP BY ServiceName, MetricName"""
+
+
+class ClickHouseTelemetry:
+    """Implements ports.TelemetryStore."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def load(self, tenant: str, start: datetime, end: datetime) -> Telemetry:
+        """Return all of a tenant's telemetry of a time, deploys excepted; raises Unavailable."""
+        grid = Grid(start, end)
+        params = {
+            "tenant": tenant,
+            "start": int(start.timestamp()),
+            "end": int(start.timestamp()) + 60 * grid.length,
+            "recent": max(0, grid.length - RECENT // grid.step),
+            "resource": RESOURCE.pattern,
+        }
+        queries = (REQUESTS, LATENCY, EDGES, SIGNATURES, GAUGES)
+        requests, latency, edges, signatures, gauges = await asyncio.gather(
+            *(asyncio.to_thread(self._clickhouse.query, sql, params) for sql in queries)
+        )
+        return Telemetry(
+            grid=grid,
+            services=_services(requests, latency, grid),
+            edges=tuple(_edge(row, grid) for row in edges),
+            signatures=tuple(_signature(row, grid) for row in signatures),
+            gauges=tuple(_gauge(row, grid) for row in gauges),
+        )
+
+
+def _filler(steps: Sequence[int], grid: Grid) -> Callable[[Sequence[float], float], FloatArray]:
+    """Return a function that lays values out over the grid, with a value for the minutes without any."""
+    places = np.asarray(steps, dtype=np.intp)
+
+    def fill(values: Sequence[float], missing: float = 0.0) -> FloatArray:
+        laid = np.full(grid.length, missing)
+        laid[places] = values
+        return laid
+
+    return fill
+
+
+def _services(requests: list[Row], latency: list[Row], grid: Grid) -> tuple[ServiceSeries, ...]:
+    p95 = {name: _filler(steps, grid)(values, np.nan) / NS_PER_MS for name, steps, values in latency}
+    unknown = np.full(grid.length, np.nan)
+    found = []
+    for name, steps, total, failed, ns in requests:
+        fill = _filler(steps, grid)
+        series = (fill(total, 0.0), fill(failed, 0.0), fill(ns, 0.0) / NS_PER_MS)
+        found.append(ServiceSeries(name, *series, p95.get(name, unknown)))
+    return tuple(found)
+
+
+def _edge(row: Row, grid: Grid) -> Edge:
+    client, server, kind, known, steps, made, failed, client_ns, server_ns, alone = row
+    fill = _filler(steps, grid)
+    return Edge(
+        client, server, kind, bool(known), fill(made, 0.0), fill(failed, 0.0),
+        fill(client_ns, 0.0) / NS_PER_MS, fill(server_ns, 0.0) / NS_PER_MS, fill(alone, 0.0),
+    )  # fmt: skip
+
+
+def _signature(row: Row, grid: Grid) -> LogSignature:
+    service, severity, text, sample, steps, lines = row
+    return LogSignature(service, int(severity), text, sample, _filler(steps, grid)(lines, 0.0))
+
+
+def _gauge(row: Row, grid: Grid) -> Gauge:
+    service, metric, unit, steps, levels = row
+    return Gauge(service, metric, unit, _filler(steps, grid)(levels, np.nan))

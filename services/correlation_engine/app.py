@@ -1,0 +1,86 @@
+"""Puts the engine together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import structlog
+
+from libs.access.tenants import TenantRegistry
+from libs.kernel.clock import SystemClock
+from libs.kernel.errors import Unavailable
+from libs.messaging.cloudevents import CloudEvent
+from libs.messaging.dlq import DeadLetters
+from libs.messaging.faust_events import build_app, start_faust, subscribe
+from libs.messaging.kafka import KafkaProducer
+from libs.messaging.topics import INCIDENTS_EVENTS
+from libs.runtime.lifecycle import Lifecycle
+from libs.storage.clickhouse import ClickHouse
+from services.correlation_engine.adapters.publisher import KafkaPublisher
+from services.correlation_engine.adapters.rpc import GrpcDeploys, GrpcIncidents
+from services.correlation_engine.adapters.telemetry import ClickHouseTelemetry
+from services.correlation_engine.encode import Links
+from services.correlation_engine.handlers import Correlator
+from services.correlation_engine.settings import Settings
+
+SERVICE = "correlation_engine"
+TICK_SECONDS = 0.25
+RECOVERY_RETRY_SECONDS = 2.0
+log = structlog.get_logger()
+
+
+async def start(lifecycle: Lifecycle) -> None:
+    """Start following incidents."""
+    settings = lifecycle.settings
+    if not isinstance(settings, Settings):
+        raise TypeError("correlation_engine needs its own settings")
+    clickhouse = ClickHouse(settings.clickhouse_url, pool_size=5)
+    lifecycle.push(clickhouse.close, "clickhouse")
+    incidents = grpc.aio.insecure_channel(settings.incident_grpc_target)
+    deploys = grpc.aio.insecure_channel(settings.deploy_grpc_target)
+    lifecycle.push(lambda: incidents.close(None), "incident-channel")
+    lifecycle.push(lambda: deploys.close(None), "deploy-channel")
+    producer = KafkaProducer(settings.kafka_bootstrap)
+    lifecycle.push(producer.close, "producer")
+    correlator = Correlator(
+        ClickHouseTelemetry(clickhouse),
+        GrpcDeploys(deploys),
+        GrpcIncidents(incidents),
+        KafkaPublisher(producer),
+        SystemClock(),
+        Links(settings.console_url),
+    )
+    await _run(lifecycle, settings, correlator, DeadLetters(producer))
+    await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
+
+
+async def _run(lifecycle: Lifecycle, settings: Settings, correlator: Correlator, dead_letters: DeadLetters) -> None:
+    tenants = TenantRegistry.load(settings)
+
+    async def handle(event: CloudEvent) -> None:
+        await correlator.on_event(event.data)
+
+    async def work() -> None:
+        while True:
+            await correlator.run_due()
+            await asyncio.sleep(TICK_SECONDS)
+
+    lifecycle.background("recovery", lambda: _recover(lifecycle, correlator, tenants))
+    lifecycle.background("analyses", work)
+    app = build_app(SERVICE, settings.kafka_bootstrap)
+    await start_faust(lifecycle, app, subscribe(app, INCIDENTS_EVENTS, handle, dead_letters))
+
+
+async def _recover(lifecycle: Lifecycle, correlator: Correlator, tenants: TenantRegistry) -> None:
+    """List what is open until incident_service answers; the engine is not ready before."""
+    waiting: str | None = "the open incidents are not listed yet"
+    lifecycle.health.check("open-incidents", lambda: waiting)
+    while waiting is not None:
+        try:
+            await correlator.recover(sorted(tenants.ids))
+            waiting = None
+        except Unavailable as exc:
+            waiting = f"the open incidents are not listed yet: {exc}"
+            log.warning("recovery_postponed", error=str(exc))
+            await asyncio.sleep(RECOVERY_RETRY_SECONDS)

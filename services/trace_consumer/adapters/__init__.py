@@ -1,0 +1,1 @@
+"""The outside of the trace consumer's edge job."""
