@@ -74,8 +74,10 @@ async def serve_grpc(
     options: Sequence[tuple[str, Any]] = (),
 ) -> int:
     """Serve gRPC on the settings' host and return the port; `add` registers the servicers."""
-    limits = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)]
-    server = grpc.aio.server(interceptors=[TenantInterceptor(tenants)], options=[*limits, *options])
+    defaults = {"grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.so_reuseport": 0}
+    server = grpc.aio.server(
+        interceptors=[TenantInterceptor(tenants)], options=list((defaults | dict(options)).items())
+    )
     add(server)
     checker = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)

@@ -118,7 +118,9 @@ class KafkaOutbox:
     def _end_offset(self) -> int:
         admin = AdminClient({"bootstrap.servers": self._bootstrap})
         uncommitted = IsolationLevel.READ_UNCOMMITTED
-        answer = admin.list_offsets({_PLACE: OffsetSpec.latest()}, isolation_level=uncommitted, request_timeout=_ADMIN_TIMEOUT_S)
+        answer = admin.list_offsets(
+            {_PLACE: OffsetSpec.latest()}, isolation_level=uncommitted, request_timeout=_ADMIN_TIMEOUT_S
+        )
         return int(answer[_PLACE].result().offset)
 
     def _consumer_config(self) -> dict[str, Any]:

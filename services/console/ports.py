@@ -58,9 +58,7 @@ class Incidents(Protocol):
         """Take an incident."""
         ...
 
-    async def resolve(
-        self, tenant: str, request: incident.ResolveIncidentRequest
-    ) -> incident.ResolveIncidentResponse:
+    async def resolve(self, tenant: str, request: incident.ResolveIncidentRequest) -> incident.ResolveIncidentResponse:
         """End an incident."""
         ...
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from libs.kernel.labels import fingerprint
 from services.alert_router.decode.webhook import decode_webhook
 from services.alert_router.domain.alert import Alert, merge
 from services.alert_router.domain.arrival import Door
 from services.alert_router.domain.dedup import Entry, decide
-from services.alert_router.domain.labels import fingerprint, order
+from services.alert_router.domain.labels import order
 from tests.conformance.vectors import cases
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)

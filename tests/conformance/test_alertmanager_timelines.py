@@ -131,7 +131,7 @@ def same(alert: Alert, want: dict[str, Any], at: float, tolerance: float) -> boo
     return ends > at if want["ends_at_s"] is None else abs(ends - want["ends_at_s"]) <= tolerance
 
 
-@pytest.mark.parametrize("case", in_scope())
+@pytest.mark.parametrize("case", list(in_scope()))
 def test_what_is_told_and_when_is_what_alertmanager_tells(case: dict[str, Any]) -> None:
     told = play(case)
     for expected in case["expect"]:

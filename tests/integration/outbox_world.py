@@ -125,7 +125,7 @@ async def write_until(world: OutboxWorld, stop: asyncio.Event, keys: Sequence[st
 
 
 def read_committed(world: OutboxWorld, expected: int, timeout_s: float) -> list[Fact]:
-    """Return what a read_committed subscriber sees, in order within each partition, once `expected` came or time ran out."""
+    """Return what a read_committed subscriber sees, in order within each partition; waits for `expected` of them."""
     config = {
         "bootstrap.servers": world.bootstrap, "group.id": uuid.uuid4().hex, "isolation.level": "read_committed",
         "auto.offset.reset": "earliest", "enable.auto.commit": False,

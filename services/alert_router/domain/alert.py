@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
-from services.alert_router.domain.labels import Labels, fingerprint
+from libs.kernel.labels import fingerprint
+from services.alert_router.domain.labels import Labels
 
 
 class Severity(Enum):

@@ -1,4 +1,4 @@
-"""Label sets: identity, text form, order."""
+"""Label sets: text form, order."""
 
 from __future__ import annotations
 
@@ -8,20 +8,8 @@ from functools import cmp_to_key
 
 Labels = Mapping[str, str]
 
-FNV_OFFSET = 0xCBF29CE484222325
-FNV_PRIME = 0x100000001B3
-SEPARATOR = b"\xff"  # in no UTF-8 text, so ("ab", "c") and ("a", "bc") differ
 PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def fingerprint(labels: Labels) -> str:
-    """Return the identity of a label set, independent of order: FNV-1a 64 in 16 lower-case hex digits."""
-    digest = FNV_OFFSET
-    for name in sorted(labels):
-        for byte in name.encode() + SEPARATOR + labels[name].encode() + SEPARATOR:
-            digest = (digest ^ byte) * FNV_PRIME & 0xFFFF_FFFF_FFFF_FFFF
-    return f"{digest:016x}"
 
 
 def text(labels: Labels) -> str:

@@ -13,10 +13,9 @@ from incidentscope.incident.v1.incident_service_pb2_grpc import IncidentServiceS
 
 from libs.access.tenants import TENANT_HEADER
 from libs.kernel.errors import Unavailable
-from services.console.ports import Refused, RefusalReason
+from services.console.ports import RefusalReason, Refused
 
 _NOT_NOW = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-
 
 
 class _Caller:
@@ -68,14 +67,10 @@ class GrpcIncidents:
         self, tenant: str, request: incident.AcknowledgeIncidentRequest
     ) -> incident.AcknowledgeIncidentResponse:
         """Take an incident."""
-        answer: incident.AcknowledgeIncidentResponse = await self._call(
-            self._stub.AcknowledgeIncident, tenant, request
-        )
+        answer: incident.AcknowledgeIncidentResponse = await self._call(self._stub.AcknowledgeIncident, tenant, request)
         return answer
 
-    async def resolve(
-        self, tenant: str, request: incident.ResolveIncidentRequest
-    ) -> incident.ResolveIncidentResponse:
+    async def resolve(self, tenant: str, request: incident.ResolveIncidentRequest) -> incident.ResolveIncidentResponse:
         """End an incident."""
         answer: incident.ResolveIncidentResponse = await self._call(self._stub.ResolveIncident, tenant, request)
         return answer
@@ -97,7 +92,7 @@ class GrpcIncidents:
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._channel.close()
+        await self._channel.close(grace=None)
 
 
 class GrpcDeploys:
@@ -115,4 +110,4 @@ class GrpcDeploys:
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._channel.close()
+        await self._channel.close(grace=None)

@@ -23,6 +23,7 @@ HEADERS = {
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})  # for probes, which come under any name
@@ -41,16 +42,14 @@ class WriteCheck(Enum):
 def check_write(headers: Mapping[str, str], browser_form: bool) -> WriteCheck:
     """Decide on a write from its headers (names in lower case); forms must come from a page of this very origin.
 
-    Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`; neither can be forged by a page.
+    Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`; no page can forge either.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None and site != "same-origin":
-        return WriteCheck.CROSS_SITE
+    if site is not None:
+        return WriteCheck.SAME_ORIGIN if site == "same-origin" else WriteCheck.CROSS_SITE
     if origin is not None:
         same = urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
         return WriteCheck.SAME_ORIGIN if same else WriteCheck.CROSS_SITE
-    if site is not None:
-        return WriteCheck.SAME_ORIGIN
     return WriteCheck.NO_ORIGIN if browser_form else WriteCheck.NOT_A_BROWSER
 
 
@@ -101,7 +100,7 @@ class Guard:
         return None
 
 
-class BodyTooLarge(Exception):  # noqa: N818  # not an error of ours: it becomes an answer
+class BodyTooLarge(Exception):  # not an error of ours: it becomes an answer
     """A body without a length grew past the limit."""
 
 

@@ -1,4 +1,4 @@
-"""The one-minute rollups in ClickHouse. Counts are summed and quantile states merged; percentiles are never averaged."""
+"""The one-minute rollups in ClickHouse. Counts are summed and quantile states merged, percentiles never averaged."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def log_level(severity_number: int) -> str:
 
 
 def safe_url(url: str) -> str:
-    """Return a link that is safe to follow, an absolute http(s) address or a path on this site; else an empty string."""
+    """Return a link if it is safe to follow, an http(s) address or a path on this site; else an empty string."""
     try:
         parts = urlsplit(url.strip())
     except ValueError:

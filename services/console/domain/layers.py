@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _SWEEPS = 6
 Arc = tuple[str, str]
@@ -35,7 +36,7 @@ def lay_out(nodes: Iterable[str], arcs: Iterable[Arc]) -> Layout:
     forward = _without_cycles(names, known)
     column = _layers(names, set(forward.values()))
     chains = {arc: _chain(step, column) for arc, step in forward.items()}
-    order = _ordered(names, column, chains.values())
+    order = _ordered(column, chains.values())
     row = _rows(order, _links(chains.values()))
     place = {node: (index, row[node]) for index, layer in enumerate(order) for node in layer}
     routes = {}
@@ -106,13 +107,13 @@ def _chain(arc: Arc, column: Mapping[str, int]) -> tuple[str, ...]:
 def _links(chains: Iterable[Sequence[str]]) -> dict[str, list[str]]:
     links: dict[str, list[str]] = defaultdict(list)
     for chain in chains:
-        for a, b in zip(chain, chain[1:], strict=False):
+        for a, b in pairwise(chain):
             links[a].append(b)
             links[b].append(a)
     return links
 
 
-def _ordered(nodes: Sequence[str], column: Mapping[str, int], chains: Iterable[Sequence[str]]) -> list[list[str]]:
+def _ordered(column: Mapping[str, int], chains: Iterable[Sequence[str]]) -> list[list[str]]:
     """Order each layer by the mean position of its neighbours, sweeping right and left."""
     chains = list(chains)
     links = _links(chains)
@@ -127,7 +128,8 @@ def _ordered(nodes: Sequence[str], column: Mapping[str, int], chains: Iterable[S
         step = 1 if sweep % 2 == 0 else -1
         for index in range(len(order))[::step]:
             near = {n: [position[m] for m in links[n] if layer_of[m] == index - step] for n in order[index]}
-            order[index].sort(key=lambda n: (sum(near[n]) / len(near[n]) if near[n] else position[n], n))  # noqa: B023
+            wanted = {n: _mean(near[n], position[n]) for n in order[index]}
+            order[index].sort(key=lambda n, at=wanted: (at[n], n))  # type: ignore[misc]
             position.update({node: float(i) for i, node in enumerate(order[index])})
     return order
 

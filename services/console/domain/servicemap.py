@@ -63,7 +63,7 @@ class MapEdge:
 
 @dataclass(frozen=True, slots=True)
 class ServiceMap:
-    """A drawing of `width` by `height`, what it shows in words, the edges as rows, and how many services were left out."""
+    """A drawing of `width` by `height`, its meaning in words, its edges as rows, and how many services it leaves out."""
 
     width: float
     height: float

@@ -208,7 +208,11 @@ def change(measure: Measure, points: Sequence[Point], onset: datetime | None) ->
 def deploy_markers(deploys: Iterable[Deploy], services: Sequence[str], named: frozenset[str]) -> list[Marker]:
     """Return a marker for each deploy of these services, and for those a hypothesis names."""
     return [
-        Marker(d.started_at, f"{d.service} {d.version}".strip() if d.service not in services else d.version or "deploy", "deploy")
+        Marker(
+            d.started_at,
+            f"{d.service} {d.version}".strip() if d.service not in services else d.version or "deploy",
+            "deploy",
+        )
         for d in deploys
         if d.service in services or d.id in named
     ]

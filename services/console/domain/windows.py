@@ -14,7 +14,7 @@ AFTER_END = timedelta(minutes=5)
 LONGEST_AFTER_ONSET = timedelta(hours=3)
 DEPLOYS_BEFORE_ONSET = timedelta(hours=2)
 DEFAULT_SERVICE_WINDOW = timedelta(hours=1)
-LONGEST = timedelta(days=31)
+LONGEST = timedelta(hours=24)  # minute by minute, more is no chart any more
 
 
 def around_onset(incident: Incident, onset: datetime, now: datetime) -> TimeWindow:
@@ -40,14 +40,14 @@ def for_deploys(shown: TimeWindow) -> TimeWindow:
 def asked(start: str, end: str, now: datetime) -> TimeWindow:
     """Return the window a link asks for; raises InvalidInput with reason `bad_time` or `bad_window`.
 
-    Times are RFC 3339 or Unix seconds or milliseconds; without an end it is now, without a start an hour before the end.
+    Times are RFC 3339 or Unix seconds or milliseconds. The end is now when not given, the start an hour before the end.
     """
     until = _instant(end) if end else floor_minute(now) + timedelta(minutes=1)
     since = _instant(start) if start else until - DEFAULT_SERVICE_WINDOW
     if not since < until:
         raise InvalidInput("bad_window", "The time window must end after it starts.")
     if until - since > LONGEST:
-        raise InvalidInput("bad_window", f"The time window is too long: at most {LONGEST.days} days are shown.")
+        raise InvalidInput("bad_window", "The time window is too long: at most 24 hours are shown.")
     return TimeWindow(since, until)
 
 
@@ -59,4 +59,6 @@ def _instant(text: str) -> datetime:
         at = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + in a query arrives as a space
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError) as exc:
-        raise InvalidInput("bad_time", f"Not a time: {text[:40]!r}. Use RFC 3339, such as 2026-01-31T14:05:00Z.") from exc
+        raise InvalidInput(
+            "bad_time", f"Not a time: {text[:40]!r}. Use RFC 3339, such as 2026-01-31T14:05:00Z."
+        ) from exc

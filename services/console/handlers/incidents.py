@@ -20,7 +20,7 @@ from services.console.domain import servicemap, views, windows
 from services.console.domain.charts import Marker
 from services.console.domain.models import Analysis, Deploy, Edge, Incident, MinuteHealth, TimelineEntry
 from services.console.handlers.parts import Parts
-from services.console.ports import Deploys, Incidents, Refused, RefusalReason, Telemetry
+from services.console.ports import Deploys, Incidents, RefusalReason, Refused, Telemetry
 
 PAGE_SIZE = 50
 MAX_NOTE = 10_000
@@ -67,7 +67,7 @@ class IncidentPages:
     telemetry: Telemetry
     clock: Clock
 
-    async def list(self, tenant: str, status: str, page_token: str) -> views.IncidentList:
+    async def incident_list(self, tenant: str, status: str, page_token: str) -> views.IncidentList:
         """Return the list; raises InvalidInput with reason `bad_status` or `bad_page`."""
         if status and status not in decode.STATUS_FILTERS:
             raise InvalidInput("bad_status", f"There is no status {status[:30]!r}; there are {_known_statuses()}.")

@@ -28,7 +28,7 @@ class Change:
 
 
 class LiveFeed:
-    """Fans changes out to the pages of their tenant. Use from one event loop; `announce_from_thread` from any thread."""
+    """Fans changes out to the pages of their tenant. For one event loop; `announce_from_thread` for other threads."""
 
     def __init__(self) -> None:
         self._watchers: dict[asyncio.Queue[Change | None], str] = {}

@@ -29,7 +29,7 @@ class ServicePages:
     telemetry: Telemetry
     clock: Clock
 
-    async def list(self, tenant: str) -> views.ServiceList:
+    async def service_list(self, tenant: str) -> views.ServiceList:
         """Return every service of the last hour."""
         now = self.clock.now()
         window = windows.asked("", "", now)

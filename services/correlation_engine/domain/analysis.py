@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from services.correlation_engine.domain import (
@@ -41,6 +42,7 @@ SCORERS = (
 MAX_HYPOTHESES = 5
 NAMED_SCORE = 0.25  # a first suspect below this is not a cause
 CLEAR = 0.8  # strength from which a class of evidence can make up for symptoms that are still small
+UNNAMED = 0.25  # of its confidence a suspect keeps when nothing shows that the incident is about it
 NONE_OF_THEM = 0.15  # weight of a cause that left no trace here
 
 
@@ -66,6 +68,8 @@ def analyse(telemetry: Telemetry, affected: Collection[str], started_at: datetim
     ranked = fusion.rank(evidence, scene)
     hypotheses = _hypotheses(ranked, scene, suffering)
     verdict, reason, detail = _verdict(telemetry, window, affected, suffering, hypotheses)
+    if verdict is Verdict.NOT_ENOUGH_EVIDENCE:
+        hypotheses = tuple(replace(h, confidence=UNNAMED * h.confidence) for h in hypotheses)
     return Analysis(window, verdict, reason, detail, hypotheses)
 
 

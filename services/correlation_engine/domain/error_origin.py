@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from services.correlation_engine.domain import calls, stats, wording
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, ServiceSeries, Telemetry, Window
 
@@ -23,8 +25,9 @@ def _score(series: ServiceSeries, below: calls.Calls | None, window: Window) -> 
         return None
     requests = float(series.requests[window.incident].sum())
     explained, noise = _explained(below, requests, window)
-    own = shift.excess - explained
-    strength = stats.significance(own / math.hypot(shift.scale, noise))
+    by_rates = shift.excess - explained, math.hypot(shift.scale, noise)
+    own, scale = max(by_rates, _unexplained(series, below, window), key=lambda pair: pair[0] / pair[1])
+    strength = stats.significance(own / scale)
     if strength <= 0 or own * requests < MIN_FAILURES:
         return None
     return Evidence(
@@ -41,6 +44,16 @@ def _score(series: ServiceSeries, below: calls.Calls | None, window: Window) -> 
         end=window.end,
         excess_errors=own * requests,
     )
+
+
+def _unexplained(series: ServiceSeries, below: calls.Calls | None, window: Window) -> tuple[float, float]:
+    """Return the excess of failures over failing calls taken step by step, and its scale.
+
+    Failures that come and go with those below cancel out here; failing calls the service shrugs off hide its own.
+    """
+    failing_calls = below.errors if below else np.zeros_like(series.errors)
+    shift = stats.proportion_shift(np.maximum(series.errors - failing_calls, 0.0), series.requests, window)
+    return (shift.excess, shift.scale) if shift else (0.0, 1.0)
 
 
 def _explained(below: calls.Calls | None, requests: float, window: Window) -> tuple[float, float]:

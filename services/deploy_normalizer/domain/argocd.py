@@ -2,10 +2,10 @@
 
 Argo CD lets its users write the body; ours is the template in `argocd-notifications.yaml` beside this package:
 
-    app, revision, operation_phase, started_at      required
+    app, operation_phase, started_at                required
     finished_at                                     required once the operation has ended
-    namespace, project, service, environment, sync_status, health_status, operation_message, destination_namespace,
-    images, repository, initiated_by, url           optional, null or empty when unknown
+    namespace, project, service, environment, revision, sync_status, health_status, operation_message,
+    destination_namespace, images, repository, initiated_by, url      optional, null or empty when unknown
 
 One sync operation of one application is one deploy. The service is `service` (the template fills it from the label
 `app.kubernetes.io/name`), else the application's name; the environment is `environment` (from the label
@@ -56,7 +56,7 @@ def read(body: Json) -> Report:
     phase = required_text(body, "operation_phase")
     started_at = required_instant(body, "started_at")
     service = optional_text(body, "service") or app
-    revision = required_text(body, "revision")
+    revision = optional_text(body, "revision")
     return Report(
         provider=Provider.ARGOCD,
         external_id=f"{optional_text(body, 'namespace')}/{app}@{started_at.isoformat()}",

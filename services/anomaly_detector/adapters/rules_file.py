@@ -1,0 +1,141 @@
+"""Rules from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from libs.kernel.errors import IncidentScopeError
+from services.anomaly_detector.domain.rules import BaselineRule, Kind, Rule, RuleSet
+
+BUILT_IN = "rules.toml"
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Factor = Annotated[float, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+WindowMinutes = Annotated[int, Field(ge=1, le=15)]
+
+
+class RulesInvalid(IncidentScopeError):
+    """The rules cannot be used; the text names the file, the place and what is wrong."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Evaluation(_Table):
+    every_seconds: Seconds
+    resend_seconds: Seconds
+    ends_after_seconds: Seconds
+
+    @model_validator(mode="after")
+    def _resent_in_time(self) -> _Evaluation:
+        if self.ends_after_seconds < 2 * self.resend_seconds:
+            raise ValueError(
+                "ends_after_seconds must be at least twice resend_seconds, or alerts end between two sends"
+            )
+        return self
+
+
+class _Baseline(_Table):
+    minutes: Annotated[int, Field(ge=1, le=1440)]
+    gap_minutes: Annotated[int, Field(ge=1, le=1440)]
+    needed_minutes: Count
+    minute_requests: Count
+    burst_quantile: Fraction
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> _Baseline:
+        if self.needed_minutes > self.minutes:
+            raise ValueError("needed_minutes is more than minutes: no baseline would ever be enough")
+        return self
+
+
+class _Rule(_Table):
+    name: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{2,63}$")]
+    kind: Literal["error_ratio", "latency_p95"]
+    severity: Literal["info", "warning", "critical"]
+    windows_minutes: Annotated[list[WindowMinutes], Field(min_length=1, max_length=4)]
+    min_requests: Count
+    limit: Annotated[float, Field(gt=0)]
+    baseline_factor: Factor
+    burst_factor: Factor
+    warmup_limit: Annotated[float, Field(gt=0)]
+    fire_after: Count
+    resolve_after: Count
+    hold_down_seconds: Annotated[float, Field(ge=0, le=86_400)]
+    no_data_seconds: Seconds
+    min_errors: Annotated[int, Field(ge=0)] = 0
+    min_z: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> _Rule:
+        if self.kind == "error_ratio" and max(self.limit, self.warmup_limit) > 1:
+            raise ValueError("the limits of an error_ratio are fractions of requests, at most 1")
+        if self.kind == "latency_p95" and (self.min_errors or self.min_z):
+            raise ValueError("min_errors and min_z belong to error_ratio")
+        return self
+
+    def rule(self) -> Rule:
+        """Return the rule."""
+        values = self.model_dump(exclude={"kind", "windows_minutes", "hold_down_seconds", "no_data_seconds"})
+        return Rule(
+            kind=Kind(self.kind),
+            windows_minutes=tuple(sorted(set(self.windows_minutes))),
+            hold_down=timedelta(seconds=self.hold_down_seconds),
+            no_data_after=timedelta(seconds=self.no_data_seconds),
+            **values,
+        )
+
+
+class _File(_Table):
+    evaluation: _Evaluation
+    baseline: _Baseline
+    rules: Annotated[list[_Rule], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> _File:
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two rules have the same name: {', '.join(names)}")
+        widest = max(w for rule in self.rules for w in rule.windows_minutes)
+        if self.baseline.gap_minutes < widest:
+            raise ValueError(f"gap_minutes must be at least {widest}, the widest window: it would be its own baseline")
+        return self
+
+
+def load_rules(path: Path | None) -> RuleSet:
+    """Return the rules of a file, or the built-in ones; raises RulesInvalid."""
+    name = str(path) if path else BUILT_IN
+    try:
+        written = (
+            path.read_text() if path else resources.files("services.anomaly_detector").joinpath(BUILT_IN).read_text()
+        )
+        file = _File.model_validate(tomllib.loads(written))
+    except OSError as exc:
+        raise RulesInvalid(f"cannot read the anomaly rules {name}: {exc.strerror}") from exc
+    except ValidationError as exc:
+        raise RulesInvalid(f"the anomaly rules {name} are wrong: {_problems(exc)}") from exc
+    except ValueError as exc:  # not TOML, or not text
+        raise RulesInvalid(f"the anomaly rules {name} cannot be read as TOML: {exc}") from exc
+    return _rule_set(file)
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']}" for e in error.errors())
+
+
+def _rule_set(file: _File) -> RuleSet:
+    return RuleSet(
+        every=timedelta(seconds=file.evaluation.every_seconds),
+        resend_every=timedelta(seconds=file.evaluation.resend_seconds),
+        ends_after=timedelta(seconds=file.evaluation.ends_after_seconds),
+        baseline=BaselineRule(**file.baseline.model_dump()),
+        rules=tuple(rule.rule() for rule in file.rules),
+    )

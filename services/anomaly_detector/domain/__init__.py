@@ -1,0 +1,1 @@
+"""When a service behaves unlike itself. All pure."""

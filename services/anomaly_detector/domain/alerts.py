@@ -1,0 +1,59 @@
+"""What an alert says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from services.anomaly_detector.domain.evaluation import Evaluation
+from services.anomaly_detector.domain.rules import Kind, Rule
+
+SOURCE = "anomaly_detector"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAlert:
+    """An alert to be sent. `ends_at` of a firing one is when it ends unless sent again."""
+
+    tenant: str
+    service: str
+    severity: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    firing: bool
+    starts_at: datetime
+    ends_at: datetime
+    generator_url: str
+
+
+def identify(rule: Rule, service: str) -> dict[str, str]:
+    """Return the labels that identify a rule's alert on a service."""
+    return {"alertname": rule.name, "service": service, "severity": rule.severity, "source": SOURCE}
+
+
+def describe(rule: Rule, service: str, seen: Evaluation) -> dict[str, str]:
+    """Return the alert's text: a summary with numbers and units, and the numbers by themselves."""
+    usual = "not known yet" if seen.usual is None else _amount(rule, seen.usual)
+    value, limit = _amount(rule, seen.value), _amount(rule, seen.limit)
+    what = f"{value} of requests failed" if rule.kind is Kind.ERROR_RATIO else f"p95 latency is {value}"
+    span = "minute" if seen.window_minutes == 1 else f"{seen.window_minutes} minutes"
+    return {
+        "summary": f"{service}: {what} in the last {span} (limit {limit}, usual {usual})",
+        "value": value,
+        "limit": limit,
+        "usual": usual,
+        "requests": str(seen.traffic.requests),
+        "errors": str(seen.traffic.errors),
+        "reason": seen.reason.value,
+    }
+
+
+def _amount(rule: Rule, value: float) -> str:
+    return f"{value:.1%}" if rule.kind is Kind.ERROR_RATIO else f"{value:,.0f} ms"
+
+
+def service_page(console_url: str, service: str) -> str:
+    """Return the address of a service's page on the console."""
+    return f"{console_url.rstrip('/')}/services/{quote(service, safe='')}"

@@ -1,0 +1,108 @@
+"""From single evaluations to an alert that starts, goes on and ends: hysteresis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from services.anomaly_detector.domain.baseline import Baseline
+from services.anomaly_detector.domain.evaluation import Evaluation, Verdict
+from services.anomaly_detector.domain.rules import Rule
+
+
+class Action(Enum):
+    """What is to be done about an alert, and why."""
+
+    NOTHING = "nothing"
+    WAIT_TO_FIRE = "wait_to_fire"
+    FIRE = "fire"
+    KEEP_FIRING = "keep_firing"
+    RESEND = "resend"
+    WAIT_TO_RESOLVE = "wait_to_resolve"
+    HOLD_DOWN = "hold_down"
+    RESOLVE = "resolve"
+    RESOLVE_NO_DATA = "resolve_no_data"
+
+    @property
+    def sends(self) -> bool:
+        """Tell whether the alert is sent."""
+        return self in {Action.FIRE, Action.RESEND, Action.RESOLVE, Action.RESOLVE_NO_DATA}
+
+    @property
+    def resolves(self) -> bool:
+        """Tell whether the alert ends."""
+        return self in {Action.RESOLVE, Action.RESOLVE_NO_DATA}
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One rule on one service over time. `told` is the last breach seen, which the alert's text is made of.
+
+    `baseline` is what was usual when the alert fired: the outage itself must not become the new usual.
+    """
+
+    breaches: int = 0
+    healthy: int = 0
+    since: datetime | None = None  # the first of the breaches in a row
+    fired_at: datetime | None = None
+    sent_at: datetime | None = None
+    known_at: datetime | None = None  # when there was last enough traffic to tell
+    told: Evaluation | None = None
+    baseline: Baseline | None = None
+
+    @property
+    def firing(self) -> bool:
+        """Tell whether the alert fires."""
+        return self.fired_at is not None
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether there is nothing to remember."""
+        return not self.firing and self.breaches == 0
+
+
+def step(track: Track, evaluation: Evaluation, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
+    """Return the track after an evaluation, and what to do; a firing alert is sent every `resend`."""
+    verdict = evaluation.reason.verdict
+    if verdict is Verdict.BREACH:
+        seen = replace(track, breaches=track.breaches + 1, healthy=0, known_at=now, told=evaluation)
+        return _breach(replace(seen, since=track.since or now), rule, now, resend)
+    if not track.firing:
+        return Track(), Action.NOTHING
+    if verdict is Verdict.UNKNOWN:
+        return _unknown(track, rule, now, resend)
+    return _healthy(replace(track, healthy=track.healthy + 1, known_at=now), rule, now, resend)
+
+
+def hold(track: Track, now: datetime, resend: timedelta) -> tuple[Track, Action]:
+    """Return the track after an evaluation that could not be made: what fires goes on."""
+    return _resend_when_due(track, now, resend, Action.KEEP_FIRING if track.firing else Action.NOTHING)
+
+
+def _breach(track: Track, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
+    if track.firing:
+        return _resend_when_due(track, now, resend, Action.KEEP_FIRING)
+    if track.breaches < rule.fire_after:
+        return track, Action.WAIT_TO_FIRE
+    return replace(track, fired_at=now, sent_at=now), Action.FIRE
+
+
+def _healthy(track: Track, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
+    if track.healthy < rule.resolve_after:
+        return _resend_when_due(track, now, resend, Action.WAIT_TO_RESOLVE)
+    if track.fired_at and now - track.fired_at < rule.hold_down:
+        return _resend_when_due(track, now, resend, Action.HOLD_DOWN)
+    return Track(), Action.RESOLVE
+
+
+def _unknown(track: Track, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
+    if track.known_at and now - track.known_at >= rule.no_data_after:
+        return Track(), Action.RESOLVE_NO_DATA
+    return _resend_when_due(track, now, resend, Action.KEEP_FIRING)
+
+
+def _resend_when_due(track: Track, now: datetime, every: timedelta, otherwise: Action) -> tuple[Track, Action]:
+    if track.firing and (track.sent_at is None or now - track.sent_at >= every):
+        return replace(track, sent_at=now), Action.RESEND
+    return track, otherwise

@@ -1,0 +1,41 @@
+"""What the detector needs of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from services.anomaly_detector.domain.alerts import ServiceAlert
+from services.anomaly_detector.domain.baseline import Traffic
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One service of one tenant."""
+
+    tenant: str
+    service: str
+
+
+class Rollups(Protocol):
+    """Requests that services answered, by minute. Both raise Unavailable when the database is down."""
+
+    async def since(self, tenants: Collection[str], start: datetime) -> Mapping[Target, Traffic]:
+        """Return all traffic from a minute on, up to now."""
+        ...
+
+    async def minutes(
+        self, tenants: Collection[str], start: datetime, end: datetime
+    ) -> Mapping[Target, Sequence[Traffic]]:
+        """Return the traffic of each minute from `start` to before `end`, minutes without traffic left out."""
+        ...
+
+
+class AlertSender(Protocol):
+    """Puts alerts on `alerts.events`."""
+
+    async def send(self, alerts: Sequence[ServiceAlert], now: datetime) -> None:
+        """Return once the broker has acknowledged every alert; raises DeliveryFailed."""
+        ...

@@ -1,0 +1,96 @@
+"""The whole HTTP interface: pages, REST, live events, static files, health, and one place for errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import Counter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.kernel.clock import Clock
+from libs.kernel.errors import InvalidInput, Unavailable
+from services.console.adapters import http_api
+from services.console.adapters.http_live import Events
+from services.console.adapters.http_pages import PageRoutes
+from services.console.adapters.http_problems import problem_of
+from services.console.adapters.http_security import BodyTooLarge, Guard
+from services.console.adapters.http_templates import STATIC, Pages
+from services.console.handlers.incidents import IncidentPages
+from services.console.handlers.live import LiveFeed
+from services.console.handlers.services import ServicePages
+from services.console.ports import Deploys, Incidents, Refused, Telemetry
+
+PROBLEMS = Counter("incidentscope_console_problems", "Requests that ended with a problem", ["status", "code"])
+_HANDLED = (
+    AccessDenied, InvalidInput, Refused, Unavailable, BodyTooLarge, HTTPException, RequestValidationError, Exception,
+)  # fmt: skip
+DESCRIPTION = "Incidents in protobuf's JSON mapping. Errors are RFC 9457 problem details with a stable `code`."
+
+
+class _Static(StaticFiles):
+    """Static files, which browsers must ask about again: they change with the release only."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Return a file."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def build(
+    incidents: Incidents,
+    deploys: Deploys,
+    telemetry: Telemetry,
+    feed: LiveFeed,
+    tenants: TenantRegistry,
+    clock: Clock,
+    health: Sequence[BaseRoute] = (),
+    allowed_hosts: frozenset[str] = frozenset(),
+) -> Guard:
+    """Return the ASGI application."""
+    app = FastAPI(
+        title="IncidentScope", version="1", description=DESCRIPTION,
+        docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
+    )  # fmt: skip
+    pages = PageRoutes(
+        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), tenants, Pages()
+    )
+    app.include_router(http_api.build(incidents, tenants))
+    app.router.routes += [*health, *pages.routes(), Route("/events", Events(feed, tenants).__call__, methods=["GET"])]
+    app.router.routes.append(Mount("/static", _Static(directory=STATIC)))
+    _answer_problems(app, pages)
+    _describe(app)
+    return Guard(app, allowed_hosts)
+
+
+def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        PROBLEMS.labels(str(problem.status.value), problem.code).inc()
+        if problem.status.value >= 500:
+            structlog.get_logger().warning("request_failed", path=request.url.path, code=problem.code, error=str(error))
+        return problem.response() if request.url.path.startswith("/api/") else pages.problem(problem)
+
+    for kind in _HANDLED:
+        app.add_exception_handler(kind, answer)
+
+
+def _describe(app: FastAPI) -> None:
+    """Put the contract's schemas into the OpenAPI document, which FastAPI cannot know of."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(http_api.components())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

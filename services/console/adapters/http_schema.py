@@ -1,0 +1,93 @@
+"""OpenAPI schemas of contract messages, as protobuf's JSON mapping writes them.
+
+https://protobuf.dev/programming-guides/json/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from services.console.adapters.http_problems import PROBLEM_TYPE
+
+Schema = dict[str, Any]
+_F = FieldDescriptor
+_SCALARS: dict[int, Schema] = {
+    _F.TYPE_STRING: {"type": "string"},
+    _F.TYPE_BOOL: {"type": "boolean"},
+    _F.TYPE_INT32: {"type": "integer", "format": "int32"},
+    _F.TYPE_UINT32: {"type": "integer", "format": "int32", "minimum": 0},
+    _F.TYPE_INT64: {"type": "string", "format": "int64"},
+    _F.TYPE_UINT64: {"type": "string", "format": "uint64"},
+    _F.TYPE_DOUBLE: {"type": "number", "format": "double"},
+    _F.TYPE_FLOAT: {"type": "number", "format": "float"},
+    _F.TYPE_BYTES: {"type": "string", "format": "byte"},
+}
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457). `code` is stable.",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+    },
+}
+
+
+def schemas(*roots: Descriptor) -> dict[str, Schema]:
+    """Return the schemas of messages and everything in them, by full name."""
+    found: dict[str, Schema] = {}
+    for root in roots:
+        _collect(root, found)
+    return found
+
+
+def _collect(message: Descriptor, found: dict[str, Schema]) -> None:
+    if message.full_name in found:
+        return
+    properties: Schema = {}
+    found[message.full_name] = {"type": "object", "additionalProperties": False, "properties": properties}
+    for field in message.fields:
+        properties[field.json_name] = _field(field, found)
+
+
+def _field(field: FieldDescriptor, found: dict[str, Schema]) -> Schema:
+    schema = _single(field, found)
+    return {"type": "array", "items": schema} if field.is_repeated else schema
+
+
+def _single(field: FieldDescriptor, found: dict[str, Schema]) -> Schema:
+    if field.enum_type is not None:
+        return {"type": "string", "enum": [v.name for v in field.enum_type.values]}
+    message = field.message_type
+    if message is None:
+        return dict(_SCALARS[field.type])
+    if message.full_name == "google.protobuf.Timestamp":
+        return {"type": "string", "format": "date-time"}
+    _collect(message, found)
+    return {"$ref": reference(message.full_name)}
+
+
+def reference(name: str) -> str:
+    """Return the reference to the schema of a message's full name."""
+    return f"#/components/schemas/{name}"
+
+
+def answers(message: type[Message], ok: str, problems: dict[int, str]) -> dict[int | str, Schema]:
+    """Return the `responses` of an operation: its answer, and the problems it can end with."""
+    body = {"application/json": {"schema": {"$ref": reference(message.DESCRIPTOR.full_name)}}}
+    problem = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    refused: dict[int | str, Schema] = {code: {"description": d, "content": problem} for code, d in problems.items()}
+    return {200: {"description": ok, "content": body}, **refused}
+
+
+def body_of(message: type[Message], without: str = "") -> Schema:
+    """Return the `requestBody` of an operation; a field that the path gives is left to it."""
+    note = f"`{without}` comes from the path and may be left out." if without else ""
+    content = {"application/json": {"schema": {"$ref": reference(message.DESCRIPTOR.full_name)}}}
+    return {"requestBody": {"required": True, "description": note, "content": content}}

@@ -1,0 +1,60 @@
+"""Templates: what they can call, and how they become answers. Everything put into a page is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from libs.kernel.timewindow import TimeWindow
+from services.console.domain import charts, formats, servicemap
+
+FOLDER = Path(__file__).parent.parent / "templates"
+STATIC = Path(__file__).parent.parent / "static"
+
+
+class Pages:
+    """Renders templates."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(FOLDER),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        for name in ("absolute", "iso", "clock", "relative", "milliseconds", "percent", "significant", "safe_url"):
+            self._environment.filters[name] = getattr(formats, name)
+        self._environment.filters["log_level"] = formats.log_level
+        self._environment.globals.update(
+            quantity=formats.quantity, offset=formats.offset, service_href=service_href, chart_box=_CHART_BOX,
+            node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
+        )  # fmt: skip
+
+    def render(self, template: str, tenant: str, shown: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+        """Return a page; raises jinja2's errors, which are faults of ours."""
+        text = self._environment.get_template(template).render(tenant=tenant, **shown)
+        return HTMLResponse(text, status)
+
+
+_CHART_BOX = {
+    "width": charts.WIDTH,
+    "height": charts.HEIGHT,
+    "left": charts.LEFT,
+    "right": charts.RIGHT,
+    "top": charts.TOP,
+    "bottom": charts.BOTTOM,
+}
+
+
+def service_href(name: str, window: TimeWindow | None = None) -> str:
+    """Return the address of a service's page, over a window when one is given."""
+    path = f"/services/{quote(name, safe='')}"
+    if window is None:
+        return path
+    return f"{path}?{urlencode({'from': formats.iso(window.start), 'to': formats.iso(window.end)})}"

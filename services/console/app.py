@@ -1,0 +1,37 @@
+"""Composition root of the console."""
+
+from __future__ import annotations
+
+from libs.access.tenants import TenantRegistry
+from libs.kernel.clock import SystemClock
+from libs.runtime.lifecycle import Lifecycle
+from libs.storage.clickhouse import ClickHouse
+from services.console.adapters import http
+from services.console.adapters.grpc_clients import GrpcDeploys, GrpcIncidents
+from services.console.adapters.live_kafka import LiveKafka
+from services.console.adapters.rollups import Rollups
+from services.console.handlers.live import LiveFeed
+from services.console.settings import ConsoleSettings
+
+CLICKHOUSE_CONNECTIONS = 8
+
+
+async def start(lifecycle: Lifecycle, settings: ConsoleSettings) -> None:
+    """Start the console. It needs none of its sources to start: a page says which of them is missing."""
+    tenants = TenantRegistry.load(settings)
+    clickhouse = ClickHouse(settings.clickhouse_url, CLICKHOUSE_CONNECTIONS)
+    lifecycle.push(clickhouse.close, "clickhouse")
+    incidents = GrpcIncidents(settings.incident_grpc_target, settings.call_timeout_s)
+    lifecycle.push(incidents.close, "incident client")
+    deploys = GrpcDeploys(settings.deploy_grpc_target, settings.call_timeout_s)
+    lifecycle.push(deploys.close, "deploy client")
+    feed = LiveFeed()
+    feed.open()
+    live = LiveKafka(settings.kafka_bootstrap, feed)
+    lifecycle.thread("live feed", live.run, live.stop)
+    app = http.build(
+        incidents, deploys, Rollups(clickhouse), feed, tenants, SystemClock(),
+        lifecycle.health.routes(), settings.allowed_hosts,
+    )  # fmt: skip
+    await lifecycle.serve_http(app, settings.health_port)
+    lifecycle.push(feed.close, "live feed watchers")

@@ -1,0 +1,6 @@
+"""Incidents: opened from alert groups or by hand, moved by people, and told of on Kafka exactly once.
+
+Reads: `alerts.notifications` (alert_router), `correlation.hypotheses` (correlation_engine).
+Writes: `incidents.events`, through the outbox.
+Owns: Postgres schema `incident`; gRPC `incidentscope.incident.v1.IncidentService`.
+"""

@@ -1,0 +1,1 @@
+"""Doors and stores: gRPC, Kafka through faust, Postgres."""

@@ -1,0 +1,78 @@
+"""Composition root: the only place that names concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from incidentscope.incident.v1 import incident_service_pb2_grpc
+
+from libs.access.tenants import TenantRegistry
+from libs.kernel.clock import SystemClock
+from libs.messaging import faust_events, topics
+from libs.messaging.dlq import DeadLetters
+from libs.messaging.kafka import KafkaProducer
+from libs.runtime.grpc_server import serve_grpc
+from libs.runtime.lifecycle import Lifecycle
+from libs.storage import inbox
+from libs.storage.outbox_relay import Relay, RelayOptions
+from libs.storage.postgres import Pool, open_pool
+from services.incident_service.adapters.grpc_service import SERVICE_NAME, IncidentServicer
+from services.incident_service.adapters.postgres_store import PostgresStore
+from services.incident_service.adapters.subscriber import Subscriber
+from services.incident_service.handlers import Incidents
+from services.incident_service.settings import Settings
+
+SCHEMA = "incident"
+REMEMBER_EVENTS = timedelta(days=100)  # longer than correlation.hypotheses keeps its messages
+FORGET_EVERY_SECONDS = 3600.0
+
+
+async def start(lifecycle: Lifecycle) -> None:
+    """Open the stores, then the doors."""
+    settings = lifecycle.settings
+    if not isinstance(settings, Settings):
+        raise TypeError(f"expected the incident service's settings, not {type(settings).__name__}")
+    await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
+    pool = await open_pool(settings.postgres_url, SCHEMA)
+    lifecycle.push(pool.close, "postgres")
+    clock = SystemClock()
+    incidents = Incidents(PostgresStore(pool), clock)
+    _relay(lifecycle, settings)
+    lifecycle.background("forget_events", lambda: _forget_events(pool))
+    await _subscribe(lifecycle, settings, incidents)
+    servicer = IncidentServicer(incidents, clock)
+    await serve_grpc(
+        lifecycle,
+        settings.incident_grpc_port,
+        TenantRegistry.load(settings),
+        lambda server: incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(servicer, server),
+        [SERVICE_NAME],
+    )
+
+
+def _relay(lifecycle: Lifecycle, settings: Settings) -> None:
+    options = RelayOptions(lagging_after=settings.outbox_lagging_seconds)
+    relay = Relay(settings.postgres_url, SCHEMA, settings.kafka_bootstrap, options)
+    lifecycle.health.check("outbox", relay.lagging)
+    lifecycle.background("outbox_relay", relay.run)
+
+
+async def _subscribe(lifecycle: Lifecycle, settings: Settings, incidents: Incidents) -> None:
+    producer = KafkaProducer(settings.kafka_bootstrap)
+    lifecycle.push(producer.close, "dead_letters")
+    dead_letters = DeadLetters(producer)
+    subscriber = Subscriber(incidents)
+    app = faust_events.build_app("incident_service", settings.kafka_bootstrap)
+    subscriptions = [
+        faust_events.subscribe(app, topics.ALERTS_NOTIFICATIONS, subscriber.on_alert_group, dead_letters),
+        faust_events.subscribe(app, topics.CORRELATION_HYPOTHESES, subscriber.on_hypotheses, dead_letters),
+    ]
+    await faust_events.start_faust(lifecycle, app, *subscriptions)
+
+
+async def _forget_events(pool: Pool) -> None:
+    while True:
+        async with pool.connection() as conn:
+            await inbox.forget(conn, REMEMBER_EVENTS)
+        await asyncio.sleep(FORGET_EVERY_SECONDS)

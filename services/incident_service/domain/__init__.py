@@ -1,0 +1,1 @@
+"""Incidents as values, and the pure decisions that move them."""

@@ -1,0 +1,167 @@
+"""What alert groups do to incidents: one unresolved incident per group, opened, widened and ended by its flushes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from services.incident_service.domain.lifecycle import ended
+from services.incident_service.domain.model import (
+    TITLE_CHARS,
+    Change,
+    Decision,
+    Entry,
+    EntryKind,
+    Incident,
+    Reason,
+    Severity,
+    Status,
+    shorten,
+    unique,
+)
+
+SOURCE = "alerts.notifications"
+ACTOR = "alert_router"
+NAMED_ALERTS = 5  # spelled out in one timeline entry; the rest is counted
+
+
+class Flush(StrEnum):
+    """Why the group was flushed."""
+
+    FIRST_NOTIFICATION = "first_notification"
+    NEW_ALERTS = "new_alerts"
+    NEW_RESOLVED = "new_resolved"
+    ALL_RESOLVED = "all_resolved"
+    REPEAT_INTERVAL = "repeat_interval"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of a group. `severity` is already the incident's scale."""
+
+    fingerprint: str
+    name: str
+    service: str
+    severity: Severity
+    firing: bool
+    starts_at: datetime
+    summary: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertGroup:
+    """One flush of a group: every alert it has."""
+
+    tenant: str
+    key: str
+    labels: Mapping[str, str]
+    flush: Flush
+    alerts: Sequence[Alert]
+
+    @property
+    def firing(self) -> list[Alert]:
+        """Return the firing alerts, worst and oldest first."""
+        alerts = [a for a in self.alerts if a.firing]
+        return sorted(alerts, key=lambda a: (-a.severity, a.starts_at, a.name, a.service))
+
+
+def apply_group(current: Incident | None, group: AlertGroup, incident_id: str, now: datetime) -> Decision:
+    """Open, update or resolve the group's incident; `current` is the unresolved one, `incident_id` for a new one.
+
+    Alerts that stop while others go on (`NEW_RESOLVED`) open nothing: then a person has resolved the incident early.
+    """
+    if group.firing and current is None:
+        if group.flush is Flush.NEW_RESOLVED:
+            return Decision(Reason.NOTHING_OPEN)
+        return _open(group, incident_id, now)
+    if current is None:
+        return Decision(Reason.NOTHING_OPEN)
+    return _update(current, group, now) if group.firing else _end(current, group, now)
+
+
+def title(group: AlertGroup) -> str:
+    """Return what a person wants to read first: where, what, and how much more."""
+    worst = group.firing[0]
+    more = len(group.firing) - 1
+    where = worst.service or group.labels.get("service") or group.labels.get("cluster") or ""
+    counted = f" (+{more} more alert{'s' if more > 1 else ''})" if more else ""
+    what = f"{where}: {readable(worst.name)}" if where else readable(worst.name)
+    return shorten(what, TITLE_CHARS - len(counted)) + counted
+
+
+def readable(name: str) -> str:
+    """Return an alert name as words: `HighErrorRate` and `high_error_rate` become `High error rate`."""
+    if " " in name.strip():
+        return name.strip()
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_-]+", " ", name).strip()
+    words = [w if w.isupper() and len(w) > 1 else w.lower() for w in spaced.split()]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:] if text else "Unnamed alert"
+
+
+def _open(group: AlertGroup, incident_id: str, now: datetime) -> Decision:
+    firing = group.firing
+    incident = Incident(
+        id=incident_id,
+        tenant=group.tenant,
+        title=title(group),
+        status=Status.OPEN,
+        severity=firing[0].severity,
+        services=_services(group),
+        group_key=group.key,
+        started_at=min(a.starts_at for a in firing),
+        opened_at=now,
+        alerts={a.fingerprint: a.firing for a in group.alerts},
+    )
+    since = incident.started_at.astimezone(UTC).strftime("%H:%M:%S UTC")
+    opened = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, f"Opened: alerts fire since {since}")
+    return Decision(Reason.OPENED_BY_ALERTS, incident, (opened, _alert_entry("Firing", firing, now)), Change.OPENED)
+
+
+def _update(current: Incident, group: AlertGroup, now: datetime) -> Decision:
+    fresh = [a for a in group.firing if current.alerts.get(a.fingerprint) is not True]
+    stopped = [a for a in group.alerts if not a.firing and current.alerts.get(a.fingerprint) is True]
+    if not fresh and not stopped:
+        return Decision(Reason.NOTHING_NEW, current)
+    updated = replace(
+        current,
+        severity=max(current.severity, group.firing[0].severity),
+        services=unique(current.services, _services(group)),
+        started_at=min([current.started_at, *(a.starts_at for a in fresh)]),
+        alerts={**current.alerts, **{a.fingerprint: a.firing for a in group.alerts}},
+        version=current.version + 1,
+    )
+    entries = []
+    if stopped:
+        entries.append(_alert_entry("Stopped firing", stopped, now))
+    if fresh:
+        entries.append(_alert_entry("Also firing", fresh, now))
+    return Decision(Reason.ALERTS_CHANGED, updated, tuple(entries), Change.UPDATED)
+
+
+def _end(current: Incident, group: AlertGroup, now: datetime) -> Decision:
+    alerts = {**current.alerts, **{a.fingerprint: a.firing for a in group.alerts}}
+    over = replace(ended(current, ACTOR, now), alerts=alerts)
+    entry = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, "Resolved: all alerts of the group have ended")
+    return Decision(Reason.ALERTS_RESOLVED, over, (entry,), Change.RESOLVED)
+
+
+def _services(group: AlertGroup) -> tuple[str, ...]:
+    return unique((a.service for a in group.firing), [group.labels.get("service", "")])
+
+
+def _alert_entry(verb: str, alerts: Sequence[Alert], now: datetime) -> Entry:
+    named = "; ".join(_told(a) for a in alerts[:NAMED_ALERTS])
+    rest = f"; and {len(alerts) - NAMED_ALERTS} more" if len(alerts) > NAMED_ALERTS else ""
+    url = next((a.url for a in alerts if a.url), "")
+    return Entry(EntryKind.ALERT, now, ACTOR, SOURCE, f"{verb}: {named}{rest}", url)
+
+
+def _told(alert: Alert) -> str:
+    where = f"{alert.service}: " if alert.service else ""
+    why = f" ({shorten(alert.summary, 300)})" if alert.summary else ""
+    return f"{where}{readable(alert.name)}{why}"

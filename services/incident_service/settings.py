@@ -1,0 +1,15 @@
+"""Settings of the incident service, from the environment."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from libs.runtime.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Every service's settings, and: the gRPC port, and the age in seconds from which waiting events are reported."""
+
+    health_port: int = Field(default=9106, ge=0, le=65535)
+    incident_grpc_port: int = Field(default=50051, ge=0, le=65535)
+    outbox_lagging_seconds: float = Field(default=30.0, gt=0)

@@ -1,0 +1,1 @@
+"""The outside of the receiver: the two doors and the broker."""

@@ -1,0 +1,92 @@
+"""OTLP/HTTP. https://opentelemetry.io/docs/specs/otlp/#otlphttp"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.otlp.native import encode_string, varint
+from services.otlp_receiver.adapters.bodies import decompress, read_bounded
+from services.otlp_receiver.domain import Encoding, ExportRefused, Outcome, Reason, Signal, media_type
+from services.otlp_receiver.handlers import Receiver
+
+RETRY_AFTER_S: Final = 1
+EXTRA_HEADERS: Final[dict[Reason, dict[str, str]]] = {
+    Reason.UNAUTHENTICATED: {"www-authenticate": "Bearer"},
+    Reason.UNAVAILABLE: {"retry-after": str(RETRY_AFTER_S)},
+    Reason.CONTENT_ENCODING: {"accept-encoding": "gzip, zstd, deflate, identity"},
+    Reason.TOO_LARGE: {"connection": "close"},
+}
+ALL_WELL: Final = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}  # Export*ServiceResponse without partial_success
+
+
+class HttpDoor:
+    """The three paths. Bodies are bounded in bytes as received and as decompressed."""
+
+    def __init__(self, receiver: Receiver, tenants: TenantRegistry, max_body: int, max_decoded: int) -> None:
+        self._receiver = receiver
+        self._tenants = tenants
+        self._max_body = max_body
+        self._max_decoded = max_decoded
+
+    def app(self, routes: list[Route]) -> Starlette:
+        """Return the application: /v1/logs, /v1/metrics, /v1/traces and the given routes."""
+        own: list[BaseRoute] = [Route(f"/v1/{s}", self._endpoint, methods=["POST"], name=s) for s in Signal]
+        return Starlette(routes=[*own, *routes], exception_handlers={HTTPException: _no_such_thing})
+
+    async def _endpoint(self, request: Request) -> Response:
+        signal = Signal(request.url.path.rpartition("/")[2])
+        encoding = Encoding.JSON
+        ended: Outcome | Reason
+        try:
+            encoding = media_type(request.headers.get("content-type", ""))
+            tenant = self._tenant(request.headers)
+            body = await self._body(request)
+            ended = await self._receiver.receive(signal, tenant, encoding, body)
+            response = Response(ALL_WELL[encoding], media_type=encoding)
+        except ExportRefused as refused:
+            ended, response = refused.reason, _refusal(refused, encoding)
+        self._receiver.count(signal, "http", ended)
+        return response
+
+    def _tenant(self, headers: Mapping[str, str]) -> str:
+        try:
+            return self._tenants.resolve(headers)
+        except AccessDenied as denied:
+            raise ExportRefused(Reason.UNAUTHENTICATED, f"{denied.reason}: {denied}") from denied
+
+    async def _body(self, request: Request) -> bytes:
+        raw = await read_bounded(request.stream(), self._max_body)
+        return decompress(raw, request.headers.get("content-encoding", ""), self._max_decoded)
+
+
+def _refusal(refused: ExportRefused, encoding: Encoding) -> Response:
+    return Response(
+        status_body(refused.status.grpc, str(refused), encoding),
+        status_code=refused.status.http,
+        media_type=encoding,
+        headers=EXTRA_HEADERS.get(refused.reason),
+    )
+
+
+def status_body(code: int, message: str, encoding: Encoding) -> bytes:
+    """Return a google.rpc.Status (code = 1, message = 2) in the sender's encoding."""
+    if encoding is Encoding.JSON:
+        return json.dumps({"code": code, "message": message}).encode()
+    return b"\x08" + varint(code) + b"\x12" + encode_string(message)
+
+
+async def _no_such_thing(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    hint = "use POST" if status == 405 else "the paths are /v1/logs, /v1/metrics and /v1/traces"
+    message = f"{request.method} {request.url.path}: {hint}"
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    return Response(status_body(12, message, Encoding.JSON), status, headers, media_type=Encoding.JSON)

@@ -1,0 +1,81 @@
+"""What can be wrong with an export, and how each protocol says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Signal(StrEnum):
+    """The three signals; the value is the last part of the HTTP path."""
+
+    LOGS = "logs"
+    METRICS = "metrics"
+    TRACES = "traces"
+
+
+class Encoding(StrEnum):
+    """How an export is written; the value is its media type."""
+
+    PROTOBUF = "application/x-protobuf"
+    JSON = "application/json"
+
+
+class Outcome(StrEnum):
+    """How an export ended; a metric label."""
+
+    ACCEPTED = "accepted"
+    EMPTY = "empty"
+
+
+class Reason(StrEnum):
+    """Why an export was not taken; a metric label."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    MEDIA_TYPE = "unsupported_media_type"
+    CONTENT_ENCODING = "unsupported_content_encoding"
+    TOO_LARGE = "too_large"
+    UNDECODABLE = "undecodable"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One refusal in both protocols: the HTTP status and the gRPC code (google.rpc.Code)."""
+
+    http: int
+    grpc: int
+
+
+STATUSES: Final = {
+    Reason.UNAUTHENTICATED: Status(401, 16),
+    Reason.MEDIA_TYPE: Status(415, 3),
+    Reason.CONTENT_ENCODING: Status(415, 3),
+    Reason.TOO_LARGE: Status(413, 8),
+    Reason.UNDECODABLE: Status(400, 3),
+    Reason.UNAVAILABLE: Status(503, 14),
+}
+
+
+class ExportRefused(Exception):
+    """The export is not taken; the text is for the sender."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    @property
+    def status(self) -> Status:
+        """Return how to say so."""
+        return STATUSES[self.reason]
+
+
+def media_type(content_type: str) -> Encoding:
+    """Return the encoding a Content-Type names, parameters aside; raises ExportRefused."""
+    name = content_type.partition(";")[0].strip().lower()
+    try:
+        return Encoding(name)
+    except ValueError:
+        wanted = " or ".join(Encoding)
+        raise ExportRefused(Reason.MEDIA_TYPE, f"Content-Type {name!r} is not OTLP; send {wanted}") from None

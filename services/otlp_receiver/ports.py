@@ -1,0 +1,15 @@
+"""Where exports go."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from services.otlp_receiver.domain import Encoding, Signal
+
+
+class Publisher(Protocol):
+    """Keeps an export durably."""
+
+    async def publish(self, signal: Signal, tenant: str, encoding: Encoding, body: bytes) -> None:
+        """Return once the broker has acknowledged; raises Unavailable, or InvalidInput `too_large`."""
+        ...

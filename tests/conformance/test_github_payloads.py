@@ -1,0 +1,67 @@
+"""GitHub's own example payloads go through the whole door: signed, posted, kept."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from services.deploy_normalizer.domain.deploy import Report, Status
+from services.deploy_normalizer.domain.github import GithubRules, Ignored, read
+from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.handlers import GithubWebhook, Outcome
+from tests.conformance.vectors import cases
+from tests.unit.services.deploy_normalizer.world import SECRET, MemoryDeploys, github_headers
+
+FILE = "github_webhook_payloads.json"
+DEPLOYS = ("deployment", "deployment_status")
+
+
+def of(*events: str) -> list[Any]:
+    return [parameter for event in events for parameter in cases(FILE, event=event)]
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
+@pytest.mark.parametrize("case", cases(FILE))
+def test_every_published_payload_is_taken_or_ignored_for_a_reason(case: dict[str, Any], form: bool) -> None:
+    event, payload = case["event"], case["payload"]
+    store = MemoryDeploys()
+    text = json.dumps(payload)
+    body = urlencode({"payload": text}).encode() if form else text.encode()
+    headers = github_headers(body, event)
+    headers["content-type"] = "application/x-www-form-urlencoded" if form else headers["content-type"]
+    webhook = GithubWebhook(store, Secrets(SECRET), GithubRules())
+    answer = asyncio.run(webhook.receive("acme", headers, body))
+    assert answer.outcome is not Outcome.REFUSED
+    assert (answer.reason == "recorded") is (event in DEPLOYS)
+    assert len(store.announced) == (1 if event in DEPLOYS else 0)
+
+
+@pytest.mark.parametrize("case", of(*DEPLOYS))
+def test_a_published_deployment_says_what_changed_where_and_when(case: dict[str, Any]) -> None:
+    event, payload = case["event"], copy.deepcopy(case["payload"])
+    found = read(event, payload, GithubRules())
+    assert isinstance(found, Report)
+    assert found.external_id == f"deployment/{payload['deployment']['id']}"
+    assert found.service == payload["repository"]["name"]
+    assert found.environment == payload["deployment"]["environment"]
+    assert (found.revision, found.version) == (payload["deployment"]["sha"], payload["deployment"]["ref"])
+    assert found.actor == payload["deployment"]["creator"]["login"]
+    assert found.url.startswith("https://")
+    assert found.requested_at <= found.at
+
+
+@pytest.mark.parametrize("case", of("workflow_run"))
+def test_a_published_run_counts_only_where_its_workflow_deploys(case: dict[str, Any]) -> None:
+    event, payload = case["event"], copy.deepcopy(case["payload"])
+    assert read(event, payload, GithubRules()) is Ignored.NOT_A_DEPLOY_WORKFLOW
+    payload["workflow_run"]["path"] = ".github/workflows/deploy.yml"
+    found = read(event, payload, GithubRules())
+    assert isinstance(found, Report)
+    completed = payload["workflow_run"]["status"] == "completed"
+    assert found.status is (Status.SUCCEEDED if completed else Status.PENDING)
+    assert found.service == payload["repository"]["name"]

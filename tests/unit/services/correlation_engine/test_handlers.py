@@ -1,0 +1,294 @@
+"""Following incidents: what is analysed when, what is published, what survives a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from incidentscope.correlation.v1 import correlation_pb2 as pb
+from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
+from incidentscope.incident.v1.incident_events_pb2 import IncidentAcknowledged, IncidentOpened, IncidentResolved
+from incidentscope.incident.v1.incident_pb2 import Incident
+
+from libs.kernel.clock import ManualClock
+from libs.kernel.errors import InvalidInput, Unavailable
+from services.correlation_engine.domain.model import Change, Grid, Telemetry
+from services.correlation_engine.domain.schedule import OpenIncident
+from services.correlation_engine.encode import Links
+from services.correlation_engine.handlers import Correlator, open_incident
+from tests.unit.services.correlation_engine import world
+
+
+@dataclass
+class Surroundings:
+    """All four ports in memory."""
+
+    scenario: world.Scenario
+    clock: ManualClock
+    listed: list[OpenIncident] = field(default_factory=list)
+    published: list[HypothesesPublished] = field(default_factory=list)
+    stored: HypothesesPublished | None = None
+    failures: list[Exception] = field(default_factory=list)
+    deploys_down: bool = False
+    loads: int = 0
+
+    async def load(self, tenant: str, start: datetime, end: datetime) -> Telemetry:
+        self.loads += 1
+        if self.failures:
+            raise self.failures.pop()
+        if tenant != "acme":
+            return Telemetry(Grid(start, end))
+        return replace(self.scenario.telemetry, changes=())
+
+    async def between(self, tenant: str, start: datetime, end: datetime) -> tuple[Change, ...]:
+        if self.deploys_down:
+            raise Unavailable("deploy_normalizer does not answer")
+        return tuple(c for c in self.scenario.telemetry.changes if tenant == "acme" and start <= c.started_at < end)
+
+    async def open(self, tenant: str) -> list[OpenIncident]:
+        return [i for i in self.listed if i.tenant == tenant]
+
+    async def latest(self, incident: OpenIncident) -> HypothesesPublished | None:
+        return self.stored if incident.tenant == "acme" else None
+
+    async def publish(self, analysis: HypothesesPublished) -> None:
+        self.published.append(analysis)
+
+
+@pytest.fixture
+def around() -> Surroundings:
+    scenario = world.simulate(1, "bad-deploy")
+    return Surroundings(scenario, ManualClock(scenario.telemetry.grid.end))
+
+
+def engine(around: Surroundings) -> Correlator:
+    return Correlator(around, around, around, around, around.clock, Links("http://console.test/"))
+
+
+def opened(around: Surroundings, tenant: str = "acme", incident_id: str = "i-1") -> IncidentOpened:
+    incident = Incident(id=incident_id, tenant_id=tenant, services=around.scenario.affected)
+    incident.started_at.FromDatetime(around.scenario.started_at)
+    incident.opened_at.FromDatetime(around.clock.now())
+    return IncidentOpened(incident=incident)
+
+
+def go(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(work())
+
+
+def test_an_opened_incident_is_analysed_at_once_and_the_cause_published(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        await correlator.run_due()
+
+    go(work)
+
+    (analysis,) = around.published
+    assert (analysis.tenant_id, analysis.incident_id, analysis.version) == ("acme", "i-1", 1)
+    assert analysis.verdict == pb.VERDICT_CAUSE_NAMED
+    first = analysis.hypotheses[0]
+    assert (first.rank, first.service) == (1, around.scenario.expected)
+    assert first.cause_kind == pb.CAUSE_KIND_DEPLOY
+    assert first.deploy_id == f"deploy-{around.scenario.expected}"
+    assert analysis.baseline_end_time.seconds < analysis.onset_at.seconds == analysis.window_start_time.seconds
+
+
+def test_evidence_links_to_the_console_over_the_window(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        await correlator.run_due()
+
+    go(work)
+
+    evidence = {e.kind: e for e in around.published[0].hypotheses[0].evidence}
+    errors = evidence[pb.EVIDENCE_KIND_ERROR_ORIGIN]
+    assert errors.url.startswith(f"http://console.test/services/{around.scenario.expected}?from=2026-03-02T")
+    assert "&to=" in errors.url
+    assert evidence[pb.EVIDENCE_KIND_DEPLOY].url == "http://console.test/incidents/i-1"
+
+
+def test_later_analyses_are_published_only_when_they_say_something_new(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        for seconds in (0, 15, 15, 30, 60, 180, 300):
+            around.clock.advance(timedelta(seconds=seconds))
+            await correlator.run_due()
+        assert correlator.following == frozenset()
+
+    go(work)
+
+    assert around.loads == 6
+    assert len(around.published) == 1
+
+
+def test_a_changed_answer_is_published_with_the_next_version(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        around.deploys_down = True
+        await correlator.on_event(opened(around))
+        await correlator.run_due()
+        around.deploys_down = False
+        around.clock.advance(timedelta(seconds=15))
+        await correlator.run_due()
+
+    go(work)
+
+    assert [a.version for a in around.published] == [1, 2]
+    assert around.published[0].hypotheses[0].cause_kind != pb.CAUSE_KIND_DEPLOY
+    assert around.published[1].hypotheses[0].cause_kind == pb.CAUSE_KIND_DEPLOY
+
+
+def test_the_same_event_twice_is_one_analysis(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        event = opened(around)
+        await correlator.on_event(event)
+        await correlator.on_event(event)
+        await correlator.run_due()
+        await correlator.on_event(event)
+        await correlator.run_due()
+
+    go(work)
+
+    assert around.loads == 1
+
+
+def test_a_resolved_incident_is_left_alone_and_an_acknowledged_one_is_not(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        for incident_id in ("i-1", "i-2"):
+            await correlator.on_event(opened(around, incident_id=incident_id))
+        await correlator.on_event(IncidentResolved(incident=opened(around).incident))
+        await correlator.on_event(IncidentAcknowledged(incident=opened(around, incident_id="i-2").incident))
+        await correlator.run_due()
+
+    go(work)
+
+    assert [a.incident_id for a in around.published] == ["i-2"]
+
+
+def test_two_tenants_do_not_meet(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        await correlator.on_event(opened(around, tenant="other"))
+        await correlator.run_due()
+
+    go(work)
+
+    verdicts = {a.tenant_id: a.verdict for a in around.published}
+    assert verdicts == {"acme": pb.VERDICT_CAUSE_NAMED, "other": pb.VERDICT_NOT_ENOUGH_EVIDENCE}
+
+
+def test_a_database_that_is_down_postpones_the_analysis(around: Surroundings) -> None:
+    around.failures = [Unavailable("ClickHouse does not answer")]
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        await correlator.run_due()
+        assert around.published == []
+        around.clock.advance(timedelta(seconds=2))
+        await correlator.run_due()
+
+    go(work)
+
+    assert len(around.published) == 1
+
+
+def test_an_incident_that_cannot_be_analysed_does_not_stop_the_others(around: Surroundings) -> None:
+    around.failures = [ValueError("unexpected")]
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around, incident_id="i-1"))
+        await correlator.on_event(opened(around, incident_id="i-2"))
+        await correlator.run_due()
+        assert correlator.following == {"i-1", "i-2"}
+
+    go(work)
+
+    assert len(around.published) == 1
+
+
+def restarted(around: Surroundings, age: timedelta) -> OpenIncident:
+    incident = open_incident(opened(around).incident)
+    around.listed = [incident]
+    around.clock.advance(age)
+    return incident
+
+
+def test_after_a_crash_open_incidents_are_taken_up_where_they_were(around: Surroundings) -> None:
+    restarted(around, timedelta(seconds=40))
+    around.stored = HypothesesPublished(version=4, analysed_at=stamp(around.clock.now() - timedelta(seconds=10)))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.recover(["acme", "other"])
+        await correlator.run_due()
+        assert correlator.following == {"i-1"}
+
+    go(work)
+
+    assert [a.version for a in around.published] == [5]
+
+
+def test_after_a_crash_an_incident_never_analysed_is_analysed_however_old(around: Surroundings) -> None:
+    restarted(around, timedelta(hours=2))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.recover(["acme"])
+        await correlator.run_due()
+        assert correlator.following == frozenset()
+
+    go(work)
+
+    assert [a.version for a in around.published] == [1]
+
+
+def test_after_a_crash_an_incident_that_is_through_is_not_analysed_again(around: Surroundings) -> None:
+    incident = restarted(around, timedelta(hours=2))
+    around.stored = HypothesesPublished(version=2, analysed_at=stamp(incident.opened_at + timedelta(seconds=301)))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.recover(["acme"])
+        await correlator.run_due()
+        assert correlator.following == frozenset()
+
+    go(work)
+
+    assert (around.loads, around.published) == (0, [])
+
+
+def stamp(instant: datetime) -> Timestamp:
+    value = Timestamp()
+    value.FromDatetime(instant)
+    return value
+
+
+@pytest.mark.parametrize("missing", ["id", "tenant_id", "opened_at"])
+def test_an_incident_without_its_essentials_is_refused(around: Surroundings, missing: str) -> None:
+    event = opened(around)
+    event.incident.ClearField(missing)  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidInput, match="needs id, tenant_id and opened_at"):
+        open_incident(event.incident)
+
+
+def test_an_incident_without_a_start_began_when_it_was_opened(around: Surroundings) -> None:
+    event = opened(around)
+    event.incident.ClearField("started_at")
+
+    incident = open_incident(event.incident)
+
+    assert incident.started_at == incident.opened_at

@@ -1,0 +1,71 @@
+"""When the trouble began."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from services.correlation_engine.domain import onset
+from services.correlation_engine.domain.model import FloatArray, Grid, Telemetry
+from tests.unit.services.correlation_engine.builders import START, service
+
+GRID = Grid(START, START + timedelta(minutes=85, seconds=20))
+
+
+def telemetry(share: FloatArray) -> Telemetry:
+    part = service("app")
+    requests = np.full(GRID.length, 100.0)
+    series = type(part)("app", requests, requests * share, requests * 20, requests)
+    return Telemetry(GRID, (series,))
+
+
+def shares(**steps: float) -> FloatArray:
+    values = np.full(GRID.length, 0.01)
+    for key, share in steps.items():
+        first, last = (int(s) for s in key.removeprefix("m").split("_"))
+        values[first : last + 1] = share
+    return values
+
+
+@pytest.mark.parametrize(
+    ("steps", "alert_minute", "expected"),
+    [
+        ({"m82_85": 0.4}, 84, 82),
+        ({"m82_85": 0.4}, 82, 82),
+        ({"m82_85": 0.4}, 80, 82),
+        ({"m75_85": 0.4}, 84, 75),
+        ({"m72_73": 0.4, "m82_85": 0.4}, 84, 82),
+        ({"m79_80": 0.4, "m82_85": 0.4}, 84, 79),
+        ({}, 83, 83),
+    ],
+)
+def test_the_onset_is_the_start_of_the_run_the_alert_belongs_to(
+    steps: dict[str, float], alert_minute: int, expected: int
+) -> None:
+    started_at = START + timedelta(minutes=alert_minute, seconds=10)
+
+    assert onset.estimate_onset(telemetry(shares(**steps)), ("app",), started_at) == expected
+
+
+def test_services_that_did_not_alert_do_not_move_the_onset() -> None:
+    started_at = START + timedelta(minutes=84)
+
+    assert onset.estimate_onset(telemetry(shares(m80_85=0.5)), ("other",), started_at) == 84
+
+
+def test_the_window_has_an_hour_of_baseline_and_a_guard_minute() -> None:
+    window = onset.find_window(telemetry(shares(m82_85=0.4)), ("app",), START + timedelta(minutes=84))
+
+    assert window is not None
+    assert window.onset == START + timedelta(minutes=82)
+    assert window.end == GRID.end
+    assert (window.baseline, window.incident) == (slice(21, 81), slice(82, 86))
+
+
+def test_an_alert_dated_after_the_data_still_has_a_window() -> None:
+    window = onset.find_window(telemetry(shares()), ("app",), GRID.end + timedelta(hours=1))
+
+    assert window is not None
+    assert window.incident == slice(85, 86)

@@ -1,0 +1,43 @@
+"""Deploys in the contracts' words."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+from incidentscope.deploy.v1 import deploy_pb2
+from incidentscope.deploy.v1.deploy_events_pb2 import DeployChanged
+
+from libs.messaging import topics
+from libs.messaging.cloudevents import decode, record
+from services.deploy_normalizer.adapters.messages import PROVIDERS, STATUSES, deploy_changed, to_message
+from services.deploy_normalizer.domain.deploy import Provider, Status, combine
+from tests.unit.services.deploy_normalizer.world import minutes, report
+
+
+def test_every_status_and_provider_has_its_word_in_the_contract() -> None:
+    statuses = [deploy_pb2.DeployStatus.Name(STATUSES[s]) for s in Status]
+    providers = [deploy_pb2.Provider.Name(PROVIDERS[p]) for p in Provider]
+    assert statuses == [f"DEPLOY_STATUS_{s.name}" for s in Status]
+    assert providers == [f"PROVIDER_{p.name}" for p in Provider]
+
+
+def test_a_message_says_all_that_is_known() -> None:
+    message = to_message(combine("acme", [report(Status.SUCCEEDED, minutes(5), began_at=minutes(1))]))
+    assert message.started_at.ToDatetime(UTC) == minutes(1)
+    assert message.finished_at.ToDatetime(UTC) == minutes(5)
+    unset = [f.name for f in message.DESCRIPTOR.fields if not getattr(message, f.name)]
+    assert unset == []
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.IN_PROGRESS])
+def test_a_deploy_under_way_has_no_end(status: Status) -> None:
+    assert not to_message(combine("acme", [report(status)])).HasField("finished_at")
+
+
+def test_the_event_survives_the_wire() -> None:
+    deploy = combine("acme", [report(Status.PENDING)])
+    sent = record(topics.DEPLOYS_EVENTS, deploy.service, deploy_changed(deploy, minutes(1)))
+    event = decode(sent.headers, sent.value)
+    assert (sent.key, event.tenant, event.subject, event.time) == (b"checkout", "acme", deploy.id, minutes(1))
+    assert event.data == DeployChanged(deploy=to_message(deploy))

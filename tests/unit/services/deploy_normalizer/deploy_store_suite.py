@@ -1,0 +1,143 @@
+"""What every DeployStore must do: run against the one in memory (unit) and PostgreSQL (integration)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from libs.kernel.timewindow import TimeWindow
+from services.deploy_normalizer.domain.deploy import Deploy, Status
+from services.deploy_normalizer.domain.query import DeployQuery, place_of
+from services.deploy_normalizer.ports import DeployStore, Effect
+from tests.unit.services.deploy_normalizer.world import minutes, report
+
+HOUR = TimeWindow(minutes(0), minutes(60))
+EVERYTHING = DeployQuery((), HOUR)
+
+
+async def records_a_report_once(store: DeployStore) -> None:
+    """The same report again changes nothing."""
+    first = await store.record("acme", report(Status.PENDING), "d-1")
+    again = await store.record("acme", report(Status.PENDING), "d-2")
+    assert (first.effect, again.effect) == (Effect.RECORDED, Effect.UNCHANGED)
+    assert first.deploy == again.deploy
+    assert first.deploy is not None
+    assert await store.find("acme", first.deploy.id) == first.deploy
+
+
+async def acts_on_a_delivery_once(store: DeployStore) -> None:
+    """A replayed delivery has no effect, whatever it carries; each tenant's deliveries count for themselves."""
+    await store.record("acme", report(Status.PENDING), "d-1")
+    replayed = await store.record("acme", report(Status.FAILED, minutes(9)), "d-1")
+    elsewhere = await store.record("other", report(Status.PENDING), "d-1")
+    assert (replayed.effect, replayed.deploy) == (Effect.DUPLICATE_DELIVERY, None)
+    assert elsewhere.effect is Effect.RECORDED
+    assert [d.status for d in await store.touching("acme", EVERYTHING, 9)] == [Status.PENDING]
+
+
+async def takes_every_delivery_without_an_id(store: DeployStore) -> None:
+    """A provider without delivery ids is not guarded by them."""
+    await store.record("acme", report(Status.PENDING), "")
+    moved = await store.record("acme", report(Status.SUCCEEDED, minutes(5)), "")
+    assert moved.effect is Effect.RECORDED
+
+
+async def a_late_report_does_not_turn_back_a_deploy(store: DeployStore) -> None:
+    """What happened earlier but arrives later adds what it knows and keeps the status."""
+    await store.record("acme", report(Status.SUCCEEDED, minutes(5)), "d-1")
+    late = await store.record("acme", report(Status.IN_PROGRESS, minutes(2), began_at=minutes(2)), "d-2")
+    assert late.deploy is not None
+    assert (late.effect, late.deploy.status, late.deploy.started_at) == (
+        Effect.RECORDED,
+        Status.SUCCEEDED,
+        minutes(2),
+    )
+
+
+async def reports_that_arrive_at_once_all_count(store: DeployStore) -> None:
+    """Reports of one deploy that race each other end in the same deploy as in order."""
+    said = [report(Status.IN_PROGRESS, minutes(n), began_at=minutes(n)) for n in range(1, 8)]
+    said += [report(Status.SUCCEEDED, minutes(9), url="https://example.com/end")]
+    await asyncio.gather(*(store.record("acme", r, f"d-{n}") for n, r in enumerate(said)))
+    [deploy] = await store.touching("acme", EVERYTHING, 9)
+    assert (deploy.status, deploy.started_at, deploy.finished_at) == (Status.SUCCEEDED, minutes(1), minutes(9))
+    assert deploy.url == "https://example.com/end"
+
+
+async def keeps_tenants_apart(store: DeployStore) -> None:
+    """The same provider id in two tenants is two deploys, each seen by its own tenant only."""
+    ours = await store.record("acme", report(Status.PENDING), "d-1")
+    theirs = await store.record("other", report(Status.FAILED), "d-2")
+    assert ours.deploy is not None
+    assert theirs.deploy is not None
+    assert ours.deploy.id != theirs.deploy.id
+    assert await store.find("other", ours.deploy.id) is None
+    assert await store.touching("other", EVERYTHING, 9) == [theirs.deploy]
+
+
+async def finds_nothing_where_nothing_is(store: DeployStore) -> None:
+    """An unknown id is None, an empty window an empty list."""
+    assert await store.find("acme", "0" * 32) is None
+    assert await store.touching("acme", EVERYTHING, 9) == []
+
+
+async def deploys_at(store: DeployStore, times: Sequence[tuple[str, float, float | None]]) -> None:
+    """Record deploys of a service from a minute to a minute; those without an end are under way."""
+    for number, (service, start, end) in enumerate(times):
+        base = report(
+            Status.IN_PROGRESS, minutes(start), external_id=str(number), service=service,
+            requested_at=minutes(start), began_at=minutes(start),
+        )  # fmt: skip
+        await store.record("acme", base, f"s-{number}")
+        if end is not None:
+            ended = report(
+                Status.SUCCEEDED, minutes(end), external_id=str(number), service=service, requested_at=minutes(start)
+            )  # fmt: skip
+            await store.record("acme", ended, f"e-{number}")
+
+
+def starts(deploys: Sequence[Deploy]) -> list[float]:
+    """Return the starts in minutes after noon."""
+    return [(d.started_at - minutes(0)).total_seconds() / 60 for d in deploys]
+
+
+async def answers_what_touched_a_window(store: DeployStore) -> None:
+    """From before the window to into it counts; ended before its start or begun at its end does not."""
+    await deploys_at(
+        store, [("a", -90, -80), ("a", -30, 0), ("a", -20, 90), ("a", 5, 8), ("a", 59, None), ("a", 60, 61)]
+    )
+    assert starts(await store.touching("acme", EVERYTHING, 9)) == [59, 5, -20, -30]
+
+
+async def answers_for_the_services_asked_for(store: DeployStore) -> None:
+    """Some services, or all when none is named."""
+    await deploys_at(store, [("a", 1, 2), ("b", 3, 4), ("c", 5, 6)])
+    assert starts(await store.touching("acme", DeployQuery(("a", "c", "ghost"), HOUR), 9)) == [5, 1]
+    assert starts(await store.touching("acme", DeployQuery(("ghost",), HOUR), 9)) == []
+    assert starts(await store.touching("acme", EVERYTHING, 9)) == [5, 3, 1]
+
+
+async def continues_behind_a_place(store: DeployStore) -> None:
+    """Pages hold every deploy once, also those that started in the same instant."""
+    await deploys_at(store, [("a", 1, 2)] * 5 + [("a", 2, 3)])
+    seen: list[Deploy] = []
+    query = EVERYTHING
+    while page := await store.touching("acme", query, 2):
+        seen += page
+        query = DeployQuery((), HOUR, place_of(page[-1]))
+    assert starts(seen) == [2, 1, 1, 1, 1, 1]
+    assert len({d.id for d in seen}) == 6
+
+
+LAWS: list[Callable[[DeployStore], Awaitable[None]]] = [
+    records_a_report_once,
+    acts_on_a_delivery_once,
+    takes_every_delivery_without_an_id,
+    a_late_report_does_not_turn_back_a_deploy,
+    reports_that_arrive_at_once_all_count,
+    keeps_tenants_apart,
+    finds_nothing_where_nothing_is,
+    answers_what_touched_a_window,
+    answers_for_the_services_asked_for,
+    continues_behind_a_place,
+]

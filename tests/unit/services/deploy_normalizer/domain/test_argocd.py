@@ -1,0 +1,137 @@
+"""Argo CD's notifications, in the form of our template, become reports."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import services.deploy_normalizer
+from libs.kernel.errors import InvalidInput
+from services.deploy_normalizer.domain import argocd
+from services.deploy_normalizer.domain.deploy import Status
+from tests.unit.services.deploy_normalizer.world import argocd_sync, minutes, without
+
+TEMPLATE = Path(services.deploy_normalizer.__file__).parent / "argocd-notifications.yaml"
+
+
+def test_a_sync_is_read_whole() -> None:
+    found = argocd.read(argocd_sync())
+    assert found.external_id == "argocd/checkout-prod@2026-05-04T12:00:00+00:00"
+    assert (found.status, found.service, found.environment) == (Status.SUCCEEDED, "checkout", "production")
+    assert (found.version, found.revision, found.actor) == ("1.4.2", "c0ffee", "octocat")
+    assert (found.began_at, found.at) == (minutes(0), minutes(1))
+    assert found.description == "successfully synced"
+
+
+@pytest.mark.parametrize(
+    ("phase", "health", "status"),
+    [
+        ("Running", "Healthy", Status.IN_PROGRESS),
+        ("Terminating", "Healthy", Status.IN_PROGRESS),
+        ("Failed", "Healthy", Status.FAILED),
+        ("Error", "", Status.FAILED),
+        ("Succeeded", "", Status.SUCCEEDED),
+        ("Succeeded", "Healthy", Status.SUCCEEDED),
+        ("Succeeded", "Progressing", Status.IN_PROGRESS),
+        ("Succeeded", "Suspended", Status.IN_PROGRESS),
+        ("Succeeded", "Missing", Status.IN_PROGRESS),
+        ("Succeeded", "Unknown", Status.IN_PROGRESS),
+        ("Succeeded", "Degraded", Status.FAILED),
+    ],
+)
+def test_a_sync_has_succeeded_only_when_the_application_is_well(phase: str, health: str, status: Status) -> None:
+    assert argocd.read(argocd_sync(operation_phase=phase, health_status=health)).status is status
+
+
+def test_a_running_sync_needs_no_end() -> None:
+    found = argocd.read(argocd_sync(operation_phase="Running", finished_at=None))
+    assert (found.at, found.began_at) == (minutes(0), minutes(0))
+
+
+def test_each_sync_of_an_application_is_a_deploy_of_its_own() -> None:
+    again = argocd_sync(started_at="2026-05-04T13:00:00Z", finished_at="2026-05-04T13:01:00Z")
+    assert argocd.read(argocd_sync()).external_id != argocd.read(again).external_id
+
+
+@pytest.mark.parametrize("path", ["app", "operation_phase", "started_at", "finished_at"])
+def test_a_missing_field_is_named(path: str) -> None:
+    with pytest.raises(InvalidInput, match=f"`{path}`") as refused:
+        argocd.read(without(argocd_sync(), path))
+    assert refused.value.reason == "missing_field"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("operation_phase", "Dancing"),
+        ("health_status", "Sick"),
+        ("images", "checkout:1"),
+        ("images", [1]),
+        ("started_at", "12:00"),
+        ("started_at", "2026-05-04T12:00:00"),
+        ("started_at", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named(field: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=f"`{field}`") as refused:
+        argocd.read(argocd_sync(**{field: value}))
+    assert refused.value.reason == "bad_field"
+
+
+def test_gos_zero_time_is_no_time() -> None:
+    with pytest.raises(InvalidInput, match="`finished_at`") as refused:
+        argocd.read(argocd_sync(finished_at="0001-01-01T00:00:00Z"))
+    assert refused.value.reason == "missing_field"
+
+
+@pytest.mark.parametrize(
+    ("images", "version"),
+    [
+        (["a/checkout:1.4.2@sha256:abc"], "1.4.2"),
+        (["a/checkout-prod:9", "b/other:1"], "9"),
+        (["b/other:1"], "1"),
+        (["b/other:1", "c/another:2"], "c0ffee"),
+        (["a/checkout"], "c0ffee"),
+        (["a/checkout@sha256:abc"], "c0ffee"),
+        ([], "c0ffee"),
+        (None, "c0ffee"),
+    ],
+)
+def test_the_version_is_the_tag_of_the_services_image_else_the_revision(images: object, version: str) -> None:
+    assert argocd.read(argocd_sync(images=images)).version == version
+
+
+@pytest.mark.parametrize(
+    ("address", "repository"),
+    [
+        ("https://user:pass@example.com/acme/shop.git", "acme/shop"),
+        ("git@example.com:acme/shop.git", "acme/shop"),
+        ("https://example.com/acme/shop/", "acme/shop"),
+        ("https://charts.example.com", ""),
+        ("", ""),
+    ],
+)
+def test_the_repository_is_named_without_host_or_credentials(address: str, repository: str) -> None:
+    assert argocd.read(argocd_sync(repository=address)).repository == repository
+
+
+def test_the_service_is_the_label_then_the_application() -> None:
+    assert argocd.read(argocd_sync(service="")).service == "checkout-prod"
+
+
+def test_the_environment_is_the_label_then_the_namespace() -> None:
+    assert argocd.read(argocd_sync(environment="eu")).environment == "eu"
+
+
+def test_without_a_message_the_description_sums_up() -> None:
+    assert argocd.read(argocd_sync(operation_message="")).description == "sync Synced, health Healthy, project shop"
+
+
+def test_the_published_template_sends_the_fields_that_are_read() -> None:
+    data = yaml.safe_load(TEMPLATE.read_text())["data"]
+    body = yaml.safe_load(data["template.incidentscope-sync"])["webhook"]["incidentscope"]["body"]
+    assert re.findall(r'^\s*"(\w+)":', body, re.MULTILINE) == list(argocd_sync())
+    assert all(word in (argocd.__doc__ or "") for word in argocd_sync())

@@ -1,0 +1,63 @@
+"""A webhook is authentic, or the verdict says why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.deploy_normalizer.domain.signature import Secrets, Verdict, check_bearer, check_github, github_signature
+
+BODY = b'{"zen": "\xc3\xa9"}'
+GOOD = github_signature("s", BODY)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "header", "verdict"),
+    [
+        (("s",), GOOD, Verdict.AUTHENTIC),
+        (("new", "s"), GOOD, Verdict.AUTHENTIC),
+        (("other",), GOOD, Verdict.MISMATCH),
+        (("s",), "", Verdict.MISSING),
+        (("s",), GOOD.removeprefix("sha256="), Verdict.MALFORMED),
+        (("s",), GOOD.replace("sha256", "sha1"), Verdict.MALFORMED),
+        (("s",), GOOD[:-1], Verdict.MALFORMED),
+        (("s",), "sha256=" + "é" * 64, Verdict.MALFORMED),
+        (("s",), "sha256=" + "0" * 64, Verdict.MISMATCH),
+        ((), GOOD, Verdict.NOT_CONFIGURED),
+    ],
+)
+def test_githubs_signature_is_checked(secrets: tuple[str, ...], header: str, verdict: Verdict) -> None:
+    assert check_github(secrets, BODY, header) is verdict
+
+
+def test_one_changed_byte_spoils_the_signature() -> None:
+    assert check_github(("s",), BODY + b" ", GOOD) is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("tokens", "header", "verdict"),
+    [
+        (("t",), "Bearer t", Verdict.AUTHENTIC),
+        (("t",), "bearer  t ", Verdict.AUTHENTIC),
+        (("new", "t"), "Bearer t", Verdict.AUTHENTIC),
+        (("t",), "Bearer T", Verdict.MISMATCH),
+        (("t",), "Bearer ", Verdict.MISMATCH),
+        (("t",), "Bearer \u0101", Verdict.MISMATCH),
+        (("t",), "Basic t", Verdict.MALFORMED),
+        (("t",), "", Verdict.MISSING),
+        ((), "Bearer t", Verdict.NOT_CONFIGURED),
+    ],
+)
+def test_a_bearer_token_is_checked(tokens: tuple[str, ...], header: str, verdict: Verdict) -> None:
+    assert check_bearer(tokens, header) is verdict
+
+
+def test_a_tenant_with_its_own_secrets_is_not_verified_with_the_shared_one() -> None:
+    secrets = Secrets("shared", {"acme": ["new", "old"], "shut": []})
+    assert secrets.of("acme") == ("new", "old")
+    assert secrets.of("other") == ("shared",)
+    assert secrets.of("shut") == ()
+
+
+def test_an_empty_secret_verifies_nothing() -> None:
+    assert Secrets("", {"acme": [""]}).of("acme") == ()
+    assert Secrets().of("other") == ()

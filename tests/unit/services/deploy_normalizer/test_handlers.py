@@ -1,0 +1,163 @@
+"""What a webhook does, from its raw bytes to what is kept and announced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from libs.kernel.errors import InvalidInput
+from libs.kernel.timewindow import TimeWindow
+from services.deploy_normalizer.domain.deploy import Status
+from services.deploy_normalizer.domain.github import GithubRules
+from services.deploy_normalizer.domain.query import DeployQuery, place_after
+from services.deploy_normalizer.domain.signature import Secrets, Verdict
+from services.deploy_normalizer.handlers import (
+    Answer,
+    ArgocdWebhook,
+    DeployLookup,
+    GithubWebhook,
+    NotAuthentic,
+    Outcome,
+)
+from tests.unit.services.deploy_normalizer.deploy_store_suite import deploys_at, starts
+from tests.unit.services.deploy_normalizer.world import (
+    SECRET,
+    TOKEN,
+    MemoryDeploys,
+    argocd_sync,
+    as_bytes,
+    deployment_status,
+    github_headers,
+    minutes,
+    workflow_run,
+)
+
+ARGO_HEADERS = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
+
+
+def github(store: MemoryDeploys, secret: str = SECRET) -> GithubWebhook:
+    return GithubWebhook(store, Secrets(secret), GithubRules())
+
+
+def send(webhook: GithubWebhook | ArgocdWebhook, headers: Mapping[str, str], body: bytes) -> Answer:
+    return asyncio.run(webhook.receive("acme", headers, body))
+
+
+def test_a_deployment_status_is_kept_and_announced() -> None:
+    store, body = MemoryDeploys(), as_bytes(deployment_status())
+    answer = send(github(store), github_headers(body), body)
+    assert (answer.outcome, answer.reason) == (Outcome.ACCEPTED, "recorded")
+    assert [(d.id, d.status, d.service) for d in store.announced] == [(answer.deploy_id, Status.SUCCEEDED, "checkout")]
+
+
+def test_a_replayed_delivery_announces_nothing() -> None:
+    store, body = MemoryDeploys(), as_bytes(deployment_status())
+    send(github(store), github_headers(body), body)
+    assert send(github(store), github_headers(body), body).reason == "duplicate_delivery"
+    assert len(store.announced) == 1
+
+
+def test_saying_the_same_in_another_delivery_announces_nothing() -> None:
+    store, body = MemoryDeploys(), as_bytes(deployment_status())
+    send(github(store), github_headers(body), body)
+    assert send(github(store), github_headers(body, delivery="d-2"), body).reason == "unchanged"
+    assert len(store.announced) == 1
+
+
+def test_githubs_form_is_read_and_its_signature_covers_the_form() -> None:
+    store = MemoryDeploys()
+    body = urlencode({"payload": as_bytes(deployment_status()).decode()}).encode()
+    headers = github_headers(body) | {"content-type": "application/x-www-form-urlencoded"}
+    assert send(github(store), headers, body).reason == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("event", "body", "outcome", "reason"),
+    [
+        ("ping", {"zen": "z"}, Outcome.ACCEPTED, "ping"),
+        ("push", {"ref": "main"}, Outcome.IGNORED, "unsupported_event"),
+        ("workflow_run", workflow_run(name="test", path="t.yml"), Outcome.IGNORED, "not_a_deploy_workflow"),
+    ],
+)
+def test_what_tells_of_no_deploy_is_answered_with_the_reason(
+    event: str, body: dict[str, Any], outcome: Outcome, reason: str
+) -> None:
+    store, raw = MemoryDeploys(), as_bytes(body)
+    answer = send(github(store), github_headers(raw, event), raw)
+    assert (answer.outcome, answer.reason) == (outcome, reason)
+    assert store.announced == []
+
+
+@pytest.mark.parametrize(
+    ("header", "verdict"),
+    [("", Verdict.MISSING), ("sha256=zz", Verdict.MALFORMED), ("sha256=" + "0" * 64, Verdict.MISMATCH)],
+)
+def test_the_signature_is_checked_before_the_body_is_parsed(header: str, verdict: Verdict) -> None:
+    store = MemoryDeploys()
+    with pytest.raises(NotAuthentic) as refused:
+        send(github(store), github_headers(b"{") | {"x-hub-signature-256": header}, b"{")
+    assert refused.value.verdict is verdict
+    assert "X-Hub-Signature-256" in str(refused.value)
+
+
+def test_without_a_secret_nothing_is_accepted() -> None:
+    body = as_bytes(deployment_status())
+    with pytest.raises(NotAuthentic, match="set GITHUB_WEBHOOK_SECRET") as refused:
+        send(github(MemoryDeploys(), secret=""), github_headers(body), body)
+    assert refused.value.verdict is Verdict.NOT_CONFIGURED
+
+
+@pytest.mark.parametrize("header", ["X-GitHub-Event", "X-GitHub-Delivery"])
+def test_a_missing_header_is_named(header: str) -> None:
+    body = as_bytes(deployment_status())
+    headers = {k: v for k, v in github_headers(body).items() if k != header.lower()}
+    with pytest.raises(InvalidInput, match=header) as refused:
+        send(github(MemoryDeploys()), headers, body)
+    assert refused.value.reason == "missing_header"
+
+
+@pytest.mark.parametrize("delivery", ["x" * 129, "a\x00b"])
+def test_a_delivery_id_that_cannot_be_kept_is_refused(delivery: str) -> None:
+    body = as_bytes(deployment_status())
+    with pytest.raises(InvalidInput, match="X-GitHub-Delivery"):
+        send(github(MemoryDeploys()), github_headers(body, delivery=delivery), body)
+
+
+def test_a_sync_of_argo_cd_is_kept_and_repeating_it_announces_nothing() -> None:
+    store = MemoryDeploys()
+    webhook, body = ArgocdWebhook(store, Secrets(TOKEN)), as_bytes(argocd_sync())
+    assert send(webhook, ARGO_HEADERS, body).reason == "recorded"
+    assert send(webhook, ARGO_HEADERS, body).reason == "unchanged"
+    assert len(store.announced) == 1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "header", "verdict"),
+    [
+        (TOKEN, "", Verdict.MISSING),
+        (TOKEN, "Bearer guess", Verdict.MISMATCH),
+        ("", f"Bearer {TOKEN}", Verdict.NOT_CONFIGURED),
+    ],
+)
+def test_argo_cd_must_bear_the_token(tokens: str, header: str, verdict: Verdict) -> None:
+    webhook = ArgocdWebhook(MemoryDeploys(), Secrets(tokens))
+    with pytest.raises(NotAuthentic) as refused:
+        send(webhook, ARGO_HEADERS | {"authorization": header}, b"{")
+    assert refused.value.verdict is verdict
+
+
+def test_a_look_up_gives_a_token_only_while_there_is_more() -> None:
+    async def look_up() -> None:
+        store = MemoryDeploys()
+        await deploys_at(store, [("a", 1, 2), ("a", 2, 3), ("a", 3, 4)])
+        lookup, query = DeployLookup(store), DeployQuery((), TimeWindow(minutes(0), minutes(60)))
+        first, token = await lookup.page("acme", query, 2)
+        after = DeployQuery((), query.window, place_after(query, token))
+        second, end = await lookup.page("acme", after, 2)
+        assert (starts(first), starts(second), end) == ([3, 2], [1], "")
+
+    asyncio.run(look_up())

@@ -1,0 +1,153 @@
+"""What the tests of the deploy normalizer share: reports, GitHub bodies, and a store that lives in memory."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.deploy_normalizer.domain.deploy import Deploy, Provider, Report, Status, combine, deploy_id
+from services.deploy_normalizer.domain.query import DeployQuery
+from services.deploy_normalizer.domain.signature import github_signature
+from services.deploy_normalizer.ports import Effect, Recorded
+
+SECRET = "open sesame"
+TOKEN = "argo token"
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+def minutes(count: float) -> datetime:
+    """Return the instant that many minutes after noon."""
+    return NOON + timedelta(minutes=count)
+
+
+def report(status: Status, at: datetime = NOON, **changes: Any) -> Report:
+    """Return a report about deploy 7 of checkout."""
+    plain = Report(
+        provider=Provider.GITHUB, external_id="deployment/7", event="deployment_status", status=status, at=at,
+        requested_at=NOON, service="checkout", environment="production", version="v2", revision="c0ffee",
+        repository="acme/checkout", actor="octocat", url="https://example.com/7", description="rolls out",
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def deployment_status(state: str = "success", at: str = "2026-05-04T12:05:00Z", number: int = 7) -> dict[str, Any]:
+    """Return the body of a `deployment_status` webhook, with the fields that matter and a few that do not."""
+    return {
+        "action": "created",
+        "deployment_status": {
+            "id": 99, "state": state, "environment": "production", "description": "rolled out",
+            "created_at": at, "updated_at": at, "target_url": "https://example.com/log", "creator": {"login": "bot"},
+        },
+        "deployment": {
+            "id": number, "sha": "c0ffee", "ref": "main", "task": "deploy", "environment": "production",
+            "payload": {"service": "checkout", "version": "v2"}, "description": None, "creator": {"login": "octocat"},
+            "created_at": "2026-05-04T12:00:00Z", "updated_at": at,
+        },
+        "repository": {
+            "id": 1, "name": "shop", "full_name": "acme/shop", "html_url": "https://example.com/acme/shop",
+        },
+    }  # fmt: skip
+
+
+def workflow_run(**changes: Any) -> dict[str, Any]:
+    """Return the body of a `workflow_run` webhook of a workflow that deploys."""
+    run = {
+        "id": 11, "name": "Deploy to production", "path": ".github/workflows/cd.yml", "run_attempt": 2,
+        "status": "completed", "conclusion": "success", "head_branch": "main", "head_sha": "c0ffee",
+        "created_at": "2026-05-04T11:00:00Z", "run_started_at": "2026-05-04T12:00:00Z",
+        "updated_at": "2026-05-04T12:04:00Z", "html_url": "https://example.com/runs/11", "actor": {"login": "octocat"},
+        "display_title": "Ship it",
+    }  # fmt: skip
+    return {
+        "action": "completed",
+        "workflow_run": run | changes,
+        "workflow": {"name": "cd"},
+        "repository": {"name": "shop", "full_name": "acme/shop"},
+    }
+
+
+def argocd_sync(**changes: Any) -> dict[str, Any]:
+    """Return the body our Argo CD template makes of a sync that ended well."""
+    body = {
+        "app": "checkout-prod", "namespace": "argocd", "project": "shop", "service": "checkout", "environment": "",
+        "revision": "c0ffee", "sync_status": "Synced", "health_status": "Healthy", "operation_phase": "Succeeded",
+        "operation_message": "successfully synced", "started_at": "2026-05-04T12:00:00Z",
+        "finished_at": "2026-05-04T12:01:00Z", "destination_namespace": "production",
+        "images": ["registry.example.com:5000/shop/checkout:1.4.2", "proxy:3"],
+        "repository": "https://user:pass@example.com/acme/shop.git", "initiated_by": "octocat",
+        "url": "https://argocd.example.com/applications/checkout-prod",
+    }  # fmt: skip
+    return body | changes
+
+
+def without(body: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return a copy of a body that lacks the field at a dotted path."""
+    found = copy.deepcopy(dict(body))
+    *parents, last = path.split(".")
+    inner = found
+    for step in parents:
+        inner = inner[step]
+    del inner[last]
+    return found
+
+
+def github_headers(body: bytes, event: str = "deployment_status", delivery: str = "d-1") -> dict[str, str]:
+    """Return the headers GitHub sends with a body, names in lower case."""
+    return {
+        "content-type": "application/json",
+        "x-github-event": event,
+        "x-github-delivery": delivery,
+        "x-hub-signature-256": github_signature(SECRET, body),
+    }
+
+
+def as_bytes(body: Mapping[str, Any]) -> bytes:
+    """Return a body as it travels."""
+    return json.dumps(body).encode()
+
+
+class MemoryDeploys:
+    """Implements ports.DeployStore; passes the same suite as PostgreSQL (deploy_store_suite.py)."""
+
+    def __init__(self) -> None:
+        self.announced: list[Deploy] = []
+        self._deliveries: set[tuple[str, str, str]] = set()
+        self._reports: dict[tuple[str, str], list[Report]] = {}
+        self._deploys: dict[tuple[str, str], Deploy] = {}
+
+    async def record(self, tenant: str, report: Report, delivery: str) -> Recorded:
+        """Add a report."""
+        if delivery and (tenant, report.provider, delivery) in self._deliveries:
+            return Recorded(Effect.DUPLICATE_DELIVERY, None)
+        self._deliveries.add((tenant, report.provider, delivery))
+        key = (tenant, deploy_id(tenant, report.provider, report.external_id))
+        said = self._reports.setdefault(key, [])
+        if not any((r.event, r.status, r.at) == (report.event, report.status, report.at) for r in said):
+            said.append(report)
+        after = combine(tenant, said)
+        if self._deploys.get(key) == after:
+            return Recorded(Effect.UNCHANGED, after)
+        self._deploys[key] = after
+        self.announced.append(after)
+        return Recorded(Effect.RECORDED, after)
+
+    async def find(self, tenant: str, deploy_id: str) -> Deploy | None:
+        """Return one deploy of the tenant, or None."""
+        return self._deploys.get((tenant, deploy_id))
+
+    async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:
+        """Return deploys that touched the window, newest first."""
+        found = [
+            deploy
+            for (owner, _), deploy in self._deploys.items()
+            if owner == tenant
+            and (not query.services or deploy.service in query.services)
+            and deploy.started_at < query.window.end
+            and (deploy.finished_at or deploy.updated_at) >= query.window.start
+            and (query.after is None or (deploy.started_at, deploy.id) < (query.after.started_at, query.after.id))
+        ]
+        return sorted(found, key=lambda d: (d.started_at, d.id), reverse=True)[:limit]
