@@ -67,19 +67,21 @@ def _committed_only(app: Any) -> Any:
     """Return a transport that hides aborted transactions; faust ties that to its `exactly_once` mode."""
     from faust.transport.drivers import aiokafka as driver
 
-    class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust is untyped
+    class Thread(driver.AIOKafkaConsumerThread):
         def _create_worker_consumer(self, transport: Any) -> Any:
             consumer = super()._create_worker_consumer(transport)
             consumer._isolation_level = "read_committed"
             return consumer
 
-    class Consumer(driver.Consumer):  # type: ignore[misc]  # faust is untyped
+    class Consumer(driver.Consumer):
         def _new_consumer_thread(self) -> Any:
             return Thread(self, loop=self.loop, beacon=self.beacon)
 
-    transport = driver.Transport(app.conf.broker_consumer, app, loop=app.loop)
-    transport.Consumer = Consumer
-    return transport
+    class Transport(driver.Transport):
+        pass
+
+    Transport.Consumer = Consumer
+    return Transport(app.conf.broker_consumer, app, loop=app.loop)
 
 
 class Subscription:

@@ -137,7 +137,7 @@ def parse_insert(sql: str) -> Insert | None:
     stream.take("TABLE")
     is_function = stream.take("FUNCTION")
     target = stream.target(is_function)
-    columns = None if is_function and stream.peek_word("PARTITION") else stream.columns()
+    columns = stream.columns()
     settings = stream.until("VALUES", "FORMAT", "SELECT", "WITH", "FROM", "WATCH", "(", ";")
     kind, name, tail = stream.data()
     return Insert(target, is_function, columns, settings.strip(), kind, name, tail)
