@@ -92,7 +92,7 @@ CORRELATION_HYPOTHESES = Topic(
 )  # fmt: skip
 OUTBOX_POSITIONS = Topic(
     "outbox.positions", "how far each outbox lane has been published", "outbox and lane",
-    "incident_service (relay)", ("incident_service (relay)",), partitions=1, cleanup_policy="compact",
+    "alert_router, deploy_normalizer, incident_service", (), partitions=1, cleanup_policy="compact",
     dead_letters=False,
 )  # fmt: skip
 

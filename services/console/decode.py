@@ -10,7 +10,6 @@ from incidentscope.correlation.v1 import correlation_pb2 as correlation
 from incidentscope.deploy.v1 import deploy_pb2
 from incidentscope.incident.v1 import incident_pb2
 
-from libs.kernel.timewindow import TimeWindow
 from services.console.domain import models
 
 _STATUS = {
@@ -98,14 +97,6 @@ def analysis(message: correlation_events.HypothesesPublished) -> models.Analysis
         analysed_at=instant(message.analysed_at) if message.HasField("analysed_at") else None,
         onset=instant(message.onset_at) if message.HasField("onset_at") else None,
     )
-
-
-def compared(message: correlation_events.HypothesesPublished) -> TimeWindow | None:
-    """Return the incident window an analysis compared, None when it has none or an impossible one."""
-    if not (message.HasField("window_start_time") and message.HasField("window_end_time")):
-        return None
-    start, end = instant(message.window_start_time), instant(message.window_end_time)
-    return TimeWindow(start, end) if start < end else None
 
 
 def _hypothesis(message: correlation.Hypothesis) -> models.Hypothesis:

@@ -25,6 +25,7 @@ from services.correlation_engine.ports import Deploys, Incidents, Publisher, Tel
 
 log = structlog.get_logger()
 RETRY = timedelta(seconds=2)
+GIVE_UP = timedelta(hours=1)  # of failing; a restart takes up what is still open
 AT_ONCE = 4  # analyses side by side
 ANALYSES = Counter("incidentscope_correlation_engine_analyses_total", "Analyses made", ["reason"])
 PUBLISHED = Counter("incidentscope_correlation_engine_published_total", "What became of analyses", ["news"])
@@ -51,9 +52,10 @@ def _instant(stamp: Timestamp) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One incident under watch: when it is due, and what was published last as far as this process knows."""
+    """One incident under watch: since when, when it is due, and what was published last as far as is known."""
 
     incident: OpenIncident
+    since: datetime
     due_at: datetime
     published: HypothesesPublished | None = None
     looked_up: bool = False
@@ -101,7 +103,7 @@ class Correlator:
     def _follow(self, incident: OpenIncident, now: datetime) -> None:
         key = (incident.tenant, incident.id)
         if key not in self._followed:
-            self._followed[key] = Followed(incident, due_at=now)
+            self._followed[key] = Followed(incident, since=now, due_at=now)
             log.info("incident_followed", tenant=incident.tenant, incident=incident.id, services=incident.services)
 
     async def run_due(self) -> None:
@@ -121,7 +123,8 @@ class Correlator:
                     followed = await self._analyse(followed, started)
             except Unavailable as exc:
                 log.warning("analysis_postponed", tenant=key[0], incident=key[1], error=str(exc))
-                self._plan(key, replace(followed, due_at=started + RETRY))
+                late = started > followed.since + GIVE_UP
+                self._plan(key, None if late else replace(followed, due_at=started + RETRY))
                 return
             except Exception as exc:
                 # One incident we cannot analyse must not keep the others waiting; the next step tries again.

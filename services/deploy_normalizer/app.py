@@ -41,6 +41,8 @@ async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> Non
     deploys = PostgresDeploys(pool, SystemClock())
     relay = Relay(settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
     lifecycle.health.check("outbox", relay.lagging)
+    lifecycle.health.check("postgres", deploys.problem)
+    lifecycle.background("postgres_watch", deploys.watch)
     lifecycle.background("outbox_relay", relay.run)
     lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys))
     servicer = DeployServicer(DeployLookup(deploys))

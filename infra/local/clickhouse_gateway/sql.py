@@ -23,6 +23,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_FORMAT_NAME = re.compile(r"\s*[`\"]?(\w+)[`\"]?(?:[ \t]*;)?[ \t]*(?:\r?\n)?")
 _OPEN, _CLOSE = "([{", ")]}"
 _STATEMENT_SAMPLE = 80
 
@@ -72,6 +73,17 @@ class Insert:
         function = "FUNCTION " if self.is_function else ""
         columns = f" ({self.columns})" if self.columns is not None else ""
         return f"INSERT INTO {function}{self.target}{columns}"
+
+
+@dataclass(frozen=True)
+class InputCall:
+    """An `INSERT ... SELECT ... FROM input('structure') FORMAT x` cut around its call and its data."""
+
+    before: str
+    structure: str
+    after: str
+    format: str
+    data: str
 
 
 def tokens(sql: str) -> Iterator[Token]:
@@ -141,6 +153,37 @@ def parse_insert(sql: str) -> Insert | None:
     settings = stream.until("VALUES", "FORMAT", "SELECT", "WITH", "FROM", "WATCH", "(", ";")
     kind, name, tail = stream.data()
     return Insert(target, is_function, columns, settings.strip(), kind, name, tail)
+
+
+def find_input_call(select: str) -> InputCall | None:
+    """Find `input(...)` in the SELECT of an INSERT, or return None when the rows come from elsewhere."""
+    stream = tokens(select)
+    before: Token | None = None
+    for token in stream:
+        if token.text == "(" and before is not None and before.kind == "word" and before.text.lower() == "input":
+            closing = next((t for t in stream if t.text == ")" and t.depth == token.depth), None)
+            if closing is None:
+                return None
+            end, name, data = _format_after(select, closing.end)
+            return InputCall(select[: before.start], select[token.end : closing.start], select[closing.end : end], name, data)
+        before = token
+    return None
+
+
+def _format_after(select: str, start: int) -> tuple[int, str, str]:
+    for token in tokens(select[start:]):
+        if token.is_word("FORMAT"):
+            name, data = _format_name(select, start + token.end)
+            return start + token.start, name, data
+    return len(select.rstrip().rstrip(";")), "", ""
+
+
+def _format_name(sql: str, at: int) -> tuple[str, str]:
+    # Read by hand: the bytes after the name may be data of any kind
+    found = _FORMAT_NAME.match(sql, at)
+    if found is None:
+        raise EngineError(SYNTAX_ERROR, "Syntax error: a format name is missing after FORMAT", "SYNTAX_ERROR")
+    return found.group(1), sql[found.end() :]
 
 
 class _Cursor:
@@ -214,13 +257,6 @@ class _Cursor:
         if self.peek_word("VALUES"):
             return DataKind.VALUES, "Values", self._sql[self._next.end :]
         if self.peek_word("FORMAT"):
-            return self._format()
+            name, tail = _format_name(self._sql, self._next.end)
+            return DataKind.FORMAT, name, tail
         return DataKind.QUERY, "", self._sql[self._next.start :]
-
-    def _format(self) -> tuple[DataKind, str, str]:
-        # Read by hand: the bytes after the name may be data of any kind
-        assert self._next is not None
-        found = re.compile(r"\s*[`\"]?(\w+)[`\"]?(?:[ \t]*;)?[ \t]*(?:\r?\n)?").match(self._sql, self._next.end)
-        if found is None:
-            raise EngineError(SYNTAX_ERROR, "Syntax error: a format name is missing after FORMAT", "SYNTAX_ERROR")
-        return DataKind.FORMAT, found.group(1), self._sql[found.end() :]

@@ -96,7 +96,7 @@ def _reason(rule: Rule, traffic: Traffic, value: float, limit: float, usual: Usu
         return Reason.ABOVE_WARMUP_LIMIT if value >= limit else Reason.BELOW_LIMIT
     if value < limit:
         return Reason.USUAL if value >= rule.limit else Reason.BELOW_LIMIT
-    if rule.kind is Kind.ERROR_RATIO and z_score(traffic, usual.level) < rule.min_z:
+    if rule.kind is Kind.ERROR_RATIO and z_score(traffic, max(usual.level, usual.burst)) < rule.min_z:
         return Reason.NOT_SIGNIFICANT
     return Reason.ABOVE_USUAL
 

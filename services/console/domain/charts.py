@@ -11,11 +11,12 @@ from enum import Enum
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain.formats import milliseconds, percent, significant
 
-WIDTH, HEIGHT = 320.0, 132.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 312.0, 18.0, 112.0
+WIDTH, HEIGHT = 440.0, 126.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 432.0, 20.0, 104.0
 _GAP = timedelta(seconds=90)  # points further apart than this are not joined: there was no minute between them
 _STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080)
-_NARROW = 64.0  # markers closer than this put their labels on either side
+_CHARACTER = 7.0  # width to reckon with for one letter of a label
+LONGEST_LABEL = 18
 
 
 class Measure(Enum):
@@ -63,11 +64,15 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class PlacedMarker:
-    """A marker with its position and the side its label goes to (`start` or `end`, as SVG's text-anchor)."""
+    """A marker with its position; `text` is its label where there is room for one, else empty.
+
+    `anchor` is the side the label goes to, `start` or `end` as SVG's text-anchor has it.
+    """
 
     x: float
     label: str
     kind: str
+    text: str
     anchor: str
 
 
@@ -172,11 +177,28 @@ def _label(at: datetime) -> str:
 
 
 def _place(markers: Sequence[Marker], window: TimeWindow) -> tuple[PlacedMarker, ...]:
+    """Give each marker a label where it covers no other one; onset first, then the latest."""
+    taken: list[tuple[float, float]] = []
     placed: list[PlacedMarker] = []
-    ordered = sorted(markers, key=lambda m: m.at)
-    for index, marker in enumerate(ordered):
+    for marker in sorted(markers, key=lambda m: (m.kind != "onset", -m.at.timestamp())):
         x = _x(marker.at, window)
-        following = _x(ordered[index + 1].at, window) if index + 1 < len(ordered) else RIGHT
-        crowded = following - x < _NARROW and x - LEFT > _NARROW
-        placed.append(PlacedMarker(x, marker.label, marker.kind, "end" if crowded else "start"))
-    return tuple(placed)
+        anchor = next((side for side in ("start", "end") if _fits(_extent(x, marker, side), taken)), "")
+        if anchor:
+            taken.append(_extent(x, marker, anchor))
+        text = _shortened(marker.label) if anchor else ""
+        placed.append(PlacedMarker(x, marker.label, marker.kind, text, anchor or "start"))
+    return tuple(sorted(placed, key=lambda p: p.x))
+
+
+def _extent(x: float, marker: Marker, anchor: str) -> tuple[float, float]:
+    width = _CHARACTER * len(_shortened(marker.label)) + 6
+    return (x, x + width) if anchor == "start" else (x - width, x)
+
+
+def _fits(extent: tuple[float, float], taken: Sequence[tuple[float, float]]) -> bool:
+    left, right = extent
+    return left >= 0 and right <= WIDTH and all(right <= a or left >= b for a, b in taken)
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 NO_VALUE = "–"
 _LOG_LEVELS = ((21, "fatal"), (17, "error"), (13, "warn"), (9, "info"), (5, "debug"), (1, "trace"))
-_RATES = {"{error}/min": "errors/min", "{call}/min": "calls/min", "{request}/min": "requests/min"}
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -85,7 +85,7 @@ def percent(ratio: float | None) -> str:
         return NO_VALUE
     if 0 < ratio < 0.001:
         return "< 0.1 %"
-    value = ratio * 100
+    value = round(ratio * 100, 1)
     return f"{value:.0f} %" if value >= 10 or value == int(value) else f"{value:.1f} %"
 
 
@@ -107,14 +107,15 @@ def quantity(value: float, unit: str) -> str:
         return percent(value / 100)
     if unit == "By":
         return size(value)
-    return f"{significant(value)} {_RATES.get(unit, _spoken(unit))}".strip()
+    return f"{significant(value)} {_spoken(unit)}".strip()
 
 
 _TIMES = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4}
 
 
 def _spoken(unit: str) -> str:
-    return unit.replace("{", "").replace("}", "")
+    """Return a UCUM annotation as people say it: `{record}/min` is `records/min`."""
+    return re.sub(r"\{([^{}]*)\}", r"\1s", unit)
 
 
 def log_level(severity_number: int) -> str:

@@ -12,10 +12,10 @@ from services.console.domain.layers import Layout, lay_out
 from services.console.domain.models import Edge
 
 MAX_NODES = 40  # a map with more is no picture any more; the neighbourhood of the suspects is shown instead
-NODE_WIDTH, NODE_HEIGHT = 136.0, 42.0
-_COLUMN, _ROW, _MARGIN, _HEAD = 212.0, 66.0, 12.0, 14.0
+NODE_WIDTH, NODE_HEIGHT = 132.0, 42.0
+_COLUMN, _ROW, _MARGIN, _HEAD = 192.0, 64.0, 12.0, 14.0
 _FAILING = 0.01  # errors per call from which an edge is drawn as failing
-_LONGEST_NAME = 19
+_LONGEST_NAME = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _edge(edge: Edge, layout: Layout, busiest: int, minutes: float) -> MapEdge:
         path=_curve(points),
         width=round(1.0 + 4.0 * math.log1p(edge.calls) / math.log1p(max(busiest, 1)), 1),
         failing=failing,
-        label=f"{percent(edge.error_ratio)} err" if failing else "",
+        label=percent(edge.error_ratio) if failing else "",
         label_x=sum(x for x, _ in middle) / 2,
         label_y=sum(y for _, y in middle) / 2 - 5,
         summary=f"{edge.client} calls {edge.server}: {significant(round(edge.calls / minutes, 1))} calls/min, "

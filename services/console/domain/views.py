@@ -26,6 +26,7 @@ from services.console.domain.servicemap import Roles, ServiceMap
 
 MAX_CARDS = 6
 MAX_SUSPECTS = 3
+PLAUSIBLE = 0.15  # confidence from which a cause behind the first is marked as a suspect
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,8 @@ def roles(incident: Incident, analysis: Analysis | None) -> Roles:
     suspects: dict[str, int] = {}
     if analysis is not None and analysis.named:
         for hypothesis in analysis.hypotheses[:MAX_SUSPECTS]:
-            suspects.setdefault(hypothesis.service, hypothesis.rank)
+            if hypothesis.rank == 1 or hypothesis.confidence >= PLAUSIBLE:
+                suspects.setdefault(hypothesis.service, hypothesis.rank)
         first = analysis.hypotheses[:1]
         affected |= {s for h in first for s in (*h.chain, *h.impacted)}
     return Roles(suspects, frozenset(affected - suspects.keys()))
@@ -160,8 +162,9 @@ def charted(incident: Incident, analysis: Analysis | None) -> list[str]:
     ordered: list[str] = [h.service for h in first]
     ordered += incident.services
     ordered += [s for h in first for s in h.chain]
-    ordered += [h.service for h in others]
+    ordered += [h.service for h in others if h.confidence >= PLAUSIBLE]
     ordered += [s for h in first for s in h.impacted]
+    ordered += [h.service for h in others]
     return list(dict.fromkeys(s for s in ordered if s))
 
 

@@ -113,3 +113,8 @@ function listen(address) {
 
 if (document.body.dataset.listen) listen(document.body.dataset.listen);
 setInterval(tick, 15000);
+
+// On a narrow screen the map scrolls: begin at the suspect.
+const map = document.querySelector(".map");
+const suspect = map?.querySelector(".node-suspect rect");
+if (suspect) map.scrollLeft += suspect.getBoundingClientRect().left - map.getBoundingClientRect().left - map.clientWidth / 2 + 60;

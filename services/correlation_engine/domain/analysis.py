@@ -49,11 +49,16 @@ NONE_OF_THEM = 0.15  # weight of a cause that left no trace here
 def analyse(telemetry: Telemetry, affected: Collection[str], started_at: datetime) -> Analysis:
     """Return the ranked causes of an incident that began to alert at `started_at` on the affected services.
 
-    Raises ValueError when the telemetry's grid is too short to hold a baseline before `started_at`.
+    The onset is detected. Raises ValueError when the grid is too short to hold a baseline before it.
     """
     window = onset.find_window(telemetry, affected, started_at)
     if window is None:
         raise ValueError("the grid has no room for a baseline before the incident")
+    return analyse_window(telemetry, affected, window)
+
+
+def analyse_window(telemetry: Telemetry, affected: Collection[str], window: Window) -> Analysis:
+    """Return the ranked causes of an incident whose window is given."""
     evidence = [item for scorer in SCORERS for item in scorer(telemetry, window)]
     suffering = symptoms.measure(telemetry, window)
     graph = CallGraph.of(telemetry.edges)

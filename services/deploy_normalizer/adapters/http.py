@@ -23,6 +23,7 @@ log = structlog.get_logger()
 MAX_BODY_BYTES = 5 * 1024 * 1024
 DRAIN_BYTES = 32 * 1024 * 1024  # read and dropped, so that the sender of too much gets to read the answer
 BODY_SECONDS = 30.0
+ANSWER_SECONDS = 8.0  # GitHub gives up after ten
 
 WEBHOOKS = Counter(
     "incidentscope_deploy_normalizer_webhooks", "Webhooks received", ["provider", "outcome", "reason"]
@@ -84,13 +85,14 @@ class _Door:
         try:
             body = await _bounded_body(request)
             tenant = self._tenant(request, named)
-            answer = await self._webhook.receive(tenant, dict(request.headers), body)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._webhook.receive(tenant, dict(request.headers), body)
         except (InvalidInput, AccessDenied) as exc:
             answer = Answer(Outcome.REFUSED, exc.reason, str(exc))
         except NotAuthentic as exc:
             answer = Answer(Outcome.REFUSED, exc.verdict.value, str(exc))
-        except Unavailable as exc:
-            log.error("webhook_not_kept", provider=self._provider, tenant=tenant[:64], error=str(exc))
+        except (Unavailable, TimeoutError) as exc:
+            log.error("webhook_not_kept", provider=self._provider, tenant=tenant[:64], error=repr(exc))
             answer = Answer(Outcome.REFUSED, "unavailable", "the store does not answer now; send this again later")
         return self._reply(request, tenant, answer)
 

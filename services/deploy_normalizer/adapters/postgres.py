@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from libs.kernel.clock import Clock
+from libs.kernel.errors import Unavailable
 from libs.messaging import topics
 from libs.storage import inbox, outbox
 from libs.storage.postgres import Pool, transaction
@@ -25,6 +27,7 @@ from services.deploy_normalizer.domain.query import DeployQuery
 from services.deploy_normalizer.ports import Effect, Recorded
 
 SCHEMA = "deploy"
+WATCH_SECONDS = 3.0
 DELIVERIES_KEPT = timedelta(days=30)  # GitHub offers redelivery for three days
 
 _COLUMNS = ", ".join(COLUMNS)
@@ -53,6 +56,7 @@ class PostgresDeploys:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
+        self._problem: str | None = None
 
     async def record(self, tenant: str, report: Report, delivery: str) -> Recorded:
         """Add a report and announce the change to its deploy in one transaction; raises Unavailable."""
@@ -97,6 +101,24 @@ class PostgresDeploys:
         """Drop delivery ids older than DELIVERIES_KEPT and return how many; raises Unavailable."""
         async with transaction(self._pool, "") as conn:
             return await inbox.forget(conn, DELIVERIES_KEPT)
+
+    async def watch(self) -> None:
+        """Keep `problem` current until cancelled."""
+        while True:
+            self._problem = await self._probe()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def problem(self) -> str | None:
+        """Return why webhooks cannot be kept now, or None."""
+        return self._problem
+
+    async def _probe(self) -> str | None:
+        try:
+            async with asyncio.timeout(WATCH_SECONDS), transaction(self._pool, "") as conn:
+                await conn.execute("SELECT 1 FROM deploy LIMIT 1")
+        except (Unavailable, TimeoutError):
+            return "Postgres does not answer"
+        return None
 
 
 async def _with_report(conn: Connection, tenant: str, key: str, report: Report) -> list[Report]:

@@ -48,7 +48,7 @@ def status_of(error: IncidentScopeError) -> grpc.StatusCode:
 
 
 def _rpc(method: Method[Request, Response]) -> Rpc[Request, Response]:
-    """Make a method an rpc: our errors become statuses; a cancelled call passes through, and its transaction is rolled back."""
+    """Make a method an rpc: our errors become statuses. A cancelled call passes through and is rolled back."""
 
     @functools.wraps(method)
     async def wrapped(self: Any, request: Request, context: Context) -> Response:

@@ -204,6 +204,21 @@ def test_a_database_that_is_down_postpones_the_analysis(around: Surroundings) ->
     assert len(around.published) == 1
 
 
+def test_an_hour_of_failing_is_enough(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        for minutes in (0, 59, 2):
+            around.failures = [Unavailable("ClickHouse does not answer")]
+            around.clock.advance(timedelta(minutes=minutes))
+            await correlator.run_due()
+        assert correlator.following == frozenset()
+
+    go(work)
+
+    assert around.published == []
+
+
 def test_an_incident_that_cannot_be_analysed_does_not_stop_the_others(around: Surroundings) -> None:
     around.failures = [ValueError("unexpected")]
 

@@ -25,6 +25,7 @@ from services.correlation_engine.domain.model import (
 
 CAUSES = ("bad-deploy", "slow-database", "dead-dependency", "cpu-starvation")
 SHAPES = ("shop", "chain", "wide", "layered")
+START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 HISTORY = 120
 BUSY = 25  # requests per minute below which an outage is a handful of requests
 
@@ -221,12 +222,16 @@ class _Minute:
 
 
 def simulate(
-    seed: int, cause: str, shape: str = "shop", incident_minutes: float = 2.3, alert_after: float = 1.5
+    seed: int,
+    cause: str,
+    shape: str = "shop",
+    incident_minutes: float = 2.3,
+    alert_after: float = 1.5,
+    start: datetime = START,
 ) -> Scenario:
     """Return two hours of history and an outage of `incident_minutes`; `cause` "none" for no outage at all."""
     rng, np_rng = random.Random(f"{seed}-{cause}-{shape}"), np.random.default_rng(seed)
     shop = build_shop(rng, shape)
-    start = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
     onset = start + timedelta(minutes=HISTORY, seconds=rng.uniform(0, 30))
     end = onset + timedelta(minutes=incident_minutes)
     grid = Grid(start, end)

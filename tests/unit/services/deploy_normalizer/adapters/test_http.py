@@ -182,6 +182,17 @@ def test_a_store_that_does_not_answer_gives_503_so_that_it_is_sent_again() -> No
     assert "10.0.0.1" not in response.text
 
 
+def test_a_store_that_takes_too_long_is_given_up_before_github_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        async def receive(self, tenant: str, headers: Mapping[str, str], body: bytes) -> Answer:  # noqa: ARG002
+            await asyncio.sleep(5)
+            raise AssertionError("should have been cancelled")
+
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 0.05)
+    response = Doors(webhooks={"github": Slow()}).post("/webhooks/github", GOOD, github_headers(GOOD))
+    assert said(response) == (503, "unavailable")
+
+
 def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "BODY_SECONDS", 0.05)
 

@@ -1,0 +1,151 @@
+"""What an HTTP request asks for: ClickHouse's parameters and headers, and the decoding of its body."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from infra.local.clickhouse_gateway.errors import (
+    AUTHENTICATION_FAILED,
+    CANNOT_DECOMPRESS,
+    INVALID_SESSION_TIMEOUT,
+    NOT_IMPLEMENTED,
+    EngineError,
+)
+
+SESSION_SECONDS = 60
+MAX_SESSION_SECONDS = 3600
+_RESERVED = frozenset({
+    "query", "database", "default_format", "user", "password", "quota_key", "query_id", "session_id", "session_timeout",
+    "session_check", "compress", "decompress", "enable_http_compression", "http_zlib_compression_level", "wait_end_of_query",
+    "buffer_size", "stacktrace", "role", "client_protocol_version", "_request_body",
+})  # fmt: skip
+_STEP_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class HttpQuery:
+    """A request without its body. `session_seconds` is how long a named session outlives its last request."""
+
+    query: str
+    user: str
+    password: str = field(repr=False)
+    database: str
+    query_id: str
+    output: str
+    settings: Mapping[str, str]
+    parameters: Mapping[str, str]
+    session_id: str
+    session_seconds: int
+    session_must_exist: bool
+    frames_in: bool
+    frames_out: bool
+    gzip_out: bool
+    read_only: bool
+
+
+def read_request(method: str, pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> HttpQuery:
+    """Read a request's URL parameters and headers (names in lower case). Raises EngineError on what is malformed."""
+    url = dict(pairs)
+    user, password = _credentials(url, headers)
+    accepts_gzip = "gzip" in headers.get("accept-encoding", "")
+    return HttpQuery(
+        query=url.get("query", ""),
+        user=user,
+        password=password,
+        database=url.get("database") or headers.get("x-clickhouse-database", ""),
+        query_id=url.get("query_id") or headers.get("x-clickhouse-query-id") or str(uuid.uuid4()),
+        output=url.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated",
+        settings={n: v for n, v in pairs if n not in _RESERVED and not n.startswith("param_")},
+        parameters={n.removeprefix("param_"): v for n, v in pairs if n.startswith("param_")},
+        session_id=url.get("session_id", ""),
+        session_seconds=_session_seconds(url.get("session_timeout", "")),
+        session_must_exist=url.get("session_check") == "1",
+        frames_in=url.get("decompress") == "1",
+        frames_out=url.get("compress") == "1",
+        gzip_out=accepts_gzip and url.get("enable_http_compression") == "1",
+        read_only=method in {"GET", "HEAD"},
+    )
+
+
+def _credentials(url: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, str]:
+    if "x-clickhouse-user" in headers or "x-clickhouse-key" in headers:
+        return headers.get("x-clickhouse-user", "default"), headers.get("x-clickhouse-key", "")
+    scheme, _, encoded = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError) as exc:
+            raise EngineError(AUTHENTICATION_FAILED, "The Authorization header is not Basic", "AUTHENTICATION_FAILED") from exc
+        return user, password
+    return url.get("user", "default"), url.get("password", "")
+
+
+def _session_seconds(text: str) -> int:
+    if not text:
+        return SESSION_SECONDS
+    if not text.isdecimal() or not 0 < int(text) <= MAX_SESSION_SECONDS:
+        reason = f"Invalid session timeout '{text[:40]}'; it is between 1 and {MAX_SESSION_SECONDS} seconds"
+        raise EngineError(INVALID_SESSION_TIMEOUT, reason, "INVALID_SESSION_TIMEOUT")
+    return int(text)
+
+
+class BodyDecoder:
+    """Undoes a Content-Encoding piece by piece, passing at most a quarter of a mebibyte at a time to `sink`."""
+
+    def __init__(self, encoding: str, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self._encoding = encoding.strip().lower()
+        self._feed = self._feeder()
+        self._complete = True
+
+    def feed(self, data: bytes) -> None:
+        """Decode some bytes. Raises EngineError 271 when they are damaged."""
+        if data:
+            self._feed(data)
+
+    def finish(self) -> None:
+        """Raise EngineError 271 when the body ended too early."""
+        if not self._complete:
+            raise EngineError(CANNOT_DECOMPRESS, f"The {self._encoding} body is cut off", "CANNOT_DECOMPRESS")
+
+    def _feeder(self) -> Callable[[bytes], None]:
+        if self._encoding in {"", "identity"}:
+            return self._sink
+        if self._encoding in {"gzip", "deflate"}:
+            self._zlib = zlib.decompressobj(wbits=31 if self._encoding == "gzip" else 15)
+            return self._inflate
+        if self._encoding == "zstd":
+            import zstandard
+
+            self._zstd = zstandard.ZstdDecompressor().decompressobj(write_size=_STEP_BYTES)
+            return self._unzstd
+        raise EngineError(
+            NOT_IMPLEMENTED, f"Content-Encoding {self._encoding[:40]!r} is not one of gzip, deflate, zstd", "NOT_IMPLEMENTED"
+        )
+
+    def _inflate(self, data: bytes) -> None:
+        try:
+            while data and not self._zlib.eof:
+                self._sink(self._zlib.decompress(data, _STEP_BYTES))
+                data = self._zlib.unconsumed_tail
+        except zlib.error as exc:
+            raise self._damaged(exc) from exc
+        self._complete = self._zlib.eof
+
+    def _unzstd(self, data: bytes) -> None:
+        import zstandard
+
+        try:
+            for at in range(0, len(data), 1 << 12):  # small pieces in, so that a bomb comes out in small pieces too
+                self._sink(self._zstd.decompress(data[at : at + (1 << 12)]))
+        except zstandard.ZstdError as exc:
+            raise self._damaged(exc) from exc
+        self._complete = self._zstd.eof
+
+    def _damaged(self, exc: Exception) -> EngineError:
+        return EngineError(CANNOT_DECOMPRESS, f"The body is not {self._encoding}: {exc}", "CANNOT_DECOMPRESS")

@@ -1,0 +1,202 @@
+"""Packets of the native protocol at revision 54429: settings as strings, and nothing that came later.
+
+The server names this revision in its hello, so newer clients speak it too.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from infra.local.clickhouse_gateway.compression import Codec
+from infra.local.clickhouse_gateway.errors import UNEXPECTED_PACKET, EngineError
+from infra.local.clickhouse_gateway.native_blocks import BLOCK_INFO, BlockShape, skip_block_info, walk_block
+from infra.local.clickhouse_gateway.streams import ByteStream, Sink, int32_bytes, text_bytes, uint8_bytes, varint_bytes
+
+REVISION = 54429
+SERVER_NAME = "ClickHouse"
+MAX_QUERY_BYTES = 64 << 20
+_MAX_NAME_BYTES = 1 << 16
+_MAX_SETTING_BYTES = 1 << 20
+_TCP_INTERFACE = 1
+
+
+class ClientPacket(IntEnum):
+    """What a client may send."""
+
+    HELLO = 0
+    QUERY = 1
+    DATA = 2
+    CANCEL = 3
+    PING = 4
+
+
+class ServerPacket(IntEnum):
+    """What the server sends."""
+
+    HELLO = 0
+    DATA = 1
+    EXCEPTION = 2
+    PROGRESS = 3
+    PONG = 4
+    END_OF_STREAM = 5
+    PROFILE_INFO = 6
+
+
+@dataclass(frozen=True)
+class Hello:
+    """How a client introduces itself."""
+
+    client: str
+    revision: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A statement with its settings; `parameters` are the settings named param_x, without that prefix."""
+
+    query_id: str
+    text: str
+    settings: Mapping[str, str]
+    important: frozenset[str]
+    parameters: Mapping[str, str]
+    compressed: bool
+
+
+class PacketReader:
+    """Reads a client's packets. Raises EngineError on what is not one, Truncated at an early end."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._plain: ByteStream | None = None
+
+    def at_end(self) -> bool:
+        """Wait for the next packet; True when the client has closed the connection."""
+        return self._stream.at_end()
+
+    def kind(self) -> int:
+        """Read a packet's type."""
+        return self._stream.varint()
+
+    def hello(self) -> Hello:
+        """Read the rest of a hello."""
+        stream = self._stream
+        client = stream.text(_MAX_NAME_BYTES)
+        stream.varint()
+        stream.varint()
+        revision = stream.varint()
+        database, user, password = (stream.text(_MAX_NAME_BYTES) for _ in range(3))
+        return Hello(client, revision, database, user, password)
+
+    def query(self) -> Query:
+        """Read the rest of a query."""
+        stream = self._stream
+        query_id = stream.text(_MAX_NAME_BYTES)
+        self._client_info()
+        settings, important = self._settings()
+        stream.varint()  # processing stage: always complete
+        compressed = bool(stream.varint())
+        text = stream.text(MAX_QUERY_BYTES)
+        parameters = {n.removeprefix("param_"): v for n, v in settings.items() if n.startswith("param_")}
+        plain = {n: v for n, v in settings.items() if not n.startswith("param_")}
+        return Query(query_id, text, plain, frozenset(important), parameters, compressed)
+
+    def block(self, codec: Codec | None, sink: Sink) -> tuple[str, BlockShape]:
+        """Read the rest of a data packet: its table's name and its block, whose bytes go to the sink."""
+        name = self._stream.text(_MAX_NAME_BYTES)
+        stream = self._stream if codec is None else self._unpacked(codec)
+        skip_block_info(stream)
+        stream.start_tee(sink)
+        try:
+            shape = walk_block(stream)
+        finally:
+            stream.stop_tee()
+        return name, shape
+
+    def _unpacked(self, codec: Codec) -> ByteStream:
+        if self._plain is None:
+            self._plain = ByteStream(lambda _most: codec.unpack(self._stream))
+        return self._plain
+
+    def _client_info(self) -> None:
+        stream = self._stream
+        if not stream.byte():
+            return
+        for _ in range(3):  # initial user, query id, address
+            stream.raw(_MAX_NAME_BYTES)
+        if stream.byte() != _TCP_INTERFACE:
+            raise EngineError(UNEXPECTED_PACKET, "Only clients of the native protocol are served here", "UNEXPECTED_PACKET_FROM_CLIENT")
+        for _ in range(3):  # operating system user, host, client
+            stream.raw(_MAX_NAME_BYTES)
+        for _ in range(3):  # version and revision
+            stream.varint()
+        stream.raw(_MAX_NAME_BYTES)  # quota key
+        stream.varint()  # version patch
+
+    def _settings(self) -> tuple[dict[str, str], set[str]]:
+        values: dict[str, str] = {}
+        important: set[str] = set()
+        while name := self._stream.text(_MAX_NAME_BYTES):
+            if self._stream.varint() & 1:
+                important.add(name)
+            values[name] = self._stream.text(_MAX_SETTING_BYTES)
+        return values, important
+
+
+class PacketWriter:
+    """Writes the server's packets to a socket, buffering small ones. Raises OSError when the client is gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._out = bytearray()
+
+    def hello(self, version: str, timezone: str) -> None:
+        """Introduce the server; `version` is like 26.9.2.1."""
+        major, minor, patch = (int(part) for part in version.split(".")[:3])
+        self._add(ServerPacket.HELLO, text_bytes(SERVER_NAME), varint_bytes(major), varint_bytes(minor))
+        self._out += varint_bytes(REVISION) + text_bytes(timezone) + text_bytes(socket.gethostname()) + varint_bytes(patch)
+
+    def data(self, block: bytes, codec: Codec | None) -> None:
+        """Send one block."""
+        content = BLOCK_INFO + block
+        self._add(ServerPacket.DATA, b"\x00", content if codec is None else codec.pack(content))
+        if len(self._out) > 1 << 16:
+            self.flush()
+
+    def progress(self, rows: int, size: int, written_rows: int = 0, written_bytes: int = 0) -> None:
+        """Send how much was read and written."""
+        self._add(ServerPacket.PROGRESS, *map(varint_bytes, (rows, size, rows, written_rows, written_bytes)))
+
+    def profile(self, rows: int, blocks: int, size: int) -> None:
+        """Send the size of the result."""
+        self._add(ServerPacket.PROFILE_INFO, *map(varint_bytes, (rows, blocks, size, 0, 0, 0)))
+
+    def exception(self, error: EngineError) -> None:
+        """Send an error."""
+        message = error.text().partition(". ")[2]
+        name, stack = text_bytes("DB::Exception"), text_bytes("")
+        self._add(ServerPacket.EXCEPTION, int32_bytes(error.code), name, text_bytes(message), stack, uint8_bytes(0))
+
+    def end_of_stream(self) -> None:
+        """End the answer to a query."""
+        self._add(ServerPacket.END_OF_STREAM)
+
+    def pong(self) -> None:
+        """Answer a ping."""
+        self._add(ServerPacket.PONG)
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        if self._out:
+            data, self._out = self._out, bytearray()
+            self._socket.sendall(data)
+
+    def _add(self, kind: ServerPacket, *parts: bytes) -> None:
+        self._out += varint_bytes(kind)
+        for part in parts:
+            self._out += part

@@ -1,0 +1,393 @@
+"""The incident service as a process: gRPC in front, Kafka beside, Postgres below."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from incidentscope.alert.v1 import alert_events_pb2 as flush
+from incidentscope.alert.v1 import alert_pb2
+from incidentscope.incident.v1 import incident_events_pb2, incident_pb2
+from incidentscope.incident.v1 import incident_service_pb2 as rpc
+
+from libs.messaging.cloudevents import decode
+from libs.messaging.topics import ALERTS_NOTIFICATIONS, CORRELATION_HYPOTHESES
+from libs.storage.migrate import migrate_postgres
+from tests.integration.incident_world import (
+    ROOT,
+    IncidentWorld,
+    alert,
+    analysis,
+    as_tenant,
+    cloud_event,
+    eventually,
+    group,
+    incident_service,
+    instant,
+)
+
+DEFAULT = as_tenant("default")
+FIRST = flush.FLUSH_REASON_FIRST_NOTIFICATION
+
+
+@pytest.fixture(scope="module")
+def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IncidentWorld]:
+    migrate_postgres(stack.postgres_url, ROOT / "infra/postgres")
+    folder = tmp_path_factory.mktemp("incident_service")
+    with incident_service(stack.postgres_url, stack.kafka_bootstrap, folder) as running:
+        yield running
+
+
+@pytest.fixture
+def opened(world: IncidentWorld) -> incident_pb2.Incident:
+    return open_by_hand(world)
+
+
+def open_by_hand(
+    world: IncidentWorld, tenant: str = "default", title: str = "checkout is down"
+) -> incident_pb2.Incident:
+    request = rpc.OpenIncidentRequest(
+        title=title, severity=incident_pb2.INCIDENT_SEVERITY_MAJOR, services=["checkout", "checkout"], actor="ann"
+    )
+    return world.stub.OpenIncident(request, metadata=as_tenant(tenant), timeout=10).incident
+
+
+def new_key() -> str:
+    return f'{{}}:{{service="{uuid.uuid4().hex}"}}'
+
+
+def refusal(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), str(caught.value.details())
+
+
+def published(world: IncidentWorld, incident_id: str, count: int) -> list[Message]:
+    key = incident_id.encode()
+    messages = world.events_of("incidents.events", lambda m: m.key() == key, count)
+    return [decode(m.headers(), m.value()).data for m in messages]
+
+
+def test_an_alert_group_opens_one_incident_and_tells_of_it(world: IncidentWorld) -> None:
+    key = new_key()
+    alerts = [alert("HighErrorRate", "checkout"), alert("HighLatency", "cart", alert_pb2.SEVERITY_WARNING)]
+    world.publish_group(group(key, alerts, FIRST))
+    (incident,) = eventually(lambda: world.of_group("default", key), bool)
+    assert incident.title == "checkout: High error rate (+1 more alert)"
+    assert incident.severity == incident_pb2.INCIDENT_SEVERITY_CRITICAL
+    assert list(incident.services) == ["checkout", "cart"]
+    assert [e.source for e in world.timeline("default", incident.id)] == ["alerts.notifications"] * 2
+    (event,) = published(world, incident.id, 1)
+    assert isinstance(event, incident_events_pb2.IncidentOpened)
+    assert event.incident == incident
+
+
+def test_the_same_event_delivered_twice_acts_once(world: IncidentWorld) -> None:
+    key = new_key()
+    event_id = world.publish_group(group(key, [alert("Down", "a")], FIRST))
+    (incident,) = eventually(lambda: world.of_group("default", key), bool)
+    world.publish_group(group(key, [alert("Down", "a"), alert("Slow", "b")], flush.FLUSH_REASON_NEW_ALERTS), event_id)
+    world.publish_group(group(key, [alert("Down", "a"), alert("Hot", "c")], flush.FLUSH_REASON_NEW_ALERTS))
+    (incident,) = eventually(lambda: world.of_group("default", key), lambda found: found[0].version == 2)
+    assert list(incident.services) == ["a", "c"]
+
+
+def test_a_group_widens_its_incident_then_ends_it_then_opens_another(world: IncidentWorld) -> None:
+    key = new_key()
+    first, second = alert("Slow", "a", alert_pb2.SEVERITY_WARNING), alert("Down", "b")
+    over = [alert("Slow", "a", firing=False), alert("Down", "b", firing=False)]
+    world.publish_group(group(key, [first], FIRST))
+    world.publish_group(group(key, [first, second], flush.FLUSH_REASON_NEW_ALERTS))
+    world.publish_group(group(key, [first, second], flush.FLUSH_REASON_REPEAT_INTERVAL))
+    world.publish_group(group(key, over, flush.FLUSH_REASON_ALL_RESOLVED))
+    world.publish_group(group(key, [second], FIRST))
+    again, ended = eventually(lambda: world.of_group("default", key), lambda found: len(found) == 2)
+    assert again.status == incident_pb2.INCIDENT_STATUS_OPEN
+    assert (ended.status, ended.version, ended.resolved_by) == (
+        incident_pb2.INCIDENT_STATUS_RESOLVED,
+        3,
+        "alert_router",
+    )
+    assert ended.severity == incident_pb2.INCIDENT_SEVERITY_CRITICAL
+    kinds = [type(e).__name__ for e in published(world, ended.id, 3)]
+    assert kinds == ["IncidentOpened", "IncidentUpdated", "IncidentResolved"]
+
+
+def test_hypotheses_are_kept_and_named_on_the_timeline(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    request = rpc.GetHypothesesRequest(id=opened.id)
+    code, details = refusal(lambda: world.stub.GetHypotheses(request, metadata=DEFAULT, timeout=10))
+    assert (code, details) == (grpc.StatusCode.NOT_FOUND, f"incident {opened.id} has not been analysed yet")
+    for version, cause in ((1, ""), (2, "payments"), (3, "payments"), (2, "cart")):
+        world.publish_analysis(analysis(opened.id, version, cause))
+    latest = eventually(lambda: _latest_version(world, opened.id), lambda version: version == 3)
+    assert latest == 3
+    told = [e.text for e in world.timeline("default", opened.id) if e.kind == incident_pb2.TIMELINE_KIND_HYPOTHESIS]
+    assert told == [
+        "Not enough evidence to name a cause: every service is within its own noise",
+        "Likely cause: payments: deploy v42 raised its error rate from 0 to 31 % (83% confident)",
+    ]
+    answer = world.stub.GetIncident(rpc.GetIncidentRequest(id=opened.id), metadata=DEFAULT, timeout=10)
+    assert list(answer.incident.services) == ["checkout", "frontend"]
+    assert len(published(world, opened.id, 3)) == 3
+
+
+def _latest_version(world: IncidentWorld, incident_id: str) -> int:
+    try:
+        answer = world.stub.GetHypotheses(rpc.GetHypothesesRequest(id=incident_id), metadata=DEFAULT, timeout=10)
+    except grpc.RpcError:
+        return 0
+    return int(answer.analysis.version)
+
+
+def test_a_person_takes_an_incident_notes_and_ends_it(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    stub = world.stub
+    take = rpc.AcknowledgeIncidentRequest(id=opened.id, actor="bob", expected_version=1)
+    taken = stub.AcknowledgeIncident(take, metadata=DEFAULT, timeout=10).incident
+    assert (taken.status, taken.acknowledged_by, taken.version) == (incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED, "bob", 2)
+    note = rpc.AddNoteRequest(id=opened.id, actor="bob", text="rolling back ↩")
+    assert stub.AddNote(note, metadata=DEFAULT, timeout=10).entry.text == "rolling back ↩"
+    end = rpc.ResolveIncidentRequest(id=opened.id, actor="bob", resolution="rolled back", expected_version=2)
+    ended = stub.ResolveIncident(end, metadata=DEFAULT, timeout=10).incident
+    assert stub.GetIncident(rpc.GetIncidentRequest(id=opened.id), metadata=DEFAULT, timeout=10).incident == ended
+    texts = [e.text for e in world.timeline("default", opened.id)]
+    assert texts == ["Opened by ann", "Acknowledged by bob", "rolling back ↩", "Resolved by bob: rolled back"]
+    kinds = [type(e).__name__ for e in published(world, opened.id, 4)]
+    assert kinds == ["IncidentOpened", "IncidentAcknowledged", "IncidentUpdated", "IncidentResolved"]
+
+
+def test_of_concurrent_acknowledgements_exactly_one_wins(world: IncidentWorld) -> None:
+    for _ in range(5):
+        incident = open_by_hand(world)
+        together = threading.Barrier(8)
+
+        def take(actor: int, incident: incident_pb2.Incident = incident, together: threading.Barrier = together) -> str:
+            together.wait()
+            request = rpc.AcknowledgeIncidentRequest(id=incident.id, actor=f"actor-{actor}")
+            try:
+                world.stub.AcknowledgeIncident(request, metadata=DEFAULT, timeout=10)
+            except grpc.RpcError as refused:
+                return str(refused.code().name)
+            return "OK"
+
+        with ThreadPoolExecutor(8) as people:
+            outcomes = sorted(people.map(take, range(8)))
+        assert outcomes == ["FAILED_PRECONDITION"] * 7 + ["OK"]
+
+
+def test_a_stale_version_is_aborted_and_a_wrong_state_names_its_reason(world: IncidentWorld) -> None:
+    incident, stub = open_by_hand(world), world.stub
+    stale = rpc.ResolveIncidentRequest(id=incident.id, actor="bob", expected_version=9)
+    code, details = refusal(lambda: stub.ResolveIncident(stale, metadata=DEFAULT, timeout=10))
+    assert (code, details) == (grpc.StatusCode.ABORTED, "the incident has version 1, not 9: read it again")
+    end = rpc.ResolveIncidentRequest(id=incident.id, actor="bob")
+    stub.ResolveIncident(end, metadata=DEFAULT, timeout=10)
+    take = rpc.AcknowledgeIncidentRequest(id=incident.id, actor="ann")
+    for call in (
+        lambda: stub.ResolveIncident(end, metadata=DEFAULT),
+        lambda: stub.AcknowledgeIncident(take, metadata=DEFAULT),
+    ):
+        code, details = refusal(call)
+        assert (code, details) == (grpc.StatusCode.FAILED_PRECONDITION, "the incident is already resolved by bob")
+
+
+SOME_ID = "0190c5a0-0000-7000-8000-000000000000"
+FUTURE = instant(datetime.now(UTC) + timedelta(days=1))
+BAD_REQUESTS: list[tuple[str, Message, str]] = [
+    ("OpenIncident", rpc.OpenIncidentRequest(actor="ann"), "title is required"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title=" \t ", actor="ann"), "title is required"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x" * 201, actor="ann"), "title has 201 characters"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="a\x00b", actor="ann"), "title contains a NUL"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x"), "actor is required"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a" * 201), "actor has 201 characters"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", severity=77), "severity 77"),  # type: ignore[arg-type]
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", services=["ok", ""]), "services[1] is required"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", services=["s"] * 101), "services has 101 names"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", started_at=FUTURE), "started_at lies in the future"),
+    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", started_at=Timestamp(seconds=2**60)), "started_at"),
+    ("GetIncident", rpc.GetIncidentRequest(), "id is required"),
+    ("GetIncident", rpc.GetIncidentRequest(id="42"), "id is not a UUID"),
+    ("ListIncidents", rpc.ListIncidentsRequest(page_size=-1), "page_size"),
+    ("ListIncidents", rpc.ListIncidentsRequest(page_size=501), "page_size"),
+    ("ListIncidents", rpc.ListIncidentsRequest(statuses=[0]), "statuses contains 0"),  # type: ignore[list-item]
+    ("ListIncidents", rpc.ListIncidentsRequest(statuses=[9]), "statuses contains 9"),  # type: ignore[list-item]
+    ("ListIncidents", rpc.ListIncidentsRequest(page_token="!!"), "page_token"),
+    ("ListIncidents", rpc.ListIncidentsRequest(page_token="aaaa"), "page_token"),
+    ("AcknowledgeIncident", rpc.AcknowledgeIncidentRequest(id="x", actor="ann"), "id is not a UUID"),
+    ("AcknowledgeIncident", rpc.AcknowledgeIncidentRequest(id=SOME_ID), "actor is required"),
+    (
+        "AcknowledgeIncident",
+        rpc.AcknowledgeIncidentRequest(id=SOME_ID, actor="a", expected_version=-1),
+        "expected_version",
+    ),
+    ("ResolveIncident", rpc.ResolveIncidentRequest(actor="ann"), "id is required"),
+    ("ResolveIncident", rpc.ResolveIncidentRequest(id=SOME_ID), "actor is required"),
+    (
+        "ResolveIncident",
+        rpc.ResolveIncidentRequest(id=SOME_ID, actor="a", resolution="x" * 10_001),
+        "resolution has 10001",
+    ),
+    ("ResolveIncident", rpc.ResolveIncidentRequest(id=SOME_ID, actor="a", expected_version=-5), "expected_version"),
+    ("AddNote", rpc.AddNoteRequest(id="-", actor="ann", text="x"), "id is not a UUID"),
+    ("AddNote", rpc.AddNoteRequest(id=SOME_ID, text="x"), "actor is required"),
+    ("AddNote", rpc.AddNoteRequest(id=SOME_ID, actor="a"), "text is required"),
+    ("AddNote", rpc.AddNoteRequest(id=SOME_ID, actor="a", text="x" * 10_001), "text has 10001 characters"),
+    ("ListTimeline", rpc.ListTimelineRequest(), "id is required"),
+    ("ListTimeline", rpc.ListTimelineRequest(id=SOME_ID, page_size=1001), "page_size"),
+    ("ListTimeline", rpc.ListTimelineRequest(id=SOME_ID, page_token="?"), "page_token"),
+    ("GetHypotheses", rpc.GetHypothesesRequest(id="nope"), "id is not a UUID"),
+]
+
+
+@pytest.mark.parametrize(("method", "request_", "says"), BAD_REQUESTS)
+def test_bad_input_is_refused_naming_the_field(world: IncidentWorld, method: str, request_: Message, says: str) -> None:
+    code, details = refusal(lambda: getattr(world.stub, method)(request_, metadata=DEFAULT, timeout=10))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert says in details
+
+
+def test_every_rpc_has_a_case_of_bad_input() -> None:
+    methods = {m.name for m in rpc.DESCRIPTOR.services_by_name["IncidentService"].methods}
+    assert {method for method, _, _ in BAD_REQUESTS} == methods
+
+
+def test_random_bytes_are_refused_and_the_service_lives_on(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    for method in rpc.DESCRIPTOR.services_by_name["IncidentService"].methods:
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        raw = world.channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
+        with pytest.raises(grpc.RpcError):
+            raw(b"\xff\x00\x99garbage", metadata=DEFAULT, timeout=10)
+    assert opened.id in {i.id for i in world.incidents("default")}
+
+
+def test_pages_cover_everything_once_and_tokens_stay_in_their_listing(world: IncidentWorld) -> None:
+    made = [open_by_hand(world, "third", f"number {n}").id for n in range(7)]
+    seen: list[str] = []
+    request = rpc.ListIncidentsRequest(page_size=3)
+    while True:
+        page = world.stub.ListIncidents(request, metadata=as_tenant("third"), timeout=10)
+        seen += [i.id for i in page.incidents]
+        if not page.next_page_token:
+            break
+        request = rpc.ListIncidentsRequest(page_size=3, page_token=page.next_page_token)
+    assert len(seen) == len(set(seen))
+    assert set(made) <= set(seen)
+    assert [i for i in seen if i in made] == sorted(made, reverse=True)
+    other = rpc.ListIncidentsRequest(statuses=[incident_pb2.INCIDENT_STATUS_OPEN], page_token=request.page_token)
+    code, details = refusal(lambda: world.stub.ListIncidents(other, metadata=as_tenant("third"), timeout=10))
+    assert (code, details) == (grpc.StatusCode.INVALID_ARGUMENT, "page_token belongs to another listing or filter")
+
+
+def test_the_timeline_is_paged_in_the_order_written(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    for n in range(5):
+        note = rpc.AddNoteRequest(id=opened.id, actor="ann", text=f"note {n}")
+        world.stub.AddNote(note, metadata=DEFAULT, timeout=10)
+    texts: list[str] = []
+    token = ""
+    while True:
+        request = rpc.ListTimelineRequest(id=opened.id, page_size=2, page_token=token)
+        page = world.stub.ListTimeline(request, metadata=DEFAULT, timeout=10)
+        texts += [e.text for e in page.entries]
+        if not (token := page.next_page_token):
+            break
+    assert texts == ["Opened by ann", *(f"note {n}" for n in range(5))]
+
+
+def test_no_rpc_reaches_another_tenants_incident(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    for method in rpc.DESCRIPTOR.services_by_name["IncidentService"].methods:
+        fields = method.input_type.fields_by_name
+        if "id" not in fields:
+            continue
+        values = {n: v for n, v in (("id", opened.id), ("actor", "eve"), ("text", "hi")) if n in fields}
+        request = getattr(rpc, method.input_type.name)(**values)
+        call = functools.partial(getattr(world.stub, method.name), request, metadata=as_tenant("other"), timeout=10)
+        code, _ = refusal(call)
+        assert code == grpc.StatusCode.NOT_FOUND, method.name
+    assert opened.id not in {i.id for i in world.incidents("other")}
+    assert len(world.timeline("default", opened.id)) == 1
+
+
+def test_a_call_without_a_known_tenant_is_unauthenticated(world: IncidentWorld) -> None:
+    request = rpc.ListIncidentsRequest()
+    for metadata in ((), as_tenant("nobody"), (("x-api-key", "wrong"),)):
+        code, _ = refusal(functools.partial(world.stub.ListIncidents, request, metadata=metadata, timeout=10))
+        assert code == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_call_past_its_deadline_changes_nothing(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    take = rpc.AcknowledgeIncidentRequest(id=opened.id, actor="bob")
+    with psycopg.connect(world.postgres_url, options="-c search_path=incident") as blocker:
+        blocker.execute("SELECT 1 FROM incident WHERE id = %s FOR UPDATE", (opened.id,))
+        for _ in range(12):  # more than the pool has connections: none may stay behind
+            code, _ = refusal(lambda: world.stub.AcknowledgeIncident(take, metadata=DEFAULT, timeout=0.2))
+            assert code == grpc.StatusCode.DEADLINE_EXCEEDED
+    answer = world.stub.GetIncident(rpc.GetIncidentRequest(id=opened.id), metadata=DEFAULT, timeout=10)
+    assert answer.incident == opened
+
+
+def test_the_timeline_cannot_be_edited_even_by_its_owner(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    statements = ("UPDATE timeline SET text = 'x'", "DELETE FROM timeline", "TRUNCATE timeline", "DELETE FROM analysis")
+    for statement in statements:
+        with (
+            psycopg.connect(world.postgres_url, options="-c search_path=incident") as conn,
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"),
+        ):
+            conn.execute(statement)
+    assert len(world.timeline("default", opened.id)) == 1
+
+
+def test_the_database_itself_keeps_tenants_apart(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
+    with psycopg.connect(world.postgres_url, options="-c search_path=incident") as conn:
+        conn.execute("CREATE ROLE plain_reader")
+        conn.execute("GRANT USAGE ON SCHEMA incident TO plain_reader")
+        conn.execute("GRANT SELECT ON incident, timeline, analysis TO plain_reader")
+        conn.execute("SET LOCAL ROLE plain_reader")
+        for tenant, expected in (("default", 1), ("other", 0), ("", 0)):
+            conn.execute("SELECT set_config('app.tenant_id', %s, true)", (tenant,))
+            row = conn.execute("SELECT count(*) FROM incident WHERE id = %s", (opened.id,)).fetchone()
+            assert row == (expected,)
+        conn.rollback()
+
+
+def _bad_event(kind: str, key: str) -> tuple[list[tuple[str, bytes]], bytes]:
+    """Return headers and value of a message that no retry can make good."""
+    good = group(key, [alert("Down", "a")], FIRST)
+    if kind == "tenant_mismatch":
+        event = cloud_event(key, "other", good)
+    elif kind == "status_mismatch":
+        good.status = alert_pb2.ALERT_STATUS_RESOLVED
+        event = cloud_event(key, "default", good)
+    else:
+        event = cloud_event(key, "default", good)
+    headers = [("ce_id", event.id), ("ce_source", "/t"), ("ce_type", event.type), ("ce_specversion", "1.0"),
+               ("ce_time", event.time.isoformat()), ("ce_tenantid", event.tenant)]  # fmt: skip
+    value = b"\xff\xfegarbage" if kind == "bad_data" else good.SerializeToString()
+    return [(n, v.encode()) for n, v in headers if (kind, n) != ("not_cloudevent", "ce_id")], value
+
+
+@pytest.mark.parametrize("kind", ["bad_data", "not_cloudevent", "tenant_mismatch", "status_mismatch"])
+def test_a_poison_event_goes_to_the_dead_letters_and_the_next_is_handled(world: IncidentWorld, kind: str) -> None:
+    key = new_key()
+    headers, value = _bad_event(kind, key)
+    world.producer.produce(ALERTS_NOTIFICATIONS.name, value, key.encode(), headers=list(headers))
+    world.publish_group(group(key, [alert("Down", "a")], FIRST))
+    eventually(lambda: world.of_group("default", key), lambda found: len(found) == 1)
+    (letter,) = world.events_of(ALERTS_NOTIFICATIONS.dlq, lambda m: m.key() == key.encode(), 1)
+    assert letter.value() == value
+    assert dict(letter.headers())["dlq_reason"] == kind.encode()
+
+
+def test_an_analysis_of_an_unknown_incident_is_a_dead_letter(world: IncidentWorld) -> None:
+    lost = str(uuid.uuid4())
+    world.publish_analysis(analysis(lost, 1, "payments"))
+    (letter,) = world.events_of(CORRELATION_HYPOTHESES.dlq, lambda m: m.key() == lost.encode(), 1)
+    assert dict(letter.headers())["dlq_reason"] == b"unknown_incident"

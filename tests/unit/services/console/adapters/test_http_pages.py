@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from incidentscope.incident.v1 import incident_pb2
+
+from services.console.adapters.http_pages import ACTOR_COOKIE
+from tests.unit.services.console.client import Client
+from tests.unit.services.console.world import KEY, World
+
+SAME = {"sec-fetch-site": "same-origin"}
+UNKNOWN = "01920000-0000-7000-8000-000000000000"
+
+
+def page(world: World) -> str:
+    return f"/incidents/{world.main.id}"
+
+
+def test_the_list_shows_each_incident_with_its_cause(client: Client, world: World) -> None:
+    text = client.get("/").text
+    assert f'href="{page(world)}">checkout: error rate 28 % (threshold 5 %)</a>' in text
+    assert "<b>payments</b>" in text
+    assert "87 %&nbsp;confident" in text
+    assert "19 min ago" in text
+
+
+def test_the_list_filters_by_status(client: Client) -> None:
+    assert "checkout: error rate" not in client.get("/?status=resolved").text
+    assert "checkout: error rate" in client.get("/?status=open").text
+    assert "No incident is" not in client.get("/?status=acknowledged").text
+
+
+def test_an_unknown_status_or_page_is_a_bad_request(client: Client) -> None:
+    assert client.get("/?status=broken").status_code == 400
+    assert client.get("/?page=nonsense").status_code == 400
+
+
+def test_the_list_is_paged(client: Client, world: World) -> None:
+    for n in range(60):
+        world.incidents.add("shop", f"number {n}", world.now)
+    first = client.get("/?status=open").text
+    assert first.count('<tr id="i-') == 50
+    following = re.search(r'rel="next" href="([^"]+)"', first)
+    assert following is not None
+    assert client.get(following[1].replace("&amp;", "&")).text.count('<tr id="i-') == 11
+
+
+def test_an_empty_list_says_how_to_send_data(tmp_path: Path) -> None:
+    client = Client(World(tmp_path, empty=True).app())
+    text = client.get("/").text
+    for words in ("No incidents yet", "OTEL_EXPORTER_OTLP_ENDPOINT", "9093", "8081", "make demo"):
+        assert words in text
+    assert "No service has sent traces" in client.get("/services").text
+    assert "No deploys in the last 7 days" in client.get("/deploys").text
+    assert "Nothing was heard of" in client.get("/services/x").text
+
+
+def test_an_incident_page_holds_everything(client: Client, world: World) -> None:
+    text = client.get(page(world)).text
+    for words in (
+        "bad deploy",
+        "87 %",
+        "Errors begin in payments itself",
+        "31 %",
+        "against 0.1 % before",
+        "before onset",
+        'aria-labelledby="c1-l-t c1-l-d"',
+        "▲ suspect 1",
+        "● affected",
+        "Service map",
+        "payments-db",
+        "explains a cause",
+        "Looked at payments: stack traces since the deploy.",
+        "Numbers of payments",
+    ):
+        assert words in text, words
+    assert text.index("Rank </span>1") < text.index("Rank </span>2")
+
+
+def test_unknown_and_malformed_incidents_are_not_found(client: Client) -> None:
+    for path in (f"/incidents/{UNKNOWN}", "/incidents/nonsense", "/incidents/%00", "/incidents/" + "9" * 300, "/nope"):
+        answer = client.get(path)
+        assert answer.status_code == 404, path
+        assert "All incidents" in answer.text
+
+
+def test_a_page_before_the_first_analysis_says_that_it_will_come(client: Client, world: World) -> None:
+    world.incidents.no_analysis = True
+    assert "No analysis yet" in client.get(page(world)).text
+
+
+def test_without_enough_evidence_nobody_is_marked(client: Client, world: World) -> None:
+    analysis = world.incidents.analyses[world.main.id]
+    analysis.verdict, analysis.reason = 2, "Nothing stands out."
+    text = client.get(page(world)).text
+    assert "Not enough evidence to name a cause." in text
+    assert "▲ suspect 1" not in text
+
+
+def test_titles_notes_links_and_names_cannot_inject_markup(client: Client, world: World) -> None:
+    evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+    world.main.title = world.main.acknowledged_by = evil
+    world.main.services[:] = [evil]
+    world.incidents.note(world.main.id, 3, world.now, evil, evil, "javascript:alert(1)")
+    first = world.incidents.analyses[world.main.id].hypotheses[1]
+    first.statement = first.service = first.chain[0] = evil
+    first.evidence[0].url = "javascript:alert(1)"
+    first.evidence[0].statement = first.evidence[0].unit = evil
+    world.deploys.add("evil", evil, evil, world.onset, "data:text/html,<script>alert(1)</script>")
+    client.cookies.set(ACTOR_COOKIE, "%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+    for path in ("/", page(world), "/deploys", "/services/" + "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E"):
+        text = client.get(path).text
+        assert "<script>alert" not in text, path
+        assert "<img" not in text
+        assert "javascript:" not in text
+        assert 'href="data:' not in text
+
+
+def test_every_answer_carries_the_security_headers(client: Client, world: World) -> None:
+    for path in ("/", page(world), "/nope", "/static/live.js", "/api/v1/incidents", "/healthz"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+
+
+def test_pages_have_no_inline_script_or_style(client: Client, world: World) -> None:
+    for path in ("/", page(world), "/services", "/services/payments", "/deploys", "/nope"):
+        text = client.get(path).text
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src=\"/static/)", text), path
+        assert "http://www.w3.org" not in text
+        assert not re.search(r"(?:src|href)=\"https?://(?!github\.com|127\.0\.0\.1)", text)
+
+
+def test_acknowledging_leads_back_and_remembers_the_name(client: Client, world: World) -> None:
+    form = {"actor": " Ana  María ", "text": "on it", "version": "1"}
+    answer = client.post(f"{page(world)}/acknowledge", data=form, headers=SAME)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{page(world)}?done=acknowledge")
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    assert world.main.status == incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED
+    text = client.get(answer.headers["location"]).text
+    assert "You have taken this incident." in text
+    assert 'value="Ana María"' in text
+    assert "on it" in text
+    assert "/acknowledge" not in text
+
+
+def test_resolving_puts_the_resolution_on_the_timeline(client: Client, world: World) -> None:
+    form = {"actor": "Ana", "text": "rolled back", "version": ""}
+    assert client.post(f"{page(world)}/resolve", data=form, headers=SAME).status_code == 303
+    text = client.get(page(world)).text
+    assert "Resolved by Ana. rolled back" in text
+    assert "/resolve" not in text
+
+
+def test_a_stale_form_is_refused_and_keeps_what_was_typed(client: Client, world: World) -> None:
+    form = {"actor": "Ana", "text": "typed <b>text</b>", "version": "7"}
+    answer = client.post(f"{page(world)}/resolve", data=form, headers=SAME)
+    assert answer.status_code == 409
+    assert "The incident has version 1, not 7." in answer.text
+    assert "typed &lt;b&gt;text&lt;/b&gt;</textarea>" in answer.text
+    assert world.main.status == incident_pb2.INCIDENT_STATUS_OPEN
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"actor": "", "text": "note"}, "Say who you are"),
+        ({"actor": "x" * 101, "text": "note"}, "The name is too long"),
+        ({"actor": "Ana", "text": "  "}, "The note is empty"),
+        ({"actor": "Ana", "text": "n" * 10_001}, "at most 10,000 are kept"),
+        ({}, "The note is empty"),
+    ],
+)
+def test_a_bad_form_says_what_is_wrong(client: Client, world: World, form: dict[str, str], words: str) -> None:
+    answer = client.post(f"{page(world)}/notes", data=form, headers=SAME)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert len(world.incidents.entries[world.main.id]) == 5
+
+
+def test_a_version_that_is_no_number_is_refused(client: Client, world: World) -> None:
+    form = {"actor": "Ana", "text": "", "version": "1; drop"}
+    assert client.post(f"{page(world)}/acknowledge", data=form, headers=SAME).status_code == 422
+
+
+def test_a_huge_form_is_refused_before_it_is_read(client: Client, world: World) -> None:
+    answer = client.post(f"{page(world)}/notes", data={"actor": "Ana", "text": "n" * 300_000}, headers=SAME)
+    assert answer.status_code == 413
+
+
+def test_a_huge_form_without_a_length_is_refused_too(client: Client, world: World) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield b"text=" + b"n" * 60_000
+
+    headers = SAME | {"content-type": "application/x-www-form-urlencoded"}
+    assert client.post(f"{page(world)}/notes", content=chunks(), headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site", "origin": "http://evil.example"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "none"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({}, 403),
+        ({"origin": "http://testserver"}, 303),
+        ({"sec-fetch-site": "same-origin"}, 303),
+    ],
+)
+def test_only_forms_of_this_very_origin_are_taken(
+    client: Client, world: World, headers: dict[str, str], status: int
+) -> None:
+    answer = client.post(f"{page(world)}/acknowledge", data={"actor": "Ana"}, headers=headers)
+    assert answer.status_code == status
+    assert (world.main.status == incident_pb2.INCIDENT_STATUS_OPEN) is (status == 403)
+
+
+def test_unknown_actions_and_incidents_are_not_found(client: Client, world: World) -> None:
+    assert client.post(f"{page(world)}/explode", data={}, headers=SAME).status_code == 404
+    for incident_id in (UNKNOWN, "nonsense"):
+        answer = client.post(f"/incidents/{incident_id}/notes", data={"actor": "A", "text": "t"}, headers=SAME)
+        assert answer.status_code == 404
+
+
+def test_files_in_a_form_are_refused(client: Client, world: World) -> None:
+    answer = client.post(f"{page(world)}/notes", files={"text": b"x"}, data={"actor": "A"}, headers=SAME)
+    assert answer.status_code in (400, 422)
+
+
+def test_a_source_that_is_down_is_named_and_the_rest_is_shown(client: Client, world: World) -> None:
+    world.telemetry.down = True
+    text = client.get(page(world)).text
+    assert "Charts: not available now." in text
+    assert "Service map: not available now." in text
+    assert "Errors begin in payments itself" in text
+    world.deploys.down = True
+    assert "Deploys: not available now." in client.get(page(world)).text
+    for path in ("/services", "/services/payments", "/deploys"):
+        answer = client.get(path)
+        assert (answer.status_code, "not available now" in answer.text) == (200, True), path
+
+
+def test_without_the_incident_service_pages_say_so_and_come_back(client: Client, world: World) -> None:
+    world.incidents.down = True
+    answer = client.get("/")
+    assert (answer.status_code, "Incidents: not available now." in answer.text) == (200, True)
+    assert "No incidents yet" not in answer.text
+    answer = client.get(page(world))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "tries again by itself" in answer.text
+    form = {"actor": "Ana", "text": "precious"}
+    assert client.post(f"{page(world)}/notes", data=form, headers=SAME).status_code == 503
+
+
+def test_a_service_page_shows_its_window(client: Client) -> None:
+    text = client.get("/services/payments").text
+    for words in ("Callers", "checkout", "payments-db", "NullPointerException: card token of &lt;*&gt; is null", "v2.31.0"):
+        assert words in text
+    assert client.get("/services/payments?from=x").status_code == 400
+    assert client.get("/services/a%2Fb").status_code == 200
+    assert client.get("/services/" + "x" * 300).status_code == 400
+
+
+def test_the_tenant_comes_from_key_or_header_or_is_anonymous(tmp_path: Path) -> None:
+    world = World(tmp_path, anonymous="")
+    client = Client(world.app())
+    refused = client.get("/")
+    assert (refused.status_code, "INCIDENTSCOPE_ANONYMOUS_TENANT" in refused.text) == (401, True)
+    assert client.get("/", headers={"authorization": "Bearer wrong"}).status_code == 401
+    assert client.get("/", headers={"x-tenant-id": "nobody"}).status_code == 403
+    assert "checkout: error rate" in client.get("/", headers={"authorization": f"Bearer {KEY}"}).text
+
+
+def test_another_tenant_sees_nothing(client: Client, world: World) -> None:
+    other = {"x-tenant-id": "other"}
+    assert "checkout: error rate" not in client.get("/", headers=other).text
+    assert client.get(page(world), headers=other).status_code == 404
+    assert client.post(f"{page(world)}/resolve", data={"actor": "A"}, headers=SAME | other).status_code == 404
+    assert "payments" not in client.get("/services", headers=other).text
+    assert "v2.31.0" not in client.get("/deploys", headers=other).text
+
+
+def test_a_fault_of_our_own_shows_no_details(client: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(world.incidents, "list", broken)
+    answer = client.get("/")
+    assert (answer.status_code, "secret detail" in answer.text) == (500, False)
+
+
+def test_strange_methods_are_refused(client: Client) -> None:
+    assert client.post("/", data={}).status_code == 405
+    assert client.request("DELETE", "/deploys").status_code == 405
+    assert client.get("/static/../settings.py").status_code == 404
+    assert client.get("/static/%2e%2e/settings.py").status_code == 404

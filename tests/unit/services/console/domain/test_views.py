@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from libs.kernel.timewindow import TimeWindow
+from services.console.domain import views
+from services.console.domain.charts import Marker
+from services.console.domain.models import Analysis, Deploy, Hypothesis, Incident, MinuteHealth, Severity, Status
+
+NOW = datetime(2026, 1, 31, 14, 0, tzinfo=UTC)
+
+
+def incident(status: Status = Status.OPEN, resolved_at: datetime | None = None) -> Incident:
+    began = NOW - timedelta(minutes=42)
+    return Incident("i", "t", status, Severity.MAJOR, ("web",), began, began, 1, resolved_at=resolved_at)
+
+
+def analysis(named: bool = True) -> Analysis:
+    first = Hypothesis(1, "db", "slow dependency", "", 0.8, chain=("db", "api", "web"), impacted=("api", "web", "app"))
+    second = Hypothesis(2, "cache", "service fault", "", 0.16)
+    third = Hypothesis(3, "mail", "service fault", "", 0.02)
+    return Analysis(1, named, "", (first, second, third))
+
+
+def test_a_row_names_the_cause_only_when_one_was_named() -> None:
+    assert views.row(incident(), analysis(), NOW).cause == "db"
+    assert views.row(incident(), analysis(named=False), NOW).confidence is None
+    assert views.row(incident(), None, NOW).confidence is None
+    assert views.row(incident(), Analysis(1, True, "", ()), NOW).confidence is None
+
+
+def test_an_incident_lasts_until_it_is_resolved() -> None:
+    assert views.age(incident(), NOW) == "42 min"
+    assert views.age(incident(Status.RESOLVED, NOW - timedelta(minutes=30)), NOW) == "12 min"
+    assert views.age(incident(Status.RESOLVED, NOW - timedelta(hours=3)), NOW) == "0 s"
+
+
+def test_only_plausible_suspects_are_marked_and_never_as_affected() -> None:
+    roles = views.roles(incident(), analysis())
+    assert roles.suspects == {"db": 1, "cache": 2}
+    assert roles.affected == {"api", "web", "app"}
+
+
+def test_without_a_named_cause_nobody_is_suspected() -> None:
+    roles = views.roles(incident(), analysis(named=False))
+    assert (roles.suspects, roles.affected) == ({}, {"web"})
+
+
+def test_charts_begin_with_the_likeliest_cause_then_who_alerted() -> None:
+    assert views.charted(incident(), analysis()) == ["db", "web", "api", "cache", "app", "mail"]
+    assert views.charted(incident(), None) == ["web"]
+
+
+def test_a_card_says_what_onset_changed() -> None:
+    minutes = [
+        MinuteHealth("db", NOW + timedelta(minutes=n), 100, 0 if n < 5 else 31, 20.0 if n < 5 else 500.0, True)
+        for n in range(10)
+    ]
+    window = TimeWindow(NOW, NOW + timedelta(minutes=10))
+    card = views.card("db", ("suspect", "x"), minutes, window, [Marker(NOW + timedelta(minutes=5), "onset", "onset")])
+    assert (card.latency_change, card.error_change) == ("20 ms → 500 ms", "0 % → 31 %")
+    assert card.latency.title == "Mean latency seen by callers"
+    assert views.card("db", ("plain", ""), [], window, []).latency_change == ""
+
+
+def test_deploys_of_other_services_are_marked_only_when_a_hypothesis_names_them() -> None:
+    deploys = [
+        Deploy(str(n), service, "prod", "v2", "", "succeeded", "github", "", "", "", "", NOW)
+        for n, service in enumerate(("db", "web", "mail"))
+    ]
+    markers = views.deploy_markers(deploys, ["web"], frozenset({"0"}))
+    assert [m.label for m in markers] == ["db v2", "v2"]

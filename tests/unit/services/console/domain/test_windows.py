@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from libs.kernel.errors import InvalidInput
+from services.console.domain import windows
+from services.console.domain.models import Incident, Severity, Status
+
+NOW = datetime(2026, 1, 31, 14, 5, 9, tzinfo=UTC)
+
+
+def incident(resolved_at: datetime | None = None) -> Incident:
+    return Incident("i", "t", Status.OPEN, Severity.MAJOR, (), NOW, NOW, 1, resolved_at=resolved_at)
+
+
+def test_charts_of_an_open_incident_reach_from_half_an_hour_before_onset_to_now() -> None:
+    window = windows.around_onset(incident(), NOW - timedelta(minutes=20), NOW)
+    assert window.start == datetime(2026, 1, 31, 13, 15, tzinfo=UTC)
+    assert window.end == datetime(2026, 1, 31, 14, 6, tzinfo=UTC)
+
+
+def test_charts_of_a_resolved_incident_end_shortly_after_it() -> None:
+    onset = NOW - timedelta(hours=10)
+    window = windows.around_onset(incident(resolved_at=onset + timedelta(minutes=50)), onset, NOW)
+    assert window.end - onset <= timedelta(minutes=56)
+
+
+def test_charts_of_a_long_incident_are_bounded() -> None:
+    onset = NOW - timedelta(days=9)
+    assert windows.around_onset(incident(), onset, NOW).duration <= timedelta(hours=3, minutes=32)
+
+
+def test_an_onset_in_the_future_still_gives_a_window() -> None:
+    assert windows.around_onset(incident(), NOW + timedelta(hours=2), NOW).duration > timedelta(0)
+
+
+def test_the_map_counts_from_onset_to_the_end() -> None:
+    onset = NOW - timedelta(minutes=20)
+    shown = windows.around_onset(incident(), onset, NOW)
+    assert windows.troubled(incident(), onset, shown).start == datetime(2026, 1, 31, 13, 45, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-01-31T13:00:00Z", "2026-01-31T14:00:00Z"),
+        ("2026-01-31T14:00:00 01:00", "2026-01-31T15:00:00 01:00"),  # a + that was not escaped
+        ("1769864400", "1769868000"),
+        ("1769864400000", "1769868000000"),
+        ("2026-01-31T13:00:00", "2026-01-31T14:00:00"),
+        ("", "2026-01-31T14:00:00Z"),
+    ],
+)
+def test_links_may_give_times_in_the_usual_ways(start: str, end: str) -> None:
+    window = windows.asked(start, end, NOW)
+    assert (window.start, window.end) == (datetime(2026, 1, 31, 13, tzinfo=UTC), datetime(2026, 1, 31, 14, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "reason"),
+    [
+        ("yesterday", "", "bad_time"),
+        ("9" * 40, "", "bad_time"),
+        ("-1", "", "bad_time"),
+        ("2026-01-31T14:00:00Z", "2026-01-31T13:00:00Z", "bad_window"),
+        ("2025-01-31T14:00:00Z", "2026-01-31T13:00:00Z", "bad_window"),
+        ("\x00", "", "bad_time"),
+    ],
+)
+def test_impossible_windows_are_refused_with_the_reason(start: str, end: str, reason: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        windows.asked(start, end, NOW)
+    assert refused.value.reason == reason
