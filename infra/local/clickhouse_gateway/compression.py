@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from importlib import import_module
 
 from infra.local.clickhouse_gateway.errors import CANNOT_DECOMPRESS, SUPPORT_IS_DISABLED, EngineError
 from infra.local.clickhouse_gateway.streams import ByteStream
@@ -15,7 +16,7 @@ from infra.local.clickhouse_gateway.streams import ByteStream
 FRAME_BYTES = 1 << 20
 MAX_FRAME_BYTES = 1 << 30
 _HEADER = struct.Struct("<BII")
-_CHECKSUM_BYTES = 16
+_CHECKSUM = struct.Struct("<QQ")  # the high half first
 _NONE, _LZ4, _ZSTD = 0x02, 0x82, 0x90
 
 
@@ -24,17 +25,17 @@ class Codec:
 
     def __init__(self) -> None:
         try:
-            import lz4.block
-            from clickhouse_cityhash.cityhash import CityHash128
+            block = import_module("lz4.block")
+            cityhash = import_module("clickhouse_cityhash.cityhash")
         except ImportError as exc:
             raise EngineError(
                 SUPPORT_IS_DISABLED,
-                f"Compression needs the Python package {exc.name}; install clickhouse-driver[lz4] or switch compression off",
+                f"Compression needs the package {exc.name}: install clickhouse-driver[lz4], or switch compression off",
                 "SUPPORT_IS_DISABLED",
             ) from exc
-        self._hash: Callable[[bytes], int] = CityHash128
-        self._compress: Callable[..., bytes] = lz4.block.compress
-        self._decompress: Callable[..., bytes] = lz4.block.decompress
+        self._hash: Callable[[bytes], int] = cityhash.CityHash128
+        self._compress: Callable[..., bytes] = block.compress
+        self._decompress: Callable[..., bytes] = block.decompress
 
     def pack(self, data: bytes) -> bytes:
         """Return the data as LZ4 frames of at most a mebibyte each."""
@@ -42,20 +43,24 @@ class Codec:
 
     def unpack(self, stream: ByteStream) -> bytes:
         """Read one frame. Raises EngineError 271 when it is damaged, Truncated when it is cut off."""
-        checksum = stream.take(_CHECKSUM_BYTES)
+        checksum = stream.take(_CHECKSUM.size)
         header = stream.take(_HEADER.size)
         method, packed, size = _HEADER.unpack(header)
         if not _HEADER.size <= packed <= MAX_FRAME_BYTES or size > MAX_FRAME_BYTES:
             raise _damaged(f"sizes {packed} and {size} are out of range")
         body = header + stream.take(packed - _HEADER.size)
-        if self._hash(body).to_bytes(_CHECKSUM_BYTES, "little") != checksum:
+        if self._checksum(body) != checksum:
             raise _damaged("the checksum does not match")
         return self._expand(method, body[_HEADER.size :], size)
 
     def _frame(self, data: bytes) -> bytes:
         packed = self._compress(data, store_size=False)
         body = _HEADER.pack(_LZ4, _HEADER.size + len(packed), len(data)) + packed
-        return self._hash(body).to_bytes(_CHECKSUM_BYTES, "little") + body
+        return self._checksum(body) + body
+
+    def _checksum(self, body: bytes) -> bytes:
+        high, low = divmod(self._hash(body), 1 << 64)
+        return _CHECKSUM.pack(high, low)
 
     def _expand(self, method: int, packed: bytes, size: int) -> bytes:
         if method == _NONE:

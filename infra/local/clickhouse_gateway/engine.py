@@ -6,6 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 from xml.sax.saxutils import escape
@@ -83,10 +84,9 @@ class Engine:
 
     def connect(self) -> Connection:
         """Open an independent connection; it takes a tenth of a millisecond."""
-        from chdb import _chdb
-
+        engine: Any = import_module("chdb")._chdb
         try:
-            connection: Connection = _chdb.connect(self._address)
+            connection: Connection = engine.connect(self._address)
         except RuntimeError as exc:
             raise parse_engine_error(str(exc)) from exc
         return connection
@@ -131,7 +131,9 @@ def _lock_folder(folder: Path) -> int:
     except BlockingIOError:
         owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
         os.close(handle)
-        raise FolderInUse(f"data folder {folder} is in use by another ClickHouse gateway (pid {owner}); stop it first") from None
+        raise FolderInUse(
+            f"data folder {folder} is in use by another ClickHouse gateway (pid {owner}); stop it first"
+        ) from None
     os.truncate(handle, 0)
     os.write(handle, f"{os.getpid()}\n".encode())
     return handle

@@ -20,9 +20,9 @@ from infra.local.clickhouse_gateway.errors import (
 SESSION_SECONDS = 60
 MAX_SESSION_SECONDS = 3600
 _RESERVED = frozenset({
-    "query", "database", "default_format", "user", "password", "quota_key", "query_id", "session_id", "session_timeout",
-    "session_check", "compress", "decompress", "enable_http_compression", "http_zlib_compression_level", "wait_end_of_query",
-    "buffer_size", "stacktrace", "role", "client_protocol_version", "_request_body",
+    "query", "database", "default_format", "user", "password", "quota_key", "query_id", "session_id",
+    "session_timeout", "session_check", "compress", "decompress", "enable_http_compression",
+    "http_zlib_compression_level", "wait_end_of_query", "buffer_size", "stacktrace", "role", "client_protocol_version",
 })  # fmt: skip
 _STEP_BYTES = 1 << 18
 
@@ -80,7 +80,8 @@ def _credentials(url: Mapping[str, str], headers: Mapping[str, str]) -> tuple[st
         try:
             user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as exc:
-            raise EngineError(AUTHENTICATION_FAILED, "The Authorization header is not Basic", "AUTHENTICATION_FAILED") from exc
+            reason = "The Authorization header is not Basic"
+            raise EngineError(AUTHENTICATION_FAILED, reason, "AUTHENTICATION_FAILED") from exc
         return user, password
     return url.get("user", "default"), url.get("password", "")
 
@@ -125,7 +126,9 @@ class BodyDecoder:
             self._zstd = zstandard.ZstdDecompressor().decompressobj(write_size=_STEP_BYTES)
             return self._unzstd
         raise EngineError(
-            NOT_IMPLEMENTED, f"Content-Encoding {self._encoding[:40]!r} is not one of gzip, deflate, zstd", "NOT_IMPLEMENTED"
+            NOT_IMPLEMENTED,
+            f"Content-Encoding {self._encoding[:40]!r} is not one of gzip, deflate, zstd",
+            "NOT_IMPLEMENTED",
         )
 
     def _inflate(self, data: bytes) -> None:

@@ -32,7 +32,10 @@ class HttpSessions:
 
     @contextmanager
     def lend(self, request: HttpQuery) -> Iterator[Session]:
-        """Lend the session a request asks for. Raises EngineError 373 when it is in use, 372 when it must exist and does not."""
+        """Lend the session a request asks for.
+
+        Raises EngineError 373 when it is in use, 372 when it must exist and does not.
+        """
         session = self._take(request) if request.session_id else Session(self._engine, request.database)
         session.begin()
         with self._guard:
@@ -65,7 +68,8 @@ class HttpSessions:
             self._expire()
             entry = self._kept.get(key)
             if entry is not None and entry.busy:
-                raise EngineError(SESSION_IS_LOCKED, f"Session {request.session_id} is locked by another query", "SESSION_IS_LOCKED")
+                reason = f"Session {request.session_id} is locked by another query"
+                raise EngineError(SESSION_IS_LOCKED, reason, "SESSION_IS_LOCKED")
             if entry is None and request.session_must_exist:
                 raise EngineError(SESSION_NOT_FOUND, f"Session {request.session_id} not found", "SESSION_NOT_FOUND")
             if entry is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -53,7 +54,9 @@ class Credentials:
 class NativeConnection:
     """Serves one socket until the client leaves, breaks the protocol, or `stop` is called from another thread."""
 
-    def __init__(self, sock: socket.socket, engine: Engine, spool: SpoolFolder, credentials: Credentials, watch: Watch) -> None:
+    def __init__(
+        self, sock: socket.socket, engine: Engine, spool: SpoolFolder, credentials: Credentials, watch: Watch
+    ) -> None:
         self._socket = sock
         self._engine = engine
         self._spool = spool
@@ -67,8 +70,8 @@ class NativeConnection:
     def serve(self) -> None:
         """Answer packets until the end of the connection; never raises on what a client does."""
         try:
-            self._greet()
-            while self._next_packet():
+            self._session = self._greet()
+            while self._next_packet(self._session):
                 pass
         except EngineError as exc:
             self._refuse(exc)
@@ -85,13 +88,11 @@ class NativeConnection:
             return False
         if self.busy and self._session is not None:
             self._session.cancel()
-        try:
+        with suppress(OSError):  # already closed by the other side
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # already closed by the other side
         return True
 
-    def _greet(self) -> None:
+    def _greet(self) -> Session:
         self._socket.settimeout(HELLO_SECONDS)
         kind = self._reader.kind()
         if kind in _HTTP_FIRST_BYTES:
@@ -99,16 +100,23 @@ class NativeConnection:
             self._socket.sendall(f"HTTP/1.0 400 Bad Request\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
             raise Truncated
         if kind != ClientPacket.HELLO:
-            raise EngineError(UNEXPECTED_PACKET, f"A client must begin with a hello, not packet {kind}", "UNEXPECTED_PACKET_FROM_CLIENT")
+            raise EngineError(
+                UNEXPECTED_PACKET,
+                f"A client must begin with a hello, not packet {kind}",
+                "UNEXPECTED_PACKET_FROM_CLIENT",
+            )
         hello = self._reader.hello()
         if hello.revision < REVISION:
-            raise EngineError(NOT_IMPLEMENTED, f"Client revision {hello.revision} is older than {REVISION}", "NOT_IMPLEMENTED")
+            raise EngineError(
+                NOT_IMPLEMENTED, f"Client revision {hello.revision} is older than {REVISION}", "NOT_IMPLEMENTED"
+            )
         self._credentials.check(hello.user, hello.password)
-        self._session = Session(self._engine, hello.database)
+        session = Session(self._engine, hello.database)
         self._writer.hello(self._engine.version, self._engine.timezone)
         self._writer.flush()
+        return session
 
-    def _next_packet(self) -> bool:
+    def _next_packet(self, session: Session) -> bool:
         self._socket.settimeout(IDLE_SECONDS)
         if self._reader.at_end():
             return False
@@ -117,7 +125,7 @@ class NativeConnection:
         if kind == ClientPacket.PING:
             self._writer.pong()
         elif kind == ClientPacket.QUERY:
-            self._answer(self._reader.query())
+            self._answer(self._reader.query(), session)
         elif kind != ClientPacket.CANCEL:  # a cancellation may come after the query's end
             known = kind in set(ClientPacket)
             code, name = (UNEXPECTED_PACKET, "UNEXPECTED_PACKET") if known else (UNKNOWN_PACKET, "UNKNOWN_PACKET")
@@ -125,23 +133,22 @@ class NativeConnection:
         self._writer.flush()
         return True
 
-    def _answer(self, query: Query) -> None:
-        assert self._session is not None
+    def _answer(self, query: Query, session: Session) -> None:
         self.busy = True
-        self._session.begin()
-        statement = Statement(query, self._session, self._reader, self._writer, self._spool)
+        session.begin()
+        statement = Statement(query, session, self._reader, self._writer, self._spool)
         try:
             with statement:
                 statement.receive_tables()
-                with self._watch.over(self._socket, self._session.cancel):
+                with self._watch.over(self._socket, session.cancel):
                     receive = statement.start()
                 if receive is not None:
                     with self._spool.file() as rows:
                         statement.receive_rows(rows)
-                        with self._watch.over(self._socket, self._session.cancel):
+                        with self._watch.over(self._socket, session.cancel):
                             receive(rows)
         except QueryFailed as failed:
-            if failed.error.code != QUERY_WAS_CANCELLED or not self._session.cancelled:
+            if failed.error.code != QUERY_WAS_CANCELLED or not session.cancelled:
                 self._writer.exception(failed.error)
                 return
             self._writer.end_of_stream()
@@ -174,7 +181,9 @@ class QueryFailed(Exception):
 class Statement:
     """One query of a client, from its tables and rows to its result."""
 
-    def __init__(self, query: Query, session: Session, reader: PacketReader, writer: PacketWriter, spool: SpoolFolder) -> None:
+    def __init__(
+        self, query: Query, session: Session, reader: PacketReader, writer: PacketWriter, spool: SpoolFolder
+    ) -> None:
         self._query = query
         self._session = session
         self._reader = reader
@@ -189,7 +198,7 @@ class Statement:
 
     def __exit__(self, *_exc: object) -> None:
         for name in self._tables:
-            self._guarded(lambda name=name: list(self._session.run(f"DROP TABLE IF EXISTS {name}", "Native", {}, stream=False)))
+            list(self._session.run(f"DROP TABLE IF EXISTS {name}", "Native", {}, stream=False))
 
     def receive_tables(self) -> None:
         """Read the external tables that come with a query; an empty block ends them."""
@@ -218,7 +227,6 @@ class Statement:
             _name, shape = self._reader.block(self._codec, sink)
             if not shape.columns:
                 break
-            sink.empty = sink.empty and not shape.rows
         if sink.error is not None:
             raise QueryFailed(sink.error)
 
@@ -238,7 +246,9 @@ class Statement:
         refuse_local_file(insert)
         call = find_input_call(insert.tail) if insert.kind is DataKind.QUERY else None
         inline = call.data if call else insert.tail
-        if (insert.kind is DataKind.QUERY and call is None) or (insert.kind is DataKind.VALUES and inline.strip(" \t\r\n;")):
+        if (insert.kind is DataKind.QUERY and call is None) or (
+            insert.kind is DataKind.VALUES and inline.strip(" \t\r\n;")
+        ):
             self._select(sql, self._session.classify(sql))
             return None
         if inline.strip(" \t\r\n;"):
@@ -287,10 +297,27 @@ class Statement:
     def _expect_data(self) -> None:
         while (kind := self._reader.kind()) != ClientPacket.DATA:
             if kind != ClientPacket.CANCEL:
-                raise EngineError(UNEXPECTED_PACKET, f"Data was expected, not packet {kind}", "UNEXPECTED_PACKET_FROM_CLIENT")
+                raise EngineError(
+                    UNEXPECTED_PACKET, f"Data was expected, not packet {kind}", "UNEXPECTED_PACKET_FROM_CLIENT"
+                )
 
     def _guarded(self, action: Callable[[], T]) -> T:
         try:
             return action()
         except EngineError as exc:
             raise QueryFailed(exc) from exc
+
+
+class _OverflowSink:
+    """Keeps rows up to the spool's limit; beyond it reads on without keeping, so that the client hears the reason."""
+
+    def __init__(self, rows: SpoolFile) -> None:
+        self._rows = rows
+        self.error: EngineError | None = None
+
+    def write(self, data: memoryview, /) -> None:
+        if self.error is None:
+            try:
+                self._rows.write(data)
+            except EngineError as exc:
+                self.error = exc

@@ -130,7 +130,11 @@ class PacketReader:
         for _ in range(3):  # initial user, query id, address
             stream.raw(_MAX_NAME_BYTES)
         if stream.byte() != _TCP_INTERFACE:
-            raise EngineError(UNEXPECTED_PACKET, "Only clients of the native protocol are served here", "UNEXPECTED_PACKET_FROM_CLIENT")
+            raise EngineError(
+                UNEXPECTED_PACKET,
+                "Only clients of the native protocol are served here",
+                "UNEXPECTED_PACKET_FROM_CLIENT",
+            )
         for _ in range(3):  # operating system user, host, client
             stream.raw(_MAX_NAME_BYTES)
         for _ in range(3):  # version and revision
@@ -159,7 +163,9 @@ class PacketWriter:
         """Introduce the server; `version` is like 26.9.2.1."""
         major, minor, patch = (int(part) for part in version.split(".")[:3])
         self._add(ServerPacket.HELLO, text_bytes(SERVER_NAME), varint_bytes(major), varint_bytes(minor))
-        self._out += varint_bytes(REVISION) + text_bytes(timezone) + text_bytes(socket.gethostname()) + varint_bytes(patch)
+        self._out += (
+            varint_bytes(REVISION) + text_bytes(timezone) + text_bytes(socket.gethostname()) + varint_bytes(patch)
+        )
 
     def data(self, block: bytes, codec: Codec | None) -> None:
         """Send one block."""

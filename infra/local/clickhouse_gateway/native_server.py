@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 
 from infra.local.clickhouse_gateway.engine import Engine
 from infra.local.clickhouse_gateway.errors import TOO_MANY_CONNECTIONS, EngineError
@@ -28,7 +29,7 @@ class NativeServer:
         self._watch = Watch()
         self._guard = threading.Lock()
         self._clients: dict[NativeConnection, threading.Thread] = {}
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._accept, name="native-accept", daemon=True)
 
     def start(self) -> None:
@@ -37,11 +38,9 @@ class NativeServer:
 
     def stop(self, seconds: float) -> None:
         """Accept nobody any more, let running queries finish for so many seconds, cancel those that do not."""
-        self._stopping = True
-        try:
+        self._stopping.set()
+        with suppress(OSError):  # some systems refuse this on a listener; closing is enough there
             self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # some systems refuse this on a listener; closing is enough there
         self._listener.close()
         deadline = time.monotonic() + seconds
         while self._stop_clients(force=False) and time.monotonic() < deadline:
@@ -64,11 +63,11 @@ class NativeServer:
             return list(self._clients.values())
 
     def _accept(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 sock, _address = self._listener.accept()
             except OSError:
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 time.sleep(_POLL_SECONDS)  # out of file descriptors: clients that leave give some back
                 continue
@@ -98,7 +97,11 @@ class NativeServer:
 
 def _turn_away(sock: socket.socket) -> None:
     writer = PacketWriter(sock)
-    writer.exception(EngineError(TOO_MANY_CONNECTIONS, f"More than {MAX_CLIENTS} clients are connected", "TOO_MANY_SIMULTANEOUS_QUERIES"))
+    writer.exception(
+        EngineError(
+            TOO_MANY_CONNECTIONS, f"More than {MAX_CLIENTS} clients are connected", "TOO_MANY_SIMULTANEOUS_QUERIES"
+        )
+    )
     try:
         sock.settimeout(1.0)
         writer.flush()

@@ -19,7 +19,8 @@ _WIDTHS = {
     "Decimal32": 4, "Decimal64": 8, "Decimal128": 16, "Decimal256": 32,
     "Enum8": 1, "Enum16": 2, "UUID": 16, "IPv4": 4, "IPv6": 16,
     **{f"Interval{unit}": 8 for unit in (
-        "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour", "Day", "Week", "Month", "Quarter", "Year",
+        "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour", "Day", "Week", "Month", "Quarter",
+        "Year",
     )},
 }  # fmt: skip
 _ALIASES = {

@@ -94,7 +94,10 @@ class Session:
         self._applied = wanted
 
     def classify(self, sql: str) -> str:
-        """Return the engine's class of a statement: READ_ONLY, MUTATING, CONTROL, ... Raises 62 unless there is exactly one."""
+        """Return the engine's class of a statement: READ_ONLY, MUTATING, CONTROL, and so on.
+
+        Raises EngineError 62 unless there is exactly one statement.
+        """
         report = self._connection.classify_query(sql, "")
         kind, count = str(report["query_class"]).rpartition(".")[2], int(report["statement_count"])
         if count > 1:
@@ -104,9 +107,11 @@ class Session:
         return kind
 
     def run(self, sql: str, output: str, params: Mapping[str, str], *, stream: bool) -> Iterator[Chunk]:
-        """Run a statement, yielding its result in format `output` piece by piece, or in one when it cannot be streamed."""
+        """Run a statement, yielding its result in format `output`: piece by piece with `stream`, if it can be streamed."""
         if has_outfile(sql):
-            raise EngineError(OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed on a server", "INTO_OUTFILE_NOT_ALLOWED")
+            raise EngineError(
+                OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed on a server", "INTO_OUTFILE_NOT_ALLOWED"
+            )
         word = first_word(sql)
         if stream and word in {"SELECT", "WITH", "FROM"}:
             try:
@@ -156,7 +161,8 @@ class Session:
             source = f"file({where}, {quote_string(data_format)}, {call.structure})"
             sql = f"{insert.head()} {insert.settings} {call.before}{source}{call.after}"
         else:
-            sql = f"{self._with_columns(insert)} FROM INFILE {where} COMPRESSION 'none' {insert.settings} FORMAT {data_format}"
+            source = f"FROM INFILE {where} COMPRESSION 'none'"
+            sql = f"{self._with_columns(insert)} {source} {insert.settings} FORMAT {data_format}"
         result = self._query(sql, "TSV", {})
         return Written(result.rows_written(), result.bytes_written())
 
@@ -228,9 +234,13 @@ class Session:
 
     def _changed_values(self, settings: Mapping[str, str]) -> dict[str, str | None]:
         names = ", ".join(quote_string(name) for name in settings if _SETTING_NAME.fullmatch(name))
-        sql = f"SELECT name, if(changed, value, NULL) FROM system.settings WHERE name IN ({names})" if names else "SELECT '', NULL LIMIT 0"
+        sql = (
+            f"SELECT name, if(changed, value, NULL) FROM system.settings WHERE name IN ({names})"
+            if names
+            else "SELECT '', NULL LIMIT 0"
+        )
         lines = self._query(sql, "JSONCompactEachRow", {}).bytes().splitlines()
-        return {name: value for name, value in map(json.loads, lines)}
+        return dict(map(json.loads, lines))
 
     def _set(self, settings: Mapping[str, str], *, strict: bool) -> None:
         for name in settings:
@@ -256,7 +266,9 @@ def refuse_local_file(insert: Insert) -> None:
     """Raise EngineError 48 on FROM INFILE, which names a file of the client, not of the server."""
     words = insert.tail.split(None, 2)
     if [word.upper() for word in words[:2]] == ["FROM", "INFILE"]:
-        raise EngineError(NOT_IMPLEMENTED, "FROM INFILE is a client's statement, servers do not read files", "NOT_IMPLEMENTED")
+        raise EngineError(
+            NOT_IMPLEMENTED, "FROM INFILE is a client's statement, servers do not read files", "NOT_IMPLEMENTED"
+        )
 
 
 def quote_string(text: str) -> str:
@@ -273,7 +285,7 @@ def quote_identifier(name: str) -> str:
 
 def unquote_identifier(text: str) -> str:
     """Read an identifier, quoted or not."""
-    if len(text) >= 2 and text[0] in "`\"" and text[-1] == text[0]:
+    if len(text) >= 2 and text[0] in '`"' and text[-1] == text[0]:
         return re.sub(r"\\(.)", r"\1", text[1:-1]).replace(text[0] * 2, text[0])
     return text
 

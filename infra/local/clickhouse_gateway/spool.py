@@ -7,13 +7,16 @@ reports every error, and starts only when the client has sent everything.
 
 from __future__ import annotations
 
+import io
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from infra.local.clickhouse_gateway.errors import QUERY_IS_TOO_LARGE, EngineError
 
 _PREFIX = "insert-"
+_COPY_BYTES = 1 << 20
 
 
 class SpoolFolder:
@@ -35,9 +38,10 @@ class SpoolFile:
     """The data of one insert, at most `most_bytes`; gone when closed."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
-        self._file = tempfile.NamedTemporaryFile(dir=folder, prefix=_PREFIX, buffering=0, delete=False)  # noqa: SIM115
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_PREFIX)
+        self.path = Path(name)
+        self._file: io.RawIOBase = open(handle, "wb", buffering=0)  # noqa: SIM115 -- closed by close()
         self._most_bytes = most_bytes
-        self.path = Path(self._file.name)
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview, /) -> None:
@@ -50,7 +54,32 @@ class SpoolFile:
                 "QUERY_IS_TOO_LARGE",
             )
         while data:
-            data = data[self._file.write(data) :]
+            data = data[self._file.write(data) or 0 :]
+
+    def head(self, most: int) -> bytes:
+        """Return the first bytes."""
+        with self.path.open("rb") as file:
+            return file.read(most)
+
+    def copy_from(self, other: SpoolFile, offset: int) -> None:
+        """Append what another file holds from an offset on."""
+        with other.path.open("rb") as file:
+            file.seek(offset)
+            while data := file.read(_COPY_BYTES):
+                self.write(data)
+
+    def replace(self, pieces: Iterator[bytes]) -> None:
+        """Put other content in place of this one; the pieces may be made from the old content."""
+        old = self.path.with_suffix(".old")
+        self.path.rename(old)
+        self._file.close()
+        self._file = self.path.open("xb", buffering=0)
+        self.size = 0
+        try:
+            for piece in pieces:
+                self.write(piece)
+        finally:
+            old.unlink()
 
     def close(self) -> None:
         """Delete the file."""
@@ -60,5 +89,7 @@ class SpoolFile:
     def __enter__(self) -> SpoolFile:
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _value: BaseException | None, _at: TracebackType | None) -> None:
+    def __exit__(
+        self, _type: type[BaseException] | None, _value: BaseException | None, _at: TracebackType | None
+    ) -> None:
         self.close()

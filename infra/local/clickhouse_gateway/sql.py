@@ -26,6 +26,7 @@ _TOKEN = re.compile(
 _FORMAT_NAME = re.compile(r"\s*[`\"]?(\w+)[`\"]?(?:[ \t]*;)?[ \t]*(?:\r?\n)?")
 _OPEN, _CLOSE = "([{", ")]}"
 _STATEMENT_SAMPLE = 80
+_LOOK_AHEAD = 4096
 
 
 class DataKind(StrEnum):
@@ -123,7 +124,7 @@ def split_output_format(sql: str) -> tuple[str, str]:
         word, name = tail[at], tail[at + 1]
         ends = at + 2 == len(tail) or tail[at + 2].is_word("SETTINGS")
         if word.is_word("FORMAT") and name.kind in {"word", "quoted"} and ends:
-            return sql[: word.start] + sql[name.end :], name.text.strip("`\"")
+            return sql[: word.start] + sql[name.end :], name.text.strip('`"')
     return sql, ""
 
 
@@ -165,7 +166,9 @@ def find_input_call(select: str) -> InputCall | None:
             if closing is None:
                 return None
             end, name, data = _format_after(select, closing.end)
-            return InputCall(select[: before.start], select[token.end : closing.start], select[closing.end : end], name, data)
+            return InputCall(
+                select[: before.start], select[token.end : closing.start], select[closing.end : end], name, data
+            )
         before = token
     return None
 
@@ -197,7 +200,9 @@ class _Cursor:
     def _advance(self) -> Token:
         token = self._next
         if token is None:
-            raise EngineError(SYNTAX_ERROR, f"Syntax error: failed at end of query: {self._sql[:_STATEMENT_SAMPLE]}", "SYNTAX_ERROR")
+            raise EngineError(
+                SYNTAX_ERROR, f"Syntax error: failed at end of query: {self._sql[:_STATEMENT_SAMPLE]}", "SYNTAX_ERROR"
+            )
         self._next = next(self._tokens, None)
         return token
 
@@ -222,16 +227,11 @@ class _Cursor:
     def columns(self) -> str | None:
         if self._next is None or self._next.text != "(":
             return None
-        inner = self._tokens_after_bracket_is_query()
-        if inner:
-            return None
         start = self._next.end
+        if first_word(self._sql[start : start + _LOOK_AHEAD]) in {"SELECT", "WITH", "FROM"}:
+            return None
         last = self._closing()
         return self._sql[start : last.start] if last else None
-
-    def _tokens_after_bracket_is_query(self) -> bool:
-        assert self._next is not None
-        return first_word(self._sql[self._next.end : self._next.end + 4096]) in {"SELECT", "WITH", "FROM"}
 
     def _closing(self) -> Token | None:
         """Read a bracketed part, and return its closing bracket."""
@@ -246,7 +246,9 @@ class _Cursor:
     def until(self, *stops: str) -> str:
         """Return the text up to the first of the stops, which stays unread."""
         start = end = self._next.start if self._next else len(self._sql)
-        while self._next is not None and not (self._next.is_word(*stops) or (self._next.depth == 0 and self._next.text in stops)):
+        while self._next is not None and not (
+            self._next.is_word(*stops) or (self._next.depth == 0 and self._next.text in stops)
+        ):
             end = self._advance().end
         return self._sql[start:end]
 

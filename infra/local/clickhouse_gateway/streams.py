@@ -104,7 +104,7 @@ class ByteStream:
         return int.from_bytes(self.take(8), "little")
 
     def text(self, most: int) -> str:
-        """Read a length-prefixed string of at most `most` bytes. Raises EngineError 117 when it is longer or not UTF-8."""
+        """Read a length-prefixed string of at most `most` bytes. Raises EngineError 117 beyond, or when not UTF-8."""
         raw = self.raw(most)
         try:
             return raw.decode()

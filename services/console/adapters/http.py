@@ -85,12 +85,14 @@ def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:
 
 
 def _describe(app: FastAPI) -> None:
-    """Put the contract's schemas into the OpenAPI document, which FastAPI cannot know of."""
+    """Put the contract's schemas into the OpenAPI document, and take out FastAPI's own validation: it is not used."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        document.setdefault("components", {}).setdefault("schemas", {}).update(http_api.components())
+        document["components"] = {"schemas": http_api.components()}
+        for operation in (o for path in document["paths"].values() for o in path.values()):
+            operation["responses"].pop("422", None)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -184,8 +184,11 @@ async def _body(request: Request, message: M, incident_id: str = "") -> M:
         raise HTTPException(403, "Pages of other sites may not write here.")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Send the body as application/json.")
+    body = await request.body()
+    if not body.lstrip().startswith(b"{"):
+        raise InvalidInput("bad_request", "The body must be a JSON object.")
     try:
-        json_format.Parse(await request.body(), message)
+        json_format.Parse(body, message)
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidInput("bad_request", f"The body is not understood: {exc}") from exc
     return _addressed(message, incident_id)

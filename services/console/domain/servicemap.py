@@ -63,7 +63,7 @@ class MapEdge:
 
 @dataclass(frozen=True, slots=True)
 class ServiceMap:
-    """A drawing of `width` by `height`, its meaning in words, its edges as rows, and how many services it leaves out."""
+    """A drawing of `width` by `height`, also in words and as rows, and how many services it leaves out."""
 
     width: float
     height: float

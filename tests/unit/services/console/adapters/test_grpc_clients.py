@@ -46,7 +46,9 @@ class Servicer(incident_grpc.IncidentServiceServicer, deploy_grpc.DeployServiceS
         return method
 
 
-def called(servicer: Servicer, call: Callable[[GrpcIncidents, GrpcDeploys], Awaitable[Any]], timeout_s: float = 5) -> Any:
+def called(
+    servicer: Servicer, call: Callable[[GrpcIncidents, GrpcDeploys], Awaitable[Any]], timeout_s: float = 5
+) -> Any:
     async def scene() -> Any:
         server = grpc.aio.server()
         incident_grpc.add_IncidentServiceServicer_to_server(servicer, server)

@@ -24,7 +24,7 @@ def one(world: World) -> str:
 def test_a_list_is_the_contract_in_json(client: Client, world: World) -> None:
     answer = client.get(API)
     listed = json_format.Parse(answer.text, contract.ListIncidentsResponse())
-    assert [i.id for i in listed.incidents][0] == world.main.id
+    assert listed.incidents[0].id == world.main.id
     first = answer.json()["incidents"][0]
     assert first["status"] == "INCIDENT_STATUS_OPEN"
     assert first["startedAt"].endswith("Z")

@@ -262,7 +262,13 @@ def test_without_the_incident_service_pages_say_so_and_come_back(client: Client,
 
 def test_a_service_page_shows_its_window(client: Client) -> None:
     text = client.get("/services/payments").text
-    for words in ("Callers", "checkout", "payments-db", "NullPointerException: card token of &lt;*&gt; is null", "v2.31.0"):
+    for words in (
+        "Callers",
+        "checkout",
+        "payments-db",
+        "NullPointerException: card token of &lt;*&gt; is null",
+        "v2.31.0",
+    ):
         assert words in text
     assert client.get("/services/payments?from=x").status_code == 400
     assert client.get("/services/a%2Fb").status_code == 200

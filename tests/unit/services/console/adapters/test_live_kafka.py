@@ -67,7 +67,9 @@ def test_events_become_changes_of_what_they_are_about(topic: str, data: Message,
     assert feed.changes == [Change("shop", topic, type(data).__name__, subject)]
 
 
-@pytest.mark.parametrize(("value", "headers"), [(b"\xff", None), (None, [("ce_id", b"x")]), (b"", [("ce_type", b"\xff")])])
+@pytest.mark.parametrize(
+    ("value", "headers"), [(b"\xff", None), (None, [("ce_id", b"x")]), (b"", [("ce_type", b"\xff")])]
+)
 def test_what_is_no_event_is_counted_and_passed_over(
     value: bytes | None, headers: list[tuple[str, bytes]] | None
 ) -> None:

@@ -80,4 +80,12 @@ def test_only_web_addresses_and_own_paths_become_links(url: str, safe: bool) -> 
 
 
 def test_log_levels_follow_opentelemetry_severity_numbers() -> None:
-    assert [formats.log_level(n) for n in (0, 1, 9, 12, 13, 17, 24)] == ["", "trace", "info", "info", "warn", "error", "fatal"]
+    assert [formats.log_level(n) for n in (0, 1, 9, 12, 13, 17, 24)] == [
+        "",
+        "trace",
+        "info",
+        "info",
+        "warn",
+        "error",
+        "fatal",
+    ]

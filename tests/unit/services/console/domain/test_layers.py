@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from services.console.domain.layers import lay_out
 
@@ -32,7 +33,7 @@ def test_boxes_of_a_layer_never_overlap() -> None:
     layout = lay_out(names, arcs)  # type: ignore[arg-type]
     for column in range(layout.columns):
         rows = sorted(layout.row[n] for n in names if layout.column[n] == column)
-        assert all(b - a >= 0.99 for a, b in zip(rows, rows[1:], strict=False))
+        assert all(b - a >= 0.99 for a, b in pairwise(rows))
 
 
 def test_parallel_chains_do_not_cross() -> None:

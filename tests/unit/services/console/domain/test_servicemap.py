@@ -31,8 +31,8 @@ def test_failing_edges_carry_their_share_and_busy_edges_are_thicker() -> None:
 
 def test_everything_lies_inside_the_drawing() -> None:
     drawn = servicemap.draw([edge("a", "b"), edge("b", "c"), edge("a", "d"), edge("d", "a")], Roles({}, ()), 1)
-    assert all(0 <= n.x and n.x + servicemap.NODE_WIDTH <= drawn.width for n in drawn.nodes)
-    assert all(0 <= n.y and n.y + servicemap.NODE_HEIGHT <= drawn.height for n in drawn.nodes)
+    assert all(n.x >= 0 and n.x + servicemap.NODE_WIDTH <= drawn.width for n in drawn.nodes)
+    assert all(n.y >= 0 and n.y + servicemap.NODE_HEIGHT <= drawn.height for n in drawn.nodes)
 
 
 def test_a_large_map_keeps_the_neighbourhood_of_the_suspects() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.kernel.errors import Unavailable
 from services.console.adapters.http_live import Events, wanted
@@ -61,7 +62,7 @@ def test_a_slow_page_loses_the_oldest_changes_and_still_ends() -> None:
 
 
 def feed_is_forgotten() -> bool:
-    return live.WATCHERS._value.get() == 0
+    return REGISTRY.get_sample_value("incidentscope_console_live_watchers") == 0
 
 
 def test_too_many_pages_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

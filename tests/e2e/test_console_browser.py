@@ -1,0 +1,313 @@
+"""The console in headless Chromium, over in-memory ports: what only a browser can show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from incidentscope.incident.v1 import incident_pb2
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver import Chrome
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from scripts.install_browser import ensure
+from tests.unit.services.console.memory_services import TENANT
+from tests.unit.services.console.world import World
+
+pytestmark = pytest.mark.browser
+LAPTOP, PHONE = (1366, 768), (390, 844)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+)  # fmt: skip
+
+
+@dataclass
+class Site:
+    """A running console and the world behind it."""
+
+    world: World
+    address: str
+
+    @property
+    def incident(self) -> str:
+        """Return the address of the main incident."""
+        return f"{self.address}/incidents/{self.world.main.id}"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    world = World(tmp_path)
+    server = uvicorn.Server(
+        uvicorn.Config(world.app(), port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
+    )
+
+    async def serve() -> None:
+        world.feed.open()
+        world.feed.set_connected(True)
+        await server.serve()
+        world.feed.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Site(world, f"http://127.0.0.1:{port}")
+    world.feed.close()
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    installed = ensure()
+    options = Options()
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.binary_location = str(installed.chromium)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = Chrome(options=options, service=Service(str(installed.driver)))
+    opened.set_page_load_timeout(20)
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture
+def browser(driver: Chrome) -> Iterator[Chrome]:
+    look(driver, LAPTOP)
+    driver.get_log("browser")
+    yield driver
+    driver.get("about:blank")
+    driver.delete_all_cookies()
+
+
+def look(driver: Chrome, size: tuple[int, int], scheme: str = "light") -> None:
+    """Show pages at a size and in a colour scheme."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+def until(driver: Chrome, condition: Callable[[], object], seconds: float = 8) -> None:
+    """Wait for something to become true."""
+    replaced = (StaleElementReferenceException, NoSuchElementException)  # while a page or a part of it is exchanged
+    WebDriverWait(driver, seconds, 0.05, replaced).until(lambda _d: condition())
+
+
+def text(driver: Chrome, selector: str) -> str:
+    """Return the text of the first element that matches."""
+    return str(driver.find_element(By.CSS_SELECTOR, selector).text)
+
+
+def keep(driver: Chrome, name: str) -> None:
+    """Write a screenshot of the whole page where CONSOLE_SCREENSHOTS says, to be looked at."""
+    folder = os.environ.get("CONSOLE_SCREENSHOTS")
+    if folder:
+        import base64
+
+        shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+
+def test_a_new_incident_appears_without_reload(browser: Chrome, site: Site) -> None:
+    browser.get(site.address)
+    until(browser, lambda: text(browser, "#live") == "Live")
+    browser.execute_script("window.notReloaded = true")
+    made = site.world.incidents.add(TENANT, "search: no results", site.world.now)
+    site.world.tell("IncidentOpened", made.id)
+    until(browser, lambda: "search: no results" in text(browser, "#incidents"))
+    assert browser.execute_script("return window.notReloaded") is True
+    assert browser.find_elements(By.CSS_SELECTOR, f"tr.new[id='i-{made.id}']")
+
+
+def test_an_open_incident_page_follows_events_and_keeps_what_is_being_typed(browser: Chrome, site: Site) -> None:
+    world = site.world
+    world.incidents.no_analysis = True
+    browser.get(site.incident)
+    until(browser, lambda: text(browser, "#live") == "Live")
+    assert "No analysis yet" in text(browser, "#causes")
+    browser.find_element(By.ID, "text").send_keys("half a thou")
+    world.incidents.no_analysis = False
+    world.tell("HypothesesPublished", world.main.id, "correlation.hypotheses")
+    until(browser, lambda: "Errors begin in payments itself" in text(browser, "#causes"))
+    browser.switch_to.active_element.send_keys("ght")
+    assert browser.find_element(By.ID, "text").get_attribute("value") == "half a thought"
+
+
+def test_a_change_by_somebody_else_updates_version_and_buttons(browser: Chrome, site: Site) -> None:
+    browser.get(site.incident)
+    until(browser, lambda: text(browser, "#live") == "Live")
+    world = site.world
+    world.main.status, world.main.version = incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED, 2
+    world.main.acknowledged_by = "Bo"
+    world.tell("IncidentAcknowledged", world.main.id)
+    until(browser, lambda: "taken by Bo" in text(browser, "#lead"))
+    assert "Acknowledge" not in text(browser, "#buttons")
+    browser.find_element(By.ID, "actor").send_keys("Ana")
+    browser.find_element(By.CSS_SELECTOR, "button[formaction$=resolve]").click()
+    until(browser, lambda: "The incident is resolved." in text(browser, ".respond"))
+
+
+def test_a_person_walks_from_the_list_to_resolved_by_keyboard_alone(browser: Chrome, site: Site) -> None:
+    browser.get(site.address)
+    press(browser, "checkout: error rate 28 % (threshold 5 %)", Keys.ENTER)
+    until(browser, lambda: "/incidents/" in browser.current_url)
+    tab_to(browser, lambda at: at.get_attribute("id") == "actor")
+    browser.switch_to.active_element.send_keys("Ana", Keys.TAB, "taking a look")
+    press(browser, "Acknowledge", Keys.SPACE)
+    until(browser, lambda: "You have taken this incident." in text(browser, ".respond"))
+    assert "taken by Ana" in text(browser, "#lead")
+    assert "taking a look" in text(browser, "#timeline")
+    tab_to(browser, lambda at: at.get_attribute("id") == "text")
+    browser.switch_to.active_element.send_keys("rolled back")
+    press(browser, "Resolve", Keys.ENTER)
+    until(browser, lambda: "The incident is resolved." in text(browser, ".respond"))
+    assert "Resolved by Ana. rolled back" in text(browser, "#timeline")
+    keep(browser, "resolved")
+
+
+def tab_to(driver: Chrome, wanted: Callable[[Any], bool]) -> None:
+    """Press Tab until the element with the focus is the wanted one, which must be visibly focused."""
+    for _ in range(60):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        at = driver.switch_to.active_element
+        if wanted(at):
+            assert at.value_of_css_property("outline-style") != "none"
+            return
+    raise AssertionError("not reached by Tab")
+
+
+def press(driver: Chrome, label: str, key: str) -> None:
+    """Tab to what bears a label and press a key on it."""
+    tab_to(driver, lambda at: at.text == label)
+    driver.switch_to.active_element.send_keys(key)
+
+
+def pages(site: Site) -> dict[str, str]:
+    """Return every page by name."""
+    return {
+        "list": site.address,
+        "incident": site.incident,
+        "services": f"{site.address}/services",
+        "service": f"{site.address}/services/payments",
+        "deploys": f"{site.address}/deploys",
+        "missing": f"{site.address}/nope",
+    }
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_and_has_enough_contrast(
+    browser: Chrome, site: Site, size: tuple[int, int], scheme: str
+) -> None:
+    look(browser, size, scheme)
+    for name, address in pages(site).items():
+        browser.get(address)
+        keep(browser, f"{name}-{size[0]}-{scheme}")
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+        assert width <= size[0], f"{name} scrolls sideways: {width}"
+        assert browser.execute_script(CONTRAST) == [], name
+        assert browser.execute_script(UNNAMED) == [], name
+
+
+def test_the_contrast_check_finds_what_is_too_faint(browser: Chrome, site: Site) -> None:
+    browser.get(site.address)
+    browser.execute_script("document.querySelector('h1').style.color = '#aaa'")
+    assert browser.execute_script(CONTRAST) == ["H1.null 2.15"]
+
+
+def test_the_browser_finds_nothing_to_complain_about(browser: Chrome, site: Site) -> None:
+    site.world.main.title = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    for name, address in pages(site).items():
+        browser.get(address)
+        log = browser.get_log("browser")
+        assert [e for e in log if "404" not in e["message"]] == [], name
+        assert browser.title != "owned"
+        ids = browser.execute_script("return Array.from(document.querySelectorAll('[id]'), e => e.id)")
+        assert len(ids) == len(set(ids)), name
+
+
+def test_pages_work_without_script(browser: Chrome, site: Site) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(site.incident)
+        assert "Errors begin in payments itself" in text(browser, "#causes")
+        browser.find_element(By.ID, "actor").send_keys("Ana")
+        browser.find_element(By.CSS_SELECTOR, "button[formaction$=acknowledge]").click()
+        until(browser, lambda: "You have taken this incident." in text(browser, ".respond"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_lost_contact_is_shown(browser: Chrome, site: Site) -> None:
+    browser.get(site.address)
+    until(browser, lambda: text(browser, "#live") == "Live")
+    site.world.feed.close()  # ends the stream; the page connects again and is turned away
+    until(browser, lambda: text(browser, "#live").startswith("Not live"))
+
+
+# Texts whose contrast with the nearest opaque background is below WCAG AA (4.5, or 3 for large text).
+CONTRAST = """
+const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const parse = s => s.match(/[\\d.]+/g).map(Number);
+const ground = e => {
+  for (; e; e = e.parentElement) {
+    const shape = e.closest("a.node")?.querySelector("rect");
+    const c = parse(shape ? getComputedStyle(shape).fill : getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3] === 1) return c;
+  }
+  return [255, 255, 255];
+};
+const bad = [];
+for (const e of document.querySelectorAll("body *")) {
+  if (!Array.from(e.childNodes).some(n => n.nodeType === 3 && n.textContent.trim())) continue;
+  if (["SCRIPT", "STYLE", "title", "desc", "OPTION"].includes(e.tagName) || !e.getClientRects().length) continue;
+  const style = getComputedStyle(e);
+  const a = light(parse(e instanceof SVGElement ? style.fill : style.color)), b = light(ground(e));
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+  if (ratio < (large ? 3 : 4.5)) bad.push(`${e.tagName}.${e.getAttribute("class")} ${ratio.toFixed(2)}`);
+}
+return bad;
+"""
+
+# Things to operate or look at that have no name, and headings that skip a level.
+UNNAMED = """
+const bad = [];
+for (const e of document.querySelectorAll("a, button, summary")) {
+  if (!(e.getAttribute("aria-label") || e.textContent).trim()) bad.push(e.outerHTML.slice(0, 80));
+}
+for (const e of document.querySelectorAll("input:not([type=hidden]), textarea")) {
+  if (!e.labels.length) bad.push(e.outerHTML.slice(0, 80));
+}
+for (const e of document.querySelectorAll("svg")) {
+  const ids = (e.getAttribute("aria-labelledby") || "").split(" ");
+  if (!ids.every(id => document.getElementById(id)?.textContent)) bad.push("svg");
+}
+for (const e of document.querySelectorAll("th")) if (!e.scope) bad.push("th without scope");
+let level = 0;
+for (const e of document.querySelectorAll("h1, h2, h3, h4")) {
+  const next = Number(e.tagName[1]);
+  if (next > level + 1) bad.push("heading " + e.textContent);
+  level = next;
+}
+for (const once of ["h1", "main"]) if (document.querySelectorAll(once).length !== 1) bad.push(once);
+return bad;
+"""
