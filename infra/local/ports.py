@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -112,10 +113,13 @@ def in_use(number: int) -> bool:
     return False
 
 
-def require_free(ports: Ports, names: Iterable[str]) -> None:
-    """Raise LocalStackError for the first port that is taken."""
+def require_free(ports: Ports, names: Iterable[str], patience_seconds: float = 0.0) -> None:
+    """Raise LocalStackError for the first port that is taken, and stays so for that long."""
+    deadline = time.monotonic() + patience_seconds
     for name in names:
-        if in_use(ports[name]):
+        while (taken := in_use(ports[name])) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if taken:
             raise LocalStackError(
                 f"port {ports[name]} ({name}) is in use by another program: stop that program, "
                 f"or choose another port with --port {name}=<number> or {variable(name)}=<number>"

@@ -109,7 +109,7 @@ class Postgres:
         log = self.home / "logs" / "postgres.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         argv = [
-            programs / "initdb", "-D", to, "-U", "postgres", "--encoding=UTF8", "--locale-provider=builtin",
+            str(programs / "initdb"), "-D", str(to), "-U", "postgres", "--encoding=UTF8", "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8", "--locale=C", "--auth=scram-sha-256", f"--pwfile={secret}",
         ]  # fmt: skip
         with log.open("ab") as output:

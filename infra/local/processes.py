@@ -159,7 +159,7 @@ def _runs(member: psutil.Process) -> bool:
     if child is not None:
         child.poll()
     with contextlib.suppress(psutil.NoSuchProcess):
-        return member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+        return bool(member.is_running() and member.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

@@ -27,6 +27,8 @@ HOME_VARIABLE = "INCIDENTSCOPE_HOME"
 PART_VARIABLE = "INCIDENTSCOPE_PART"
 INFRASTRUCTURE = ("kafka", "postgres", "clickhouse")
 START_SECONDS = 120.0
+CLEARING_SECONDS = 10.0
+FORGOTTEN = "a part the state does not name"
 DATA = ("kafka", "postgres", "clickhouse", "services", "logs", "state.json", "secrets.json", "tenants.json", "lock")
 
 
@@ -43,7 +45,8 @@ class Stack:
     ) -> None:
         self.home = home.resolve()
         self.ports = chosen or ports.choose(environment, state.load(self.home).ports)
-        self._inherited = {**environment, "PYTHONUNBUFFERED": "1", HOME_VARIABLE: str(self.home)}
+        marks = {HOME_VARIABLE: str(self.home), PART_VARIABLE: "preparation"}
+        self._inherited = {**environment, "PYTHONUNBUFFERED": "1", **marks}
         self._credentials: credentials.Credentials | None = None
         self._say = say
         self._lock = threading.Lock()
@@ -146,10 +149,13 @@ class Stack:
             begun = time.monotonic()
             selected = self.select(only, infra_only)
             memory = state.load(self.home)
-            memory.processes = {name: i for name, i in memory.processes.items() if processes.alive(i)}
+            running = {name: i for name, i in memory.processes.items() if processes.alive(i)}
+            # A part that was killed a moment ago may hold its ports until the system has cleared it away.
+            patience = CLEARING_SECONDS if len(running) < len(memory.processes) else 0.0
+            memory.processes = running
             missing = [part for part in selected if part.name not in memory.processes]
             self._require_same_ports(memory)
-            ports.require_free(self.ports, [name for part in missing for name in part.ports])
+            ports.require_free(self.ports, [name for part in missing for name in part.ports], patience)
             self._remember(memory, selected)
             self._start(selected, memory, timeout_seconds)
             if missing:
@@ -186,8 +192,7 @@ class Stack:
             self._say(text)
 
     def _mark(self, part: str, command: Command) -> Command:
-        marks = {HOME_VARIABLE: str(self.home), PART_VARIABLE: part}
-        return replace(command, environment={**command.environment, **marks})
+        return replace(command, environment={**command.environment, PART_VARIABLE: part})
 
     def apply_schema(self, parts: Iterable[str] = INFRASTRUCTURE) -> None:
         """Run migrations and create topics, as far as these parts allow."""
@@ -204,14 +209,15 @@ class Stack:
 
     def down(self, wipe: bool = False) -> list[str]:
         """Stop everything that was started from this home, return the names; with `wipe` delete its data too."""
-        if not self.home.exists():
+        if not self.home.exists():  # deleted by hand, perhaps while things ran
+            self._stop([(FORGOTTEN, i) for i in self._strays()])
             return []
         with state.locked(self.home):
             memory = state.load(self.home)
             running = {name: i for name, i in memory.processes.items() if processes.alive(i)}
             self._stop([(n, i) for n, i in running.items() if n not in INFRASTRUCTURE])
             self._stop([(n, i) for n, i in running.items() if n in INFRASTRUCTURE])
-            self._stop([("a part nobody remembers", i) for i in self._strays()])
+            self._stop([(FORGOTTEN, i) for i in self._strays()])
             memory.processes, memory.wanted = {}, []
             state.save(self.home, memory)
             if wipe:
@@ -225,7 +231,7 @@ class Stack:
     def _stop(self, running: Sequence[tuple[str, Identity]]) -> None:
         if not running:
             return
-        known = self.parts()
+        known = self.parts() if self.home.exists() else {}
 
         def stop(name: str, identity: Identity) -> None:
             part = known.get(name)

@@ -15,7 +15,7 @@ from infra.local.part import Part, Say
 from infra.local.processes import Command, Identity
 
 POLL_SECONDS = 0.15
-REMIND_SECONDS = 5.0
+REMIND_SECONDS = 10.0
 Record = Callable[[str, Identity], None]
 
 

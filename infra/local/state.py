@@ -33,7 +33,7 @@ def load(home: Path) -> State:
     path = _path(home)
     try:
         return _decode(json.loads(path.read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return State()
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise LocalStackError(

@@ -42,6 +42,7 @@ def producer_config(bootstrap: str, **extra: Any) -> dict[str, Any]:
         "enable.idempotence": True,
         "linger.ms": 5,
         "compression.type": "lz4",
+        "partitioner": "murmur2_random",  # what the JVM's and aiokafka's producers do: one key, one partition
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
         **extra,
@@ -57,41 +58,6 @@ class KafkaProducer:
     def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Write the records and return once all are acknowledged; raises DeliveryFailed."""
         _send(self._producer, records)
-
-    def close(self) -> None:
-        """Flush and release the connection."""
-        self._producer.flush(5)
-
-
-class TransactionalProducer:
-    """Writes records so that all or none of a transaction become visible to `read_committed` readers.
-
-    Opening one fences every older producer of the same transactional id.
-    """
-
-    def __init__(self, bootstrap: str, transactional_id: str) -> None:
-        extra = {"transactional.id": transactional_id, "transaction.timeout.ms": 30_000}
-        self._producer = ck.Producer(producer_config(bootstrap, **extra))
-        try:
-            self._producer.init_transactions(DELIVERY_SECONDS)
-        except ck.KafkaException as exc:
-            raise Unavailable(f"cannot begin publishing as {transactional_id}: {exc}") from exc
-
-    def send(self, records: Sequence[OutgoingRecord]) -> None:
-        """Write the records in one transaction; raises DeliveryFailed after aborting it, or when fenced."""
-        try:
-            self._producer.begin_transaction()
-            _send(self._producer, records)
-            self._producer.commit_transaction(DELIVERY_SECONDS)
-        except (ck.KafkaException, DeliveryFailed) as exc:
-            self._abort()
-            raise DeliveryFailed(f"the transaction was not committed: {exc}") from exc
-
-    def _abort(self) -> None:
-        try:
-            self._producer.abort_transaction(DELIVERY_SECONDS)
-        except ck.KafkaException as exc:
-            log.warning("abort_failed", error=str(exc))
 
     def close(self) -> None:
         """Flush and release the connection."""

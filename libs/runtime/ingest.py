@@ -29,6 +29,7 @@ MAX_POLL_MS = 900_000  # an insert may wait long for a busy server; that is no r
 class IngestSettings(ServiceSettings):
     """Settings of the telemetry consumers."""
 
+    ingest_group: str = ""  # consumer group; the service's name when empty
     ingest_batch_seconds: float = Field(default=1.0, gt=0, le=60)
     ingest_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     ingest_batch_messages: int = Field(default=5_000, ge=1)
@@ -86,7 +87,7 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
 
     def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:
         extra: dict[str, Any] = {"max.poll.interval.ms": MAX_POLL_MS}
-        return KafkaConsumer(settings.kafka_bootstrap, ingest.service, [ingest.topic], on_revoke=on_revoke, **extra)
+        return KafkaConsumer(settings.kafka_bootstrap, settings.ingest_group or ingest.service, [ingest.topic], on_revoke=on_revoke, **extra)
 
     loop = BatchLoop(
         open_source,

@@ -18,6 +18,8 @@ TIMEOUT_SECONDS = 30.0
 INSERT_SECONDS = 120.0
 # Refusals that say "not now", not "never": https://clickhouse.com/docs/ ErrorCodes
 BUSY_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 319, 439, 999})
+# The same code also says that one insert touches too many day partitions: that is about its rows.
+TOO_MANY_PARTS, SCATTERED = 252, "for single INSERT block"
 DEDUPLICATION = {
     "async_insert": "0",
     "deduplicate_blocks_in_dependent_materialized_views": "1",
@@ -138,6 +140,8 @@ class ClickHouse:
 
 
 def _refusal(code: int, message: str) -> Refused | Unavailable:
+    if code == TOO_MANY_PARTS and SCATTERED in message:
+        return Refused(code, f"ClickHouse refuses rows of too many days at once: {message}")
     if code in BUSY_CODES or code == 0:
         return Unavailable(f"ClickHouse is busy (code {code}): {message}")
     return Refused(code, f"ClickHouse refuses (code {code}): {message}")

@@ -8,6 +8,7 @@ from libs.runtime.lifecycle import Lifecycle
 from libs.storage.clickhouse import ClickHouse
 from services.console.adapters import http
 from services.console.adapters.grpc_clients import GrpcDeploys, GrpcIncidents
+from services.console.adapters.http_tenant import TenantChoice
 from services.console.adapters.live_kafka import LiveKafka
 from services.console.adapters.rollups import Rollups
 from services.console.handlers.live import LiveFeed
@@ -33,5 +34,6 @@ async def start(lifecycle: Lifecycle, settings: ConsoleSettings) -> None:
         incidents, deploys, Rollups(clickhouse), feed, tenants, SystemClock(),
         lifecycle.health.routes(), settings.allowed_hosts,
     )  # fmt: skip
-    await lifecycle.serve_http(app, settings.health_port)
+    door = TenantChoice(app, tenants) if settings.trust_tenant_header else app
+    await lifecycle.serve_http(door, settings.health_port)
     lifecycle.push(feed.close, "live feed watchers")

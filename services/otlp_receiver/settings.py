@@ -1,6 +1,6 @@
 """Settings of the OTLP receiver."""
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from libs.messaging.topics import MAX_MESSAGE_BYTES, OTEL_LOGS, OTEL_METRICS, OTEL_TRACES
 from libs.runtime.settings import ServiceSettings
@@ -11,7 +11,9 @@ HEADROOM = 64 * 1024  # of a Kafka message, for its headers and for those a dead
 class Settings(ServiceSettings):
     """Ports, topics and bounds. OTLP/HTTP, health and metrics share one port."""
 
-    health_port: int = Field(default=4318, ge=0, le=65535, validation_alias="OTLP_HTTP_PORT")
+    health_port: int = Field(
+        default=4318, ge=0, le=65535, validation_alias=AliasChoices("HEALTH_PORT", "OTLP_HTTP_PORT")
+    )
     otlp_grpc_port: int = Field(default=4317, ge=0, le=65535)
     otel_logs_topic: str = OTEL_LOGS.name
     otel_metrics_topic: str = OTEL_METRICS.name

@@ -90,7 +90,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 @pytest.fixture
 def browser(driver: Chrome) -> Iterator[Chrome]:
     look(driver, LAPTOP)
-    driver.get_log("browser")
+    driver.get_log("browser")  # type: ignore[no-untyped-call]
     yield driver
     driver.get("about:blank")
     driver.delete_all_cookies()
@@ -236,7 +236,7 @@ def test_the_browser_finds_nothing_to_complain_about(browser: Chrome, site: Site
     site.world.main.title = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     for name, address in pages(site).items():
         browser.get(address)
-        log = browser.get_log("browser")
+        log = browser.get_log("browser")  # type: ignore[no-untyped-call]
         assert [e for e in log if "404" not in e["message"]] == [], name
         assert browser.title != "owned"
         ids = browser.execute_script("return Array.from(document.querySelectorAll('[id]'), e => e.id)")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -131,8 +131,12 @@ class Router:
 
     def told(self, service: str, count: int, timeout_s: float = 40) -> list[Notification]:
         """Return what was told of a service's group, waiting for `count` notifications and a moment for more."""
-        key = f'{{}}:{{service="{service}"}}'.encode()
-        messages = read(self.bootstrap, "alerts.notifications", lambda m: m.key() == key, count, timeout_s)
+        return self.told_of([service], count, timeout_s)
+
+    def told_of(self, services: Collection[str], count: int, timeout_s: float = 40) -> list[Notification]:
+        """Return what was told of several services' groups, waiting for `count` notifications and a moment for more."""
+        keys = {f'{{}}:{{service="{service}"}}'.encode() for service in services}
+        messages = read(self.bootstrap, "alerts.notifications", lambda m: m.key() in keys, count, timeout_s)
         return [decode(headers_of(m), m.value()).data for m in messages]  # type: ignore[misc]
 
 

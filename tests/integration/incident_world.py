@@ -118,7 +118,9 @@ def eventually(read: Callable[[], T], wanted: Callable[[T], bool], timeout_s: fl
     return value
 
 
-def alert(name: str, service: str, severity: int = alert_pb2.SEVERITY_CRITICAL, firing: bool = True) -> alert_pb2.Alert:
+def alert(
+    name: str, service: str, severity: alert_pb2.Severity.ValueType = alert_pb2.SEVERITY_CRITICAL, firing: bool = True
+) -> alert_pb2.Alert:
     """Return an alert as the router sends it."""
     status = alert_pb2.ALERT_STATUS_FIRING if firing else alert_pb2.ALERT_STATUS_RESOLVED
     return alert_pb2.Alert(
@@ -129,7 +131,7 @@ def alert(name: str, service: str, severity: int = alert_pb2.SEVERITY_CRITICAL, 
 
 
 def group(
-    key: str, alerts: Sequence[alert_pb2.Alert], reason: int, tenant: str = "default"
+    key: str, alerts: Sequence[alert_pb2.Alert], reason: alert_events_pb2.FlushReason.ValueType, tenant: str = "default"
 ) -> alert_events_pb2.AlertGroupNotified:
     """Return a flush of a group."""
     firing = any(a.status == alert_pb2.ALERT_STATUS_FIRING for a in alerts)

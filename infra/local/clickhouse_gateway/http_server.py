@@ -134,7 +134,7 @@ async def _receive(request: Request, wanted: HttpQuery, body: SpoolFile) -> None
     if failure is not None:
         raise failure
     decoder.finish()
-    if wanted.frames_in:
+    if wanted.frames_in and body.size:
         await run_in_threadpool(_unpack, body)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from infra.local.clickhouse_gateway.errors import INCORRECT_DATA, EngineError
+from infra.local.clickhouse_gateway.native_prefixes import read_prefix
 from infra.local.clickhouse_gateway.native_types import TypeNode, parse_type
-from infra.local.clickhouse_gateway.streams import ByteStream, Truncated, varint_bytes
+from infra.local.clickhouse_gateway.streams import ByteStream, Truncated, text_bytes, varint_bytes
 
 MAX_COLUMNS = 10_000
 MAX_ROWS = 1 << 32
@@ -20,6 +21,7 @@ BLOCK_INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"  # not an overflow block, no bu
 
 _LOW_CARDINALITY_NEEDS_GLOBAL = 1 << 8
 _LOW_CARDINALITY_HAS_KEYS = 1 << 9
+_STEP_ROWS = 1 << 16
 _INDEX_BYTES = (1, 2, 4, 8)
 
 
@@ -29,6 +31,15 @@ class BlockShape:
 
     rows: int
     columns: list[tuple[str, str]]
+    type_spans: list[tuple[int, int]]  # where each type's name stands, its length included
+
+    def retyped(self, block: bytes, types: list[str]) -> bytes:
+        """Return the block with other names for its types, of the same layout."""
+        parts, at = [], 0
+        for (start, end), name in zip(self.type_spans, types, strict=True):
+            parts += [block[at:start], text_bytes(name)]
+            at = end
+        return b"".join([*parts, block[at:]])
 
 
 def skip_block_info(stream: ByteStream) -> None:
@@ -41,22 +52,34 @@ def skip_block_info(stream: ByteStream) -> None:
 
 def walk_block(stream: ByteStream) -> BlockShape:
     """Pass one block, and return its shape. Raises EngineError 117 on a type or size it cannot walk, or Truncated."""
-    columns, rows = stream.varint(), stream.varint()
+    columns, rows = _columns_and_rows(stream)
     if columns > MAX_COLUMNS or rows > MAX_ROWS:
         raise EngineError(INCORRECT_DATA, f"Suspicious block of {columns} columns and {rows} rows", "INCORRECT_DATA")
-    seen = []
+    seen, spans = [], []
     for _ in range(columns):
-        name, type_name = stream.text(MAX_NAME_BYTES), stream.text(MAX_NAME_BYTES)
+        name, start = stream.text(MAX_NAME_BYTES), stream.consumed
+        type_name = stream.text(MAX_NAME_BYTES)
         seen.append((name, type_name))
+        spans.append((start, stream.consumed))
         if rows:
-            node = parse_type(type_name)
-            _skip_prefix(stream, node)
-            _skip_data(stream, node, rows)
-    return BlockShape(rows, seen)
+            _skip_data(stream, read_prefix(stream, parse_type(type_name)), rows)
+    return BlockShape(rows, seen, spans)
 
 
-def split_blocks(data: bytes) -> Iterator[bytes]:
-    """Cut the concatenated blocks of a `FORMAT Native` result; an unknown type leaves the rest in one piece."""
+def block_shape(block: bytes) -> BlockShape | None:
+    """Walk a block in memory, or return None when it holds a type that cannot be walked."""
+    try:
+        return walk_block(ByteStream.over(block))
+    except (EngineError, Truncated):
+        return None
+
+
+def split_blocks(data: bytes, rows: int) -> Iterator[bytes]:
+    """Cut a `FORMAT Native` result of so many rows into its blocks; an unknown type leaves the rest in one piece."""
+    stream = ByteStream.over(data)
+    if _columns_and_rows(stream)[1] == rows:
+        yield data
+        return
     stream = ByteStream.over(data)
     start = 0
     while start < len(data):
@@ -72,20 +95,14 @@ def split_blocks(data: bytes) -> Iterator[bytes]:
 def header_block(columns: list[tuple[str, str]]) -> bytes:
     """Build a block of no rows, which tells a client the columns' names and types."""
     parts = [varint_bytes(len(columns)), b"\x00"]
-    for pair in columns:
-        for text in pair:
-            raw = text.encode()
-            parts += [varint_bytes(len(raw)), raw]
+    for name, kind in columns:
+        parts += [text_bytes(name), text_bytes(kind)]
     return b"".join(parts)
 
 
-def _skip_prefix(stream: ByteStream, node: TypeNode) -> None:
-    """Pass the serialization versions, which stand once ahead of a whole column."""
-    if node.name == "LowCardinality":
-        stream.skip(8)
-        return
-    for child in node.children:
-        _skip_prefix(stream, child)
+def _columns_and_rows(stream: ByteStream) -> tuple[int, int]:
+    columns = stream.varint()
+    return columns, stream.varint()
 
 
 def _skip_data(stream: ByteStream, node: TypeNode, rows: int) -> None:
@@ -128,6 +145,19 @@ def _skip_tuple(stream: ByteStream, node: TypeNode, rows: int) -> None:
         _skip_data(stream, child, rows)
 
 
+def _skip_variant(stream: ByteStream, node: TypeNode, rows: int) -> None:
+    """Pass one discriminator a row, then each variant's own values in turn."""
+    counts = [0] * len(node.children)
+    left = rows
+    while left:
+        part = stream.take(min(left, _STEP_ROWS))
+        left -= len(part)
+        for at in range(len(counts)):
+            counts[at] += part.count(at)
+    for child, count in zip(node.children, counts, strict=True):
+        _skip_data(stream, child, count)
+
+
 def _skip_low_cardinality(stream: ByteStream, node: TypeNode, rows: int) -> None:
     left = rows
     while left > 0:
@@ -155,5 +185,6 @@ _WALKERS: dict[str, Callable[[ByteStream, TypeNode, int], None]] = {
     "Map": _skip_array,
     "Nested": _skip_array,
     "Tuple": _skip_tuple,
+    "Variant": _skip_variant,
     "LowCardinality": _skip_low_cardinality,
 }

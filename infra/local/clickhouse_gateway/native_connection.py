@@ -19,8 +19,9 @@ from infra.local.clickhouse_gateway.errors import (
     UNKNOWN_PACKET,
     EngineError,
 )
-from infra.local.clickhouse_gateway.native_blocks import BlockShape, header_block, split_blocks
+from infra.local.clickhouse_gateway.native_blocks import BlockShape, header_block
 from infra.local.clickhouse_gateway.native_protocol import REVISION, ClientPacket, PacketReader, PacketWriter, Query
+from infra.local.clickhouse_gateway.native_result import ResultBlocks
 from infra.local.clickhouse_gateway.session import Session, quote_identifier, refuse_local_file
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder
 from infra.local.clickhouse_gateway.sql import DataKind, Insert, find_input_call, parse_insert, split_output_format
@@ -267,18 +268,12 @@ class Statement:
         self._writer.progress(0, 0, written.rows, written.bytes)
 
     def _select(self, sql: str, kind: str) -> None:
-        rows = blocks = size = 0
-        for chunk in self._session.run(sql, "Native", self._query.parameters, stream=True):
-            for block in split_blocks(chunk.data) if chunk.data else ():
-                self._writer.data(block, self._codec)
-                blocks += 1
-            rows, size = rows + chunk.rows, size + len(chunk.data)
-        if not blocks and kind == "READ_ONLY":
-            columns = self._session.describe(sql, self._query.parameters)
-            if columns:
-                self._writer.data(header_block(columns), self._codec)
-        self._writer.progress(rows, size)
-        self._writer.profile(rows, blocks, size)
+        result = ResultBlocks(self._session, sql, self._query.parameters)
+        chunks = self._session.run(sql, "Native", self._query.parameters, stream=True)
+        for block in result.of(chunks, describe_empty=kind == "READ_ONLY"):
+            self._writer.data(block, self._codec)
+        self._writer.progress(result.rows, result.size)
+        self._writer.profile(result.rows, result.blocks, result.size)
 
     def _add_table(self, name: str, shape: BlockShape, rows: SpoolFile) -> None:
         quoted = quote_identifier(name)

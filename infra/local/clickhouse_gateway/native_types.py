@@ -31,7 +31,7 @@ _ALIASES = {
     "MultiLineString": "Array(Array(Tuple(Float64, Float64)))",
     "MultiPolygon": "Array(Array(Array(Tuple(Float64, Float64))))",
 }
-_WRAPPERS = frozenset({"Array", "Map", "Nullable", "LowCardinality"})
+_WRAPPERS = {"Array": 1, "Map": 2, "Nullable": 1, "LowCardinality": 1}
 _RECORDS = frozenset({"Tuple", "Nested"})
 _DECIMAL_WIDTHS = ((9, 4), (18, 8), (38, 16), (76, 32))
 
@@ -54,20 +54,23 @@ def parse_type(text: str, depth: int = 0) -> TypeNode:
     if text in _ALIASES:
         return parse_type(_ALIASES[text], depth)
     name, arguments = _split_call(text)
-    if name in _RECORDS:
-        return TypeNode(name, 0, tuple(parse_type(_without_name(a), depth + 1) for a in arguments))
-    if name in _WRAPPERS:
-        return _wrapper(name, arguments, depth)
     if name == "SimpleAggregateFunction":
         return parse_type(_argument(arguments, 1, name), depth + 1)
-    return TypeNode(name, _width(name, arguments))
+    inner = _inner_types(name, arguments)
+    return TypeNode(name, _width(name, arguments), tuple(parse_type(text, depth + 1) for text in inner))
 
 
-def _wrapper(name: str, arguments: list[str], depth: int) -> TypeNode:
-    expected = 2 if name == "Map" else 1
-    if len(arguments) != expected:
+def _inner_types(name: str, arguments: list[str]) -> list[str]:
+    """Return what is inside a type, in the order of the wire."""
+    if name in _RECORDS:
+        return [_without_name(argument) for argument in arguments]
+    if name == "JSON":  # JSON(max_dynamic_paths=8, SKIP c, b Int64, a String): the typed paths, by name
+        paths = [a for a in arguments if "=" not in a and not a.upper().startswith("SKIP ")]
+        return [_without_name(path) for path in sorted(paths)]
+    expected = _WRAPPERS.get(name)
+    if expected is not None and len(arguments) != expected:
         raise EngineError(_UNKNOWN_TYPE, f"{name} takes {expected} types, not {len(arguments)}", "UNKNOWN_TYPE")
-    return TypeNode(name, 0, tuple(parse_type(a, depth + 1) for a in arguments))
+    return arguments if expected or name == "Variant" else []
 
 
 def _width(name: str, arguments: list[str]) -> int:

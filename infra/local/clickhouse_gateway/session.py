@@ -107,7 +107,7 @@ class Session:
         return kind
 
     def run(self, sql: str, output: str, params: Mapping[str, str], *, stream: bool) -> Iterator[Chunk]:
-        """Run a statement, yielding its result in format `output`: piece by piece with `stream`, if it can be streamed."""
+        """Run a statement, yielding its result in format `output`: piece by piece with `stream`, where possible."""
         if has_outfile(sql):
             raise EngineError(
                 OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed on a server", "INTO_OUTFILE_NOT_ALLOWED"
@@ -138,6 +138,15 @@ class Session:
             return [(column["name"], column["type"]) for column in meta]
         except (EngineError, ValueError):
             return []
+
+    def describe_aside(self, sql: str, params: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Do the same while a result of this session is still being read; the session's own tables are not seen."""
+        busy, self._connection = self._connection, self._open()
+        try:
+            return self.describe(sql, params)
+        finally:
+            self._connection.close()
+            self._connection = busy
 
     def insert_columns(self, insert: Insert) -> list[tuple[str, str]]:
         """Return the names and types of the columns an INSERT takes, in its order."""

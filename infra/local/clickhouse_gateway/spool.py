@@ -8,7 +8,7 @@ reports every error, and starts only when the client has sent everything.
 from __future__ import annotations
 
 import io
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -38,9 +38,8 @@ class SpoolFile:
     """The data of one insert, at most `most_bytes`; gone when closed."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=_PREFIX)
-        self.path = Path(name)
-        self._file: io.RawIOBase = open(handle, "wb", buffering=0)  # noqa: SIM115 -- closed by close()
+        self.path = folder / f"{_PREFIX}{uuid.uuid4().hex}"
+        self._file: io.RawIOBase | None = None  # most of them stay empty, and are never made
         self._most_bytes = most_bytes
         self.size = 0
 
@@ -53,16 +52,22 @@ class SpoolFile:
                 f"The data of one insert is limited to {self._most_bytes} bytes; send it in several inserts",
                 "QUERY_IS_TOO_LARGE",
             )
-        while data:
+        if self._file is None and data:
+            self._file = self.path.open("xb", buffering=0)
+        while data and self._file is not None:
             data = data[self._file.write(data) or 0 :]
 
     def head(self, most: int) -> bytes:
         """Return the first bytes."""
+        if not self.size:
+            return b""
         with self.path.open("rb") as file:
             return file.read(most)
 
     def copy_from(self, other: SpoolFile, offset: int) -> None:
         """Append what another file holds from an offset on."""
+        if offset >= other.size:
+            return
         with other.path.open("rb") as file:
             file.seek(offset)
             while data := file.read(_COPY_BYTES):
@@ -70,10 +75,10 @@ class SpoolFile:
 
     def replace(self, pieces: Iterator[bytes]) -> None:
         """Put other content in place of this one; the pieces may be made from the old content."""
-        old = self.path.with_suffix(".old")
-        self.path.rename(old)
-        self._file.close()
-        self._file = self.path.open("xb", buffering=0)
+        if not self.size:
+            return
+        old = self.path.rename(self.path.with_suffix(".old"))
+        self.close()
         self.size = 0
         try:
             for piece in pieces:
@@ -83,7 +88,9 @@ class SpoolFile:
 
     def close(self) -> None:
         """Delete the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> SpoolFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 import threading
@@ -9,9 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from infra.local.clickhouse_gateway.errors import EngineError
 from infra.local.clickhouse_gateway.native_protocol import ClientPacket
 
 _POLL_SECONDS = 0.05
+
+logger = logging.getLogger(__name__)
 
 
 class Watch:
@@ -51,14 +55,17 @@ class Watch:
                     return
                 # Under the lock: a query that has ended must not take its successor along
                 for cancel in self._due():
-                    cancel()
+                    _attempt(cancel)
             time.sleep(_POLL_SECONDS)
 
     def _due(self) -> list[Callable[[], None]]:
         """Return what to call now; each socket is reported once."""
-        readable, _, _ = select.select(list(self._sockets), [], [], 0)
+        poll, by_number = select.poll(), {sock.fileno(): sock for sock in self._sockets}
+        for number in by_number:
+            poll.register(number, select.POLLIN)
         due = []
-        for sock in readable:
+        for number, _event in poll.poll(0):
+            sock = by_number[number]
             cancel = self._sockets.pop(sock)
             if _wants_cancel(sock):
                 due.append(cancel)
@@ -71,3 +78,10 @@ def _wants_cancel(sock: socket.socket) -> bool:
     except OSError:
         return True
     return not first or first[0] == ClientPacket.CANCEL
+
+
+def _attempt(cancel: Callable[[], None]) -> None:
+    try:
+        cancel()
+    except EngineError:
+        logger.exception("a query could not be cancelled")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import Message
 from prometheus_client import Counter
 
@@ -21,6 +21,7 @@ from services.console.handlers.live import Change, LiveFeed
 TOPICS = tuple(t.name for t in (INCIDENTS_EVENTS, CORRELATION_HYPOTHESES, DEPLOYS_EVENTS))
 REASSIGN_SECONDS = 30.0  # how soon new partitions and topics are noticed
 RETRY_SECONDS = 2.0
+REQUEST_SECONDS = 5.0
 EVENTS = Counter("incidentscope_console_live_events", "Events read for open pages", ["topic", "outcome"])
 log = structlog.get_logger()
 
@@ -58,16 +59,18 @@ class LiveKafka:
     def _assign(self, consumer: Consumer) -> bool:
         """Read every partition of the topics, new ones from their end; tell whether all topics were found."""
         try:
-            known = consumer.list_topics(timeout=5).topics
+            return self._assign_found(consumer, consumer.list_topics(timeout=REQUEST_SECONDS).topics)
         except KafkaException as exc:
             self._feed.set_connected(False)
             log.warning("live_feed_waits", error=str(exc))
             return False
+
+    def _assign_found(self, consumer: Consumer, known: Mapping[str, Any]) -> bool:
         found = [t for t in self._topics if t in known and known[t].error is None]
         places = {(t, p) for t in found for p in known[t].partitions}
         fresh = places - self._assigned
         if fresh:
-            consumer.incremental_assign([TopicPartition(t, p, OFFSET_END) for t, p in sorted(fresh)])
+            consumer.incremental_assign(_ends(consumer, fresh))
             self._assigned |= fresh
             log.info("live_feed_reads", partitions=len(self._assigned))
         self._feed.set_connected(bool(self._assigned))
@@ -95,6 +98,18 @@ class LiveKafka:
             self._feed.set_connected(False)
 
 
+def _ends(consumer: Consumer, places: Iterable[tuple[str, int]]) -> list[TopicPartition]:
+    """Return the partitions with the offset their next message gets; raises KafkaException.
+
+    OFFSET_END would be looked up some time after the assignment, and what is published in between be missed.
+    """
+    ends = []
+    for topic, partition in sorted(places):
+        _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_SECONDS)
+        ends.append(TopicPartition(topic, partition, high))
+    return ends
+
+
 def _subject(data: Message) -> str:
     """Return the incident or service an event is about."""
     incident = getattr(data, "incident", None)
@@ -112,4 +127,6 @@ def _configuration(bootstrap: str) -> dict[str, Any]:
         "auto.offset.reset": "latest",
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
+        "reconnect.backoff.ms": 500,
+        "reconnect.backoff.max.ms": 10_000,
     }

@@ -126,6 +126,16 @@ def test_a_body_without_length_is_bounded_too(app: FastAPI) -> None:
     assert post(app, PUSH, endless()).status_code == 413
 
 
+def test_a_trusted_header_that_names_no_tenant_is_refused(app: FastAPI, tmp_path: Path) -> None:
+    tenants = TenantRegistry(tmp_path / "tenants.json", trust_header=True)
+    door = Door("prometheus", timedelta(minutes=5), ())
+    trusting = build(Doors(ReceiveAlerts(Published(), ManualClock(NOW)), tenants, door, door, LIMIT), [])
+    kind = {"content-type": "application/json"}
+    refused = post(trusting, PUSH, [], {**kind, "x-tenant-id": "nobody"})
+    assert (refused.status_code, refused.json()["reason"]) == (401, "unknown_tenant")
+    assert post(trusting, PUSH, [], {**kind, "x-tenant-id": "shop"}).status_code == 200
+
+
 def test_a_401_names_the_scheme(app: FastAPI) -> None:
     assert post(app, PUSH, [], {"content-type": "application/json"}).headers["www-authenticate"] == "Bearer"
 
@@ -134,7 +144,8 @@ def test_of_a_batch_the_good_alerts_are_stored_and_the_bad_named(app: FastAPI, p
     answer = post(app, PUSH, [{"labels": {"alertname": "A"}}, {"labels": {}}, {"labels": {"alertname": "B"}}])
     assert answer.status_code == 400
     assert answer.json() == (
-        "no_labels: 1 of 3 alerts refused, the others stored: [1] no_labels: an alert needs at least one label with a value"
+        "no_labels: 1 of 3 alerts refused, the others stored: "
+        "[1] no_labels: an alert needs at least one label with a value"
     )
     assert [a.name for _, a in published.alerts] == ["A", "B"]
 

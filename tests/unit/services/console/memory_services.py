@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
@@ -17,6 +18,8 @@ from libs.kernel.ids import uuid7
 from services.console.ports import RefusalReason, Refused
 
 TENANT = "shop"
+if TYPE_CHECKING:
+    Kind: TypeAlias = incident_pb2.TimelineKind.ValueType
 
 
 def stamp(at: datetime) -> Timestamp:
@@ -48,9 +51,7 @@ class MemoryIncidents:
         self.note(made.id, incident_pb2.TIMELINE_KIND_STATE_CHANGE, opened, "incident_service", "Opened by an alert.")
         return made
 
-    def note(
-        self, incident_id: str, kind: incident_pb2.TimelineKind, at: datetime, actor: str, text: str, url: str = ""
-    ) -> None:
+    def note(self, incident_id: str, kind: Kind, at: datetime, actor: str, text: str, url: str = "") -> None:
         """Write a timeline entry."""
         entry = incident_pb2.TimelineEntry(
             id=uuid7(at),
@@ -59,7 +60,7 @@ class MemoryIncidents:
             occurred_at=stamp(at),
             actor=actor,
             text=text,
-            url=url,  # type: ignore[arg-type]
+            url=url,
         )
         self.entries.setdefault(incident_id, []).append(entry)
 

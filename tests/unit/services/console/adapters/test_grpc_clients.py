@@ -16,39 +16,31 @@ from services.console.adapters.grpc_clients import GrpcDeploys, GrpcIncidents
 from services.console.ports import RefusalReason, Refused
 
 
-class Servicer(incident_grpc.IncidentServiceServicer, deploy_grpc.DeployServiceServicer):
-    """Answers with the tenant it was called for, or fails as told."""
+class Servicer:
+    """Answers each method with the tenant it was called for where the answer has room for it, or fails as told."""
 
     def __init__(self, code: grpc.StatusCode | None = None, wait_s: float = 0) -> None:
         self.code, self.wait_s = code, wait_s
 
-    async def _answer(self, context: Any, response: Any) -> Any:
-        await asyncio.sleep(self.wait_s)
-        if self.code is not None:
-            await context.abort(self.code, "because")
-        return response
-
-    def __getattribute__(self, name: str) -> Any:
-        found = object.__getattribute__(self, name)
-        if not name[0].isupper():
-            return found
+    def __getattr__(self, name: str) -> Any:
+        module = deploy if name in ("ListDeploys", "GetDeploy") else incident
 
         async def method(_request: Any, context: Any) -> Any:
-            tenant = dict(context.invocation_metadata())["x-tenant-id"]
-            responses: dict[str, Any] = {
-                "GetIncident": incident.GetIncidentResponse(),
-                "ListDeploys": deploy.ListDeploysResponse(next_page_token=tenant),
-                "ListIncidents": incident.ListIncidentsResponse(next_page_token=tenant),
-            }
-            module = deploy if name.endswith(("Deploys", "Deploy")) else incident
-            return await self._answer(context, responses.get(name) or getattr(module, f"{name}Response")())
+            await asyncio.sleep(self.wait_s)
+            if self.code is not None:
+                await context.abort(self.code, "because")
+            answer = getattr(module, f"{name}Response")()
+            if name in ("ListDeploys", "ListIncidents"):
+                answer.next_page_token = dict(context.invocation_metadata())["x-tenant-id"]
+            return answer
 
         return method
 
 
-def called(
-    servicer: Servicer, call: Callable[[GrpcIncidents, GrpcDeploys], Awaitable[Any]], timeout_s: float = 5
-) -> Any:
+Call = Callable[[GrpcIncidents, GrpcDeploys], Awaitable[Any]]
+
+
+def called(servicer: Any, call: Call, timeout_s: float = 5) -> Any:
     async def scene() -> Any:
         server = grpc.aio.server()
         incident_grpc.add_IncidentServiceServicer_to_server(servicer, server)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from incidentscope.correlation.v1 import correlation_pb2
 from incidentscope.incident.v1 import incident_pb2
 
 from services.console.adapters.http_pages import ACTOR_COOKIE
@@ -94,7 +95,7 @@ def test_a_page_before_the_first_analysis_says_that_it_will_come(client: Client,
 
 def test_without_enough_evidence_nobody_is_marked(client: Client, world: World) -> None:
     analysis = world.incidents.analyses[world.main.id]
-    analysis.verdict, analysis.reason = 2, "Nothing stands out."
+    analysis.verdict, analysis.reason = correlation_pb2.VERDICT_NOT_ENOUGH_EVIDENCE, "Nothing stands out."
     text = client.get(page(world)).text
     assert "Not enough evidence to name a cause." in text
     assert "▲ suspect 1" not in text
@@ -104,7 +105,7 @@ def test_titles_notes_links_and_names_cannot_inject_markup(client: Client, world
     evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
     world.main.title = world.main.acknowledged_by = evil
     world.main.services[:] = [evil]
-    world.incidents.note(world.main.id, 3, world.now, evil, evil, "javascript:alert(1)")
+    world.incidents.note(world.main.id, incident_pb2.TIMELINE_KIND_NOTE, world.now, evil, evil, "javascript:alert(1)")
     first = world.incidents.analyses[world.main.id].hypotheses[1]
     first.statement = first.service = first.chain[0] = evil
     first.evidence[0].url = "javascript:alert(1)"

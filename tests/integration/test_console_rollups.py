@@ -1,0 +1,124 @@
+"""The console's questions against the real tables."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from libs.kernel.errors import Unavailable
+from libs.kernel.timewindow import TimeWindow, floor_minute
+from libs.storage.clickhouse import ClickHouse
+from services.console.adapters.rollups import Rollups
+
+if TYPE_CHECKING:
+    from tests.servers import Servers
+
+MINUTE = floor_minute(datetime.now(UTC)) - timedelta(minutes=30)
+WINDOW = TimeWindow(MINUTE - timedelta(minutes=5), MINUTE + timedelta(minutes=5))
+MS = 1_000_000  # nanoseconds
+
+
+@pytest.fixture
+def tenant() -> str:
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def clickhouse(stack: Servers) -> Iterator[ClickHouse]:
+    opened = ClickHouse(stack.clickhouse_url, 2)
+    yield opened
+    opened.close()
+
+
+def span(clickhouse: ClickHouse, tenant: str, service: str, kind: str, total: int, errors: int, ms: int) -> None:
+    """Put a minute of spans, all of one duration, into the rollups."""
+    at = {"tenant": tenant, "service": service, "kind": kind, "at": int(MINUTE.timestamp()), "n": total}
+    clickhouse.execute(
+        "INSERT INTO error_rate_1m SELECT %(tenant)s, toDateTime(%(at)s), %(service)s, %(kind)s, "
+        "toUInt64(%(n)s), toUInt64(%(errors)s), toUInt64(%(sum)s)",
+        at | {"errors": errors, "sum": total * ms * MS},
+    )
+    clickhouse.execute(
+        "INSERT INTO latency_p95_1m SELECT %(tenant)s, toDateTime(%(at)s), %(service)s, %(kind)s, "
+        "quantilesDDState(0.01, 0.5, 0.95, 0.99)(toUInt64(%(ns)s)) FROM numbers(%(n)s)",
+        at | {"ns": ms * MS},
+    )
+
+
+def edge(clickhouse: ClickHouse, tenant: str, server: str, calls: int, version: int, client_ms: int) -> None:
+    """Put a minute of calls from web into the edges."""
+    clickhouse.execute(
+        "INSERT INTO service_edges_1m SELECT %(tenant)s, toDateTime(%(at)s), 'web', %(server)s, 'database', 0, "
+        "toUInt64(%(calls)s), 2, toUInt64(%(client)s), toUInt64(%(own)s), 0, toUInt64(%(version)s)",
+        {
+            "tenant": tenant, "at": int(MINUTE.timestamp()), "server": server, "calls": calls, "version": version,
+            "client": calls * client_ms * MS, "own": calls * 7 * MS,
+        },
+    )  # fmt: skip
+
+
+def test_health_counts_server_spans_only_and_merges_quantiles(clickhouse: ClickHouse, tenant: str) -> None:
+    span(clickhouse, tenant, "api", "Server", 90, 9, 10)
+    span(clickhouse, tenant, "api", "Server", 10, 1, 500)
+    span(clickhouse, tenant, "api", "Client", 1000, 1000, 9000)
+    span(clickhouse, f"{tenant}-other", "api", "Server", 1000, 1000, 9000)
+    found = asyncio.run(Rollups(clickhouse).health(tenant, ["api", "db'"], WINDOW))
+    assert [(m.minute, m.calls, m.errors) for m in found] == [(MINUTE, 100, 10)]
+    assert found[0].latency_ms == pytest.approx(500, rel=0.02)  # 10 of 100 took 500 ms
+
+
+def test_edges_take_the_latest_version_and_the_clients_time(clickhouse: ClickHouse, tenant: str) -> None:
+    edge(clickhouse, tenant, "db", calls=50, version=1, client_ms=3)
+    edge(clickhouse, tenant, "db", calls=100, version=2, client_ms=20)
+    edge(clickhouse, tenant, "queue", calls=10, version=1, client_ms=0)
+    rollups = Rollups(clickhouse)
+    found = asyncio.run(rollups.edges(tenant, WINDOW))
+    assert [(e.client, e.server, e.instrumented, e.calls, e.errors, e.mean_ms) for e in found] == [
+        ("web", "db", False, 100, 2, 20.0),
+        ("web", "queue", False, 10, 2, 7.0),
+    ]
+    seen = asyncio.run(rollups.health_seen_by_callers(tenant, ["db"], WINDOW))
+    assert [(m.minute, m.calls, m.latency_ms, m.seen_by_callers) for m in seen] == [(MINUTE, 100, 20.0, True)]
+
+
+def test_signatures_come_errors_first_then_by_number(clickhouse: ClickHouse, tenant: str) -> None:
+    for number, severity, count in ((1, 9, 900), (2, 17, 5), (3, 13, 40)):
+        clickhouse.execute(
+            "INSERT INTO log_signatures_1m SELECT %(tenant)s, toDateTime(%(at)s), 'api', %(severity)s, %(number)s, "
+            "'shape', 'line', toUInt64(%(count)s), toDateTime64(%(at)s, 9), toDateTime64(%(at)s, 9)",
+            {
+                "tenant": tenant, "at": int(MINUTE.timestamp()), "severity": severity, "number": number,
+                "count": count,
+            },
+        )  # fmt: skip
+    found = asyncio.run(Rollups(clickhouse).signatures(tenant, "api", WINDOW, 2))
+    assert [(s.severity_number, s.count, s.first_seen) for s in found] == [(17, 5, MINUTE), (9, 900, MINUTE)]
+
+
+def test_services_are_summed_over_the_window(clickhouse: ClickHouse, tenant: str) -> None:
+    span(clickhouse, tenant, "api", "Consumer", 20, 5, 40)
+    found = asyncio.run(Rollups(clickhouse).services(tenant, WINDOW))
+    assert [(s.service, s.calls, s.errors, s.last_seen) for s in found] == [("api", 20, 5, MINUTE)]
+    assert found[0].p95_ms == pytest.approx(40, rel=0.02)
+
+
+def test_what_a_window_does_not_cover_is_not_counted(clickhouse: ClickHouse, tenant: str) -> None:
+    span(clickhouse, tenant, "api", "Server", 20, 5, 40)
+    later = TimeWindow(MINUTE + timedelta(minutes=1), MINUTE + timedelta(minutes=9))
+    assert asyncio.run(Rollups(clickhouse).health(tenant, ["api"], later)) == []
+
+
+def test_a_silent_server_and_a_missing_table_are_both_unavailable(stack: Servers) -> None:
+    gone = ClickHouse("clickhouse://default@127.0.0.1:1/incidentscope", 1)
+    with pytest.raises(Unavailable):
+        asyncio.run(Rollups(gone).edges("t", WINDOW))
+    elsewhere = ClickHouse(stack.clickhouse_url.replace("/incidentscope", "/default"), 1)
+    with pytest.raises(Unavailable, match="cannot be read"):
+        asyncio.run(Rollups(elsewhere).edges("t", WINDOW))
+    gone.close()
+    elsewhere.close()

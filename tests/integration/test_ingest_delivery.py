@@ -1,0 +1,185 @@
+"""From Kafka to ClickHouse: nothing lost, nothing twice, and what can not be read is kept aside."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from libs.storage.clickhouse import Refused
+from tests.integration.alert_world import eventually, free_port
+from tests.integration.ingest_world import IngestWorld, new_process, running_ingest
+from tests.integration.test_ingest_receiver import _answers
+from tests.unit.libs.otlp.requests import logs, nested, spans, value
+
+SERVICES = ("log_consumer", "trace_consumer")
+
+
+@pytest.fixture(scope="module")
+def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IngestWorld]:
+    with running_ingest(stack, tmp_path_factory.mktemp("ingest"), SERVICES) as running:
+        yield running
+
+
+def an_export(*texts: str) -> bytes:
+    """Return an export of log records of now."""
+    return logs(*(LogRecord(time_unix_nano=time.time_ns(), body=value(t)) for t in texts)).SerializeToString()
+
+
+def test_undecodable_messages_are_kept_with_their_reason_and_the_others_arrive(world: IngestWorld) -> None:
+    tenant = world.new_tenant()
+    garbage = b"\xff\xfe garbage " + os.urandom(8)
+    cut = an_export("cut " * 20)[:-5]
+    world.produce("logs", [an_export("before"), garbage, cut, an_export("after")], x_tenant_id=tenant, from_whom="me")
+    world.wait_for_rows("logs_raw", tenant, 2)
+    for bad in (garbage, cut):
+        (letter,) = world.letters("logs", bad)
+        assert (letter["dlq_topic"], letter["dlq_reason"]) == (world.topics["logs"], "undecodable")
+        assert "ExportLogsServiceRequest" in letter["dlq_error"]
+        assert letter["dlq_partition"].isdigit()
+        assert letter["dlq_offset"].isdigit()
+        assert letter["dlq_first_seen"].startswith("20")
+        assert (letter["x-tenant-id"], letter["from-whom"]) == (tenant, "me")
+
+
+@pytest.mark.parametrize("headers", [{}, {"x_tenant_id": "nobody"}])
+def test_a_message_of_no_known_tenant_is_not_given_to_another(world: IngestWorld, headers: dict[str, str]) -> None:
+    message = an_export("whose am I", os.urandom(8).hex())
+    world.produce("logs", [message], **headers)
+    (letter,) = world.letters("logs", message)
+    assert letter["dlq_reason"] == "unknown_tenant"
+
+
+def test_what_collectors_write_as_json_without_a_content_type_is_read(world: IngestWorld) -> None:
+    tenant = world.new_tenant()
+    body = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"j","startTimeUnixNano":"%d"}]}]}]}' % time.time_ns()
+    world.produce("traces", [body], x_tenant_id=tenant)
+    world.wait_for_rows("spans_raw", tenant, 1)
+
+
+def test_a_poison_record_is_split_out_and_its_neighbours_are_kept(world: IngestWorld) -> None:
+    tenant = world.new_tenant()
+    good, poison = LogRecord(time_unix_nano=time.time_ns(), body=value("good")), LogRecord(body=nested(40))
+    poison.event_name = os.urandom(8).hex()
+    world.produce("logs", [logs(good, poison, good).SerializeToString()], x_tenant_id=tenant)
+    world.wait_for_rows("logs_raw", tenant, 2)
+    (letter,) = world.letters("logs", logs(poison).SerializeToString())
+    assert letter["dlq_reason"] == "nesting_too_deep"
+
+
+def test_rows_that_clickhouse_refuses_are_found_and_the_rest_is_kept(world: IngestWorld) -> None:
+    tenant = world.new_tenant()
+    day = 86_400 * 1_000_000_000
+    scattered = logs(*(LogRecord(time_unix_nano=(n + 1) * day) for n in range(150))).SerializeToString()
+    world.produce("logs", [an_export("a"), scattered, an_export("b")], x_tenant_id=tenant)
+    world.wait_for_rows("logs_raw", tenant, 2, timeout_s=10)
+    (letter,) = world.letters("logs", scattered)
+    assert (letter["dlq_reason"], "too many days" in letter["dlq_error"].lower()) == ("clickhouse_refused", True)
+    texts = world.query("SELECT Body FROM logs_raw WHERE TenantId = %(t)s ORDER BY Body", t=tenant)
+    assert texts == [("a",), ("b",)]
+
+
+def test_after_kill_nine_in_mid_stream_every_row_is_there_once_in_raw_and_in_rollups(world: IngestWorld) -> None:
+    tenant = world.new_tenant()
+    world.processes["log_consumer"].stop()
+    settings = {"INGEST_BATCH_SECONDS": "0.05", "INGEST_BATCH_MESSAGES": "20"}
+    consumer = new_process(world, "log_consumer", **settings)
+    consumer.start()
+    messages, rows_each = 1200, 20
+    stopped = threading.Event()
+
+    def send() -> None:
+        for first in range(0, messages, 40):
+            bodies = [an_export(*(f"m{n} r{r}" for r in range(rows_each))) for n in range(first, first + 40)]
+            world.produce("logs", bodies, x_tenant_id=tenant)
+            stopped.wait(0.3)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for _ in range(4):
+            time.sleep(random.uniform(1.0, 3.0))
+            consumer.kill()
+            consumer = new_process(world, "log_consumer", **settings)
+            consumer.start()
+        sender.join(120)
+        expected = messages * rows_each
+        eventually(lambda: world.count("logs_raw", tenant), lambda n: n >= expected, 60)
+        time.sleep(2)
+        assert world.count("logs_raw", tenant) == expected
+        ((unique,),) = world.query("SELECT uniqExact(Body) FROM logs_raw WHERE TenantId = %(t)s", t=tenant)
+        ((rolled,),) = world.query("SELECT sum(Count) FROM log_signatures_1m WHERE TenantId = %(t)s", t=tenant)
+        assert (unique, rolled) == (expected, expected)
+    finally:
+        stopped.set()
+        sender.join(30)
+        consumer.stop()
+        world.processes["log_consumer"].start()
+
+
+def test_a_consumer_without_clickhouse_says_so_and_catches_up_later(world: IngestWorld) -> None:
+    tenant = world.new_tenant()
+    world.processes["trace_consumer"].stop()
+    away = f"clickhouse://default@127.0.0.1:{free_port()}/incidentscope?http_port={free_port()}"
+    lost = new_process(world, "trace_consumer", CLICKHOUSE_URL=away)
+    lost._ready = lambda: _answers(lost.url)  # type: ignore[method-assign]  # it never will be ready
+    lost.start()
+    try:
+        import httpx
+        from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+        readiness = eventually(
+            lambda: httpx.get(f"{lost.url}/readyz", trust_env=False).json(), lambda r: "ingest" in r["problems"], 10
+        )
+        assert "ClickHouse" in readiness["problems"]["ingest"]
+        world.produce(
+            "traces", [spans(Span(start_time_unix_nano=time.time_ns())).SerializeToString()], x_tenant_id=tenant
+        )
+        time.sleep(1)
+        assert world.count("spans_raw", tenant) == 0
+    finally:
+        lost.stop()
+        world.processes["trace_consumer"].start()
+    world.wait_for_rows("spans_raw", tenant, 1, timeout_s=20)
+
+
+def test_a_second_insert_under_the_same_token_changes_neither_raw_rows_nor_rollups(world: IngestWorld) -> None:
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+    from libs.otlp.batch import Message
+    from libs.otlp.reference import decode_spans
+
+    tenant = world.new_tenant()
+    now = time.time_ns()
+    two_days = [Span(kind=2, span_id=os.urandom(8), trace_id=os.urandom(16), start_time_unix_nano=now - d * 86_400 * 10**9,  # type: ignore[arg-type]
+                     end_time_unix_nano=now, parent_span_id=os.urandom(8)) for d in (0, 1)]  # fmt: skip
+    batch = decode_spans([Message(spans(*two_days).SerializeToString(), tenant, "t", 0, 1, 0)])
+    for _ in range(3):
+        world.clickhouse.insert_native("spans_raw", batch.columns, batch.body, f"token of {tenant}")
+    counts = {
+        table: world.query(f"SELECT {what} FROM {table} WHERE TenantId = %(t)s", t=tenant)[0][0]
+        for table, what in {
+            "spans_raw": "count()", "error_rate_1m": "sum(Total)", "service_half_edges": "count()",
+            "trace_id_ranges": "count()", "latency_p95_1m": "count()",
+        }.items()
+    }  # fmt: skip
+    assert counts == {
+        "spans_raw": 2, "error_rate_1m": 2, "service_half_edges": 2, "trace_id_ranges": 2, "latency_p95_1m": 2
+    }  # fmt: skip
+
+
+def test_rows_of_a_table_that_does_not_exist_are_refused_not_lost(world: IngestWorld) -> None:
+    with pytest.raises(Refused) as refused:
+        world.clickhouse.insert_native("no_such_table", ["a"], b"\x00\x00", "t")
+    assert refused.value.code == 60
+
+
+def test_an_export_decodes_to_itself() -> None:
+    assert len(ExportLogsServiceRequest.FromString(an_export("a", "b")).resource_logs[0].scope_logs[0].log_records) == 2

@@ -1,0 +1,38 @@
+from infra.local.status import Report, Row, duration, render
+
+ROWS = (
+    Row("kafka", 4711, "ready", 9092, 350.4, 3725.0, None),
+    Row("console", 99, "starting", 8080, 80.0, 4.0, "/readyz says 503"),
+    Row("postgres", None, "down", 5433, None, None, None),
+)
+
+
+def test_the_table_lines_up_and_ends_with_memory_and_start_up_time() -> None:
+    assert render(Report(ROWS, 31.24)).splitlines() == [
+        "part       pid  state     port  RSS MiB  uptime",
+        "kafka     4711  ready     9092      350   1h02m",
+        "console     99  starting  8080       80      4s",
+        "postgres     -  down      5433        -       -",
+        "console: /readyz says 503",
+        "memory: 430 MiB of 4096 MiB",
+        "ready in 31.2 s",
+    ]
+
+
+def test_all_is_ready_only_when_every_part_is() -> None:
+    assert not Report(ROWS, None).all_ready
+    assert not Report((), None).all_ready
+    assert Report(ROWS[:1], None).all_ready
+
+
+def test_json_carries_the_same() -> None:
+    answer = Report(ROWS[:1], 3.0).as_json()
+    assert answer["ready"] is True
+    assert answer["memory_mib"] == 350
+    assert answer["parts"][0]["pid"] == 4711
+
+
+def test_durations_are_short() -> None:
+    assert [duration(s) for s in (0.9, 59, 60, 3599, 3600, 86400 + 4 * 3600)] == [
+        "0s", "59s", "1m00s", "59m59s", "1h00m", "1d04h",
+    ]  # fmt: skip
