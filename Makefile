@@ -6,7 +6,7 @@ PY := $(BIN)/python
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics docs lock clean
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ migrate: setup ## bring the running stack's databases to this checkout's schema
 
 topics: setup ## create missing topics on the running stack
 	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.create_topics
+
+schema: setup ## write schema.sql from the running stack, freshly migrated
+	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.dump_schema
 
 docs: setup ## write the generated parts of the README
 	@$(PY) -m scripts.generate_docs

@@ -99,7 +99,7 @@ def project_file(coordinates: Sequence[Coordinate], repository: str | None) -> s
     """Return a pom that depends on exactly these jars and on nothing they depend on in turn."""
     dependencies = "".join(_dependency(coordinate) for coordinate in coordinates)
     return (
-        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<project><modelVersion>4.0.0</modelVersion>"
         "<groupId>incidentscope</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>"
         f"<dependencies>{dependencies}</dependencies>{_repositories(repository)}</project>"
     )

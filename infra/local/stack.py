@@ -158,7 +158,7 @@ class Stack:
             ports.require_free(self.ports, [name for part in missing for name in part.ports], patience)
             self._remember(memory, selected)
             self._start(selected, memory, timeout_seconds)
-            if missing:
+            if missing and (len(missing) == len(selected) or memory.ready_seconds is None):  # mending does not count
                 memory.ready_seconds = round(time.monotonic() - begun, 1)
                 state.save(self.home, memory)
 

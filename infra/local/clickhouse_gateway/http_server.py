@@ -31,11 +31,16 @@ MAX_RUNNING = 64
 _MAX_HEADER_BYTES = 1 << 20  # a query may stand in the URL
 _MAX_DRAIN_BYTES = 1 << 30
 
-logger = logging.getLogger(__name__)
-
 
 class _Aborted(Exception):
     """A result failed after its first bytes were sent; the connection is cut, so that nobody takes it for whole."""
+
+
+class _QuietAborts(logging.Filter):
+    """Keeps out of the log what the client has been told already."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.exc_info is None or not isinstance(record.exc_info[1], _Aborted)
 
 
 class HttpApi:
@@ -169,6 +174,7 @@ class HttpServer:
 
     def start(self) -> None:
         """Begin to answer requests."""
+        logging.getLogger("uvicorn.error").addFilter(_QuietAborts())
         self._thread.start()
 
     def stop(self, seconds: float) -> None:

@@ -118,7 +118,7 @@ class Session:
                 handle = self._connection.send_query(sql, output, params=params)
             except RuntimeError as exc:
                 if _NOT_STREAMABLE not in str(exc):
-                    raise self._error(exc) from exc
+                    raise parse_engine_error(str(exc)) from exc
             else:
                 yield from self._fetch(handle)
                 return
@@ -141,12 +141,16 @@ class Session:
 
     def describe_aside(self, sql: str, params: Mapping[str, str]) -> list[tuple[str, str]]:
         """Do the same while a result of this session is still being read; the session's own tables are not seen."""
-        busy, self._connection = self._connection, self._open()
+        try:
+            aside = self._open()
+        except EngineError:
+            return []
+        busy, self._connection = self._connection, aside
         try:
             return self.describe(sql, params)
         finally:
-            self._connection.close()
             self._connection = busy
+            aside.close()
 
     def insert_columns(self, insert: Insert) -> list[tuple[str, str]]:
         """Return the names and types of the columns an INSERT takes, in its order."""
@@ -189,7 +193,7 @@ class Session:
                     result = self._connection.streaming_fetch_result(handle)
                 except RuntimeError as exc:
                     open_handle = False
-                    raise self._error(exc) from exc
+                    raise parse_engine_error(str(exc)) from exc
                 data, rows = result.bytes(), result.rows_read()
                 if not data and not rows:
                     open_handle = False
@@ -206,10 +210,7 @@ class Session:
         try:
             return self._connection.query(sql, output, params=params)
         except RuntimeError as exc:
-            raise self._error(exc) from exc
-
-    def _error(self, exc: RuntimeError) -> EngineError:
-        return parse_engine_error(str(exc))
+            raise parse_engine_error(str(exc)) from exc
 
     def _describe(self, sql: str, params: Mapping[str, str]) -> list[tuple[str, str]]:
         lines = self._query(sql, "JSONCompactEachRow", params).bytes().splitlines()
@@ -224,7 +225,7 @@ class Session:
                 connection.query(sql, "TSV", params={})
         except RuntimeError as exc:
             connection.close()
-            raise self._error(exc) from exc
+            raise parse_engine_error(str(exc)) from exc
         return connection
 
     def _restore(self) -> None:

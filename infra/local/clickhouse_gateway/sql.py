@@ -115,6 +115,8 @@ def first_word(sql: str) -> str:
 
 def split_output_format(sql: str) -> tuple[str, str]:
     """Return a query without its closing FORMAT clause, and that format's name or an empty string."""
+    if not sql.rstrip().endswith(";") and "format" not in sql.lower():
+        return sql, ""
     tail: list[Token] = []
     for token in tokens(sql):
         tail = [*tail[-7:], token]
@@ -131,7 +133,7 @@ def split_output_format(sql: str) -> tuple[str, str]:
 def has_outfile(sql: str) -> bool:
     """Tell whether a query wants its result in a file on the server, which servers refuse."""
     before: Token | None = None
-    for token in tokens(sql):
+    for token in tokens(sql) if "outfile" in sql.lower() else ():
         if token.is_word("OUTFILE") and before is not None and before.is_word("INTO"):
             return True
         before = token

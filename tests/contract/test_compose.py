@@ -1,0 +1,67 @@
+"""docker-compose.yml without an engine: the specification's schema, and that it names what exists."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.local.services import SERVICES
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return found
+
+
+def test_it_is_valid_by_the_compose_specification() -> None:
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    command = [str(checker), "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert found.returncode == 0, found.stdout
+
+
+def test_every_service_of_the_suite_has_a_block_with_a_health_check(services: dict[str, Any]) -> None:
+    for service in SERVICES:
+        block = services[service.name]
+        assert block["command"] == [service.module]
+        assert block["healthcheck"]["test"][-1].endswith(f":{block['environment']['HEALTH_PORT']}/readyz")
+
+
+def test_every_module_it_runs_exists(services: dict[str, Any]) -> None:
+    modules = [b["command"][0] for b in services.values() if str(b.get("image", "")).startswith("incidentscope")]
+    for module in modules:
+        path = ROOT / Path(*module.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def test_ports_are_published_on_loopback_only_and_once(services: dict[str, Any]) -> None:
+    ports = [port for block in services.values() for port in block.get("ports", [])]
+
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert len(ports) == len(set(ports))
+
+
+def test_every_dependency_is_a_service_and_every_file_it_mounts_exists(services: dict[str, Any]) -> None:
+    for block in services.values():
+        assert set(block.get("depends_on", {})) <= services.keys()
+        for volume in block.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith("./") or (ROOT / source).exists(), source
+
+
+def test_images_are_pinned(services: dict[str, Any]) -> None:
+    for name, block in services.items():
+        _, colon, tag = block["image"].rpartition(":")
+        assert colon, name
+        assert tag != "latest", name
