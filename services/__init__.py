@@ -1,1 +1,1 @@
-"""One package per deployable process. Services never import each other; they meet at topics, gRPC and documented tables."""
+"""One package per deployable process. Services never import each other; they meet at topics, gRPC and tables."""

@@ -87,7 +87,13 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
 
     def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:
         extra: dict[str, Any] = {"max.poll.interval.ms": MAX_POLL_MS}
-        return KafkaConsumer(settings.kafka_bootstrap, settings.ingest_group or ingest.service, [ingest.topic], on_revoke=on_revoke, **extra)
+        return KafkaConsumer(
+            settings.kafka_bootstrap,
+            settings.ingest_group or ingest.service,
+            [ingest.topic],
+            on_revoke=on_revoke,
+            **extra,
+        )
 
     loop = BatchLoop(
         open_source,

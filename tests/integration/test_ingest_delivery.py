@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import random
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from libs.otlp.batch import Message
+from libs.otlp.reference import decode_spans
 from libs.storage.clickhouse import Refused
-from tests.integration.alert_world import eventually, free_port
-from tests.integration.ingest_world import IngestWorld, new_process, running_ingest
+from tests.integration.alert_world import ServiceProcess, eventually, free_port
+from tests.integration.ingest_world import IngestWorld, new_process, new_trace, running_ingest, span
 from tests.integration.test_ingest_receiver import _answers
 from tests.unit.libs.otlp.requests import logs, nested, spans, value
 
@@ -86,42 +86,34 @@ def test_rows_that_clickhouse_refuses_are_found_and_the_rest_is_kept(world: Inge
     assert texts == [("a",), ("b",)]
 
 
+def kill_between_insert_and_commit(world: IngestWorld, tenant: str, before: int, victim: ServiceProcess) -> None:
+    """Kill a consumer as soon as rows of its can be seen: with luck before it has committed their offsets."""
+    deadline = time.monotonic() + 30
+    while world.count("logs_raw", tenant) <= before:
+        assert time.monotonic() < deadline, "no rows came"
+    victim.kill()
+
+
 def test_after_kill_nine_in_mid_stream_every_row_is_there_once_in_raw_and_in_rollups(world: IngestWorld) -> None:
     tenant = world.new_tenant()
+    messages, rows_each = 900, 20
+    expected = messages * rows_each
+    bodies = [an_export(*(f"m{n} r{r}" for r in range(rows_each))) for n in range(messages)]
     world.processes["log_consumer"].stop()
-    settings = {"INGEST_BATCH_SECONDS": "0.05", "INGEST_BATCH_MESSAGES": "20"}
-    consumer = new_process(world, "log_consumer", **settings)
-    consumer.start()
-    messages, rows_each = 1200, 20
-    stopped = threading.Event()
-
-    def send() -> None:
-        for first in range(0, messages, 40):
-            bodies = [an_export(*(f"m{n} r{r}" for r in range(rows_each))) for n in range(first, first + 40)]
-            world.produce("logs", bodies, x_tenant_id=tenant)
-            stopped.wait(0.3)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        for _ in range(4):
-            time.sleep(random.uniform(1.0, 3.0))
-            consumer.kill()
-            consumer = new_process(world, "log_consumer", **settings)
-            consumer.start()
-        sender.join(120)
-        expected = messages * rows_each
-        eventually(lambda: world.count("logs_raw", tenant), lambda n: n >= expected, 60)
-        time.sleep(2)
-        assert world.count("logs_raw", tenant) == expected
-        ((unique,),) = world.query("SELECT uniqExact(Body) FROM logs_raw WHERE TenantId = %(t)s", t=tenant)
-        ((rolled,),) = world.query("SELECT sum(Count) FROM log_signatures_1m WHERE TenantId = %(t)s", t=tenant)
-        assert (unique, rolled) == (expected, expected)
-    finally:
-        stopped.set()
-        sender.join(30)
-        consumer.stop()
-        world.processes["log_consumer"].start()
+    world.produce("logs", bodies, x_tenant_id=tenant)
+    for size in ("5", "7", "11"):  # small: inserting nearly all the time; different: each would cut other ranges
+        before = world.count("logs_raw", tenant)
+        victim = new_process(world, "log_consumer", INGEST_BATCH_SECONDS="0.05", INGEST_BATCH_MESSAGES=size)
+        victim.start()
+        kill_between_insert_and_commit(world, tenant, before, victim)
+    assert world.count("logs_raw", tenant) < expected, "it was killed too late to prove anything"
+    world.processes["log_consumer"].start()
+    world.wait_for_rows("logs_raw", tenant, expected, timeout_s=60)
+    time.sleep(1.5)
+    ((rows, unique),) = world.query("SELECT count(), uniqExact(Body) FROM logs_raw WHERE TenantId = %(t)s", t=tenant)
+    ((rolled,),) = world.query("SELECT sum(Count) FROM log_signatures_1m WHERE TenantId = %(t)s", t=tenant)
+    assert (rows, unique, rolled) == (expected, expected, expected)
+    assert any("plan_found" in log.read_text() for log in world.folder.glob("log_consumer-*.log"))
 
 
 def test_a_consumer_without_clickhouse_says_so_and_catches_up_later(world: IngestWorld) -> None:
@@ -132,16 +124,11 @@ def test_a_consumer_without_clickhouse_says_so_and_catches_up_later(world: Inges
     lost._ready = lambda: _answers(lost.url)  # type: ignore[method-assign]  # it never will be ready
     lost.start()
     try:
-        import httpx
-        from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
         readiness = eventually(
             lambda: httpx.get(f"{lost.url}/readyz", trust_env=False).json(), lambda r: "ingest" in r["problems"], 10
         )
         assert "ClickHouse" in readiness["problems"]["ingest"]
-        world.produce(
-            "traces", [spans(Span(start_time_unix_nano=time.time_ns())).SerializeToString()], x_tenant_id=tenant
-        )
+        world.produce("traces", [spans(span(new_trace(), 1)).SerializeToString()], x_tenant_id=tenant)
         time.sleep(1)
         assert world.count("spans_raw", tenant) == 0
     finally:
@@ -151,15 +138,9 @@ def test_a_consumer_without_clickhouse_says_so_and_catches_up_later(world: Inges
 
 
 def test_a_second_insert_under_the_same_token_changes_neither_raw_rows_nor_rollups(world: IngestWorld) -> None:
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span
-
-    from libs.otlp.batch import Message
-    from libs.otlp.reference import decode_spans
-
     tenant = world.new_tenant()
-    now = time.time_ns()
-    two_days = [Span(kind=2, span_id=os.urandom(8), trace_id=os.urandom(16), start_time_unix_nano=now - d * 86_400 * 10**9,  # type: ignore[arg-type]
-                     end_time_unix_nano=now, parent_span_id=os.urandom(8)) for d in (0, 1)]  # fmt: skip
+    two_days = [span(new_trace(), n + 1, parent=9) for n in (0, 1)]
+    two_days[1].start_time_unix_nano -= 86_400 * 1_000_000_000
     batch = decode_spans([Message(spans(*two_days).SerializeToString(), tenant, "t", 0, 1, 0)])
     for _ in range(3):
         world.clickhouse.insert_native("spans_raw", batch.columns, batch.body, f"token of {tenant}")
@@ -179,7 +160,3 @@ def test_rows_of_a_table_that_does_not_exist_are_refused_not_lost(world: IngestW
     with pytest.raises(Refused) as refused:
         world.clickhouse.insert_native("no_such_table", ["a"], b"\x00\x00", "t")
     assert refused.value.code == 60
-
-
-def test_an_export_decodes_to_itself() -> None:
-    assert len(ExportLogsServiceRequest.FromString(an_export("a", "b")).resource_logs[0].scope_logs[0].log_records) == 2

@@ -310,10 +310,15 @@ def test_an_unreachable_package_repository_is_one_sentence(tmp_path: Path) -> No
     with socket.create_server((HOST, 0)) as listener:
         nobody = listener.getsockname()[1]
     free = [word for name, number in Ports.free().numbers.items() for word in ("--port", f"{name}={number}")]
-    ended = command(
-        tmp_path / "home", "up", "--only", "kafka", *free,
-        INCIDENTSCOPE_MAVEN_REPO=f"http://{HOST}:{nobody}/repository", INCIDENTSCOPE_CACHE=str(tmp_path / "cache"),
-    )  # fmt: skip
+    try:
+        ended = command(
+            tmp_path / "home", "up", "--only", "kafka", *free,
+            INCIDENTSCOPE_MAVEN_REPO=f"http://{HOST}:{nobody}/repository",
+            INCIDENTSCOPE_CACHE=str(tmp_path / "cache"),
+            MAVEN_OPTS=f"-Dmaven.repo.local={tmp_path / 'm2'}",  # what this user's Maven fetched before does not count
+        )  # fmt: skip
+    finally:
+        Stack(tmp_path / "home").down(wipe=True)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"local: Kafka's jars could not be fetched from http://{HOST}:{nobody}/repository")
     assert "Connection refused" in ended.stderr

@@ -25,6 +25,7 @@ _RESERVED = frozenset({
     "http_zlib_compression_level", "wait_end_of_query", "buffer_size", "stacktrace", "role", "client_protocol_version",
 })  # fmt: skip
 _STEP_BYTES = 1 << 18
+_ZSTD_PIECE = 256  # bytes in; a run of 128 KiB takes four of them, so at most 8 MiB come out of a piece
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ class BodyDecoder:
         import zstandard
 
         try:
-            for at in range(0, len(data), 1 << 12):  # small pieces in, so that a bomb comes out in small pieces too
-                self._sink(self._zstd.decompress(data[at : at + (1 << 12)]))
+            for at in range(0, len(data), _ZSTD_PIECE):
+                self._sink(self._zstd.decompress(data[at : at + _ZSTD_PIECE]))
         except zstandard.ZstdError as exc:
             raise self._damaged(exc) from exc
         self._complete = self._zstd.eof

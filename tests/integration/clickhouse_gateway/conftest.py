@@ -31,8 +31,7 @@ def own_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
 
     yield start
     for gateway in started:
-        if gateway.process is not None and gateway.process.poll() is None:
-            gateway.stop()
+        gateway.stop()
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def client(gateway: Gateway) -> Iterator[Client]:
     native.execute("USE test_native")
     yield native
     native.execute("DROP DATABASE test_native SYNC")
-    native.disconnect()
+    gateway.disconnect()
 
 
 @pytest.fixture

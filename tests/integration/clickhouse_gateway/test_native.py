@@ -57,9 +57,8 @@ def test_values_are_substituted_and_parameters_are_passed(client: Client) -> Non
 
 
 def test_an_insert_may_come_as_rows_as_text_or_from_a_query(client: Client) -> None:
-    client.execute(
-        "CREATE TABLE t (a UInt64, b String DEFAULT concat('b', toString(a)), c String ALIAS b, d UInt8 MATERIALIZED 1) ENGINE = MergeTree ORDER BY a"
-    )  # noqa: E501
+    columns = "a UInt64, b String DEFAULT concat('b', toString(a)), c String ALIAS b, d UInt8 MATERIALIZED 1"
+    client.execute(f"CREATE TABLE t ({columns}) ENGINE = MergeTree ORDER BY a")
     assert client.execute("INSERT INTO t VALUES", [(1, "x")]) == 1
     assert client.execute("INSERT INTO t (a) VALUES", [{"a": 2}]) == 1
     assert client.execute("INSERT INTO `t` (`b`, a) FORMAT Native", [("y", 3)]) == 1
@@ -70,8 +69,8 @@ def test_an_insert_may_come_as_rows_as_text_or_from_a_query(client: Client) -> N
     client.execute("INSERT INTO t (* EXCEPT(b)) VALUES", [[11]])
     assert client.execute("INSERT INTO t (a) VALUES", []) == 0
     assert client.execute("SELECT a, b FROM t ORDER BY a") == [
-        (1, "x"), (2, "b2"), (3, "y"), (4, "VALUES ("), (5, "uv"), (6, "b6"), (7, "b7"), (8, "b8"), (9, "b9"), (10, "z"),
-        (11, "b11"),
+        (1, "x"), (2, "b2"), (3, "y"), (4, "VALUES ("), (5, "uv"), (6, "b6"), (7, "b7"), (8, "b8"), (9, "b9"),
+        (10, "z"), (11, "b11"),
     ]  # fmt: skip
 
 
@@ -190,7 +189,7 @@ def test_an_unknown_database_in_the_hello_is_refused(gateway: Gateway) -> None:
     ("table", "code"),
     [
         ("(a UInt64, CONSTRAINT small CHECK a < 5) ENGINE = MergeTree ORDER BY a", 469),
-        ("(a UInt64) ENGINE = MergeTree PARTITION BY a ORDER BY a SETTINGS max_partitions_to_read = 1", 252),
+        ("(a UInt64) ENGINE = MergeTree PARTITION BY a ORDER BY a", 252),
         ("(a UInt64, b UInt64 DEFAULT throwIf(a = 7)) ENGINE = MergeTree ORDER BY a", 395),
     ],
 )
@@ -205,9 +204,8 @@ def test_an_insert_that_fails_inside_the_engine_is_never_reported_as_done(
 
 
 def test_too_many_parts_and_a_failing_view_reach_the_driver(client: Client) -> None:
-    client.execute(
-        "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS parts_to_delay_insert = 1000, parts_to_throw_insert = 2"
-    )
+    limits = "parts_to_delay_insert = 1000, parts_to_throw_insert = 2"
+    client.execute(f"CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS {limits}")
     client.execute("SYSTEM STOP MERGES t")
     for at in range(2):
         client.execute("INSERT INTO t VALUES", [(at,)])

@@ -75,20 +75,23 @@ NATIVE_ONLY: list[tuple[str, list[Any]]] = [
 ]
 
 
+def str_of(value: Any) -> str:
+    """Name a case by its type."""
+    return value if isinstance(value, str) else ""
+
+
 def _rows(values: list[Any]) -> list[list[Any]]:
     return [[at, value] for at, value in enumerate(values)]
 
 
-@pytest.mark.parametrize(
-    ("kind", "values"), SCALARS + COMPOUNDS + NATIVE_ONLY, ids=lambda v: v if isinstance(v, str) else ""
-)
+@pytest.mark.parametrize(("kind", "values"), SCALARS + COMPOUNDS + NATIVE_ONLY, ids=str_of)
 def test_a_type_survives_the_way_through_clickhouse_driver(client: Client, kind: str, values: list[Any]) -> None:
     client.execute(f"CREATE TABLE t (n UInt32, v {kind}) ENGINE = MergeTree ORDER BY n")
     assert client.execute("INSERT INTO t (n, v) VALUES", _rows(values)) == len(values)
     assert client.execute("SELECT v FROM t ORDER BY n") == [(value,) for value in values]
 
 
-@pytest.mark.parametrize(("kind", "values"), SCALARS + COMPOUNDS, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(("kind", "values"), SCALARS + COMPOUNDS, ids=str_of)
 @pytest.mark.parametrize("output", ["Native", "RowBinary", "JSONEachRow", "TabSeparated", "CSV"])
 def test_a_type_survives_the_way_through_http(
     client: Client, http: httpx.Client, kind: str, values: list[Any], output: str
@@ -125,10 +128,9 @@ def test_nested_columns_that_are_not_flattened_survive(client: Client) -> None:
 
 
 def test_aggregate_states_are_kept_and_merged(client: Client) -> None:
-    client.execute(
-        "CREATE TABLE t (k String, calls AggregateFunction(count), lat AggregateFunction(quantilesDD(0.01, 0.5), Float64),"
-        " total SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k"
-    )
+    columns = "k String, calls AggregateFunction(count), lat AggregateFunction(quantilesDD(0.01, 0.5), Float64)"
+    total = "total SimpleAggregateFunction(sum, UInt64)"
+    client.execute(f"CREATE TABLE t ({columns}, {total}) ENGINE = AggregatingMergeTree ORDER BY k")
     for _ in range(2):
         client.execute("INSERT INTO t SELECT 'a', countState(), quantilesDDState(0.01, 0.5)(100.), 5 FROM numbers(3)")
     ((calls, (median,), total),) = client.execute(

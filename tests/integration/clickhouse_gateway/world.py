@@ -43,6 +43,7 @@ class Gateway:
     http_port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
     start_seconds: float = 0.0
+    clients: list[Client] = field(default_factory=list)
 
     def start(self) -> Gateway:
         """Start it and wait until it says it is ready."""
@@ -71,6 +72,7 @@ class Gateway:
     def _end(self, number: int) -> int:
         assert self.process is not None
         assert self.process.stdout is not None
+        self.disconnect()
         self.process.send_signal(number)
         try:
             return self.process.wait(STOP_SECONDS)
@@ -79,8 +81,15 @@ class Gateway:
             self.process.stdout.close()
 
     def client(self, **options: Any) -> Client:
-        """Connect by the native protocol."""
-        return Client("127.0.0.1", self.native_port, connect_timeout=10, send_receive_timeout=60, **options)
+        """Connect by the native protocol, until `disconnect`."""
+        made = Client("127.0.0.1", self.native_port, connect_timeout=10, send_receive_timeout=60, **options)
+        self.clients.append(made)
+        return made
+
+    def disconnect(self) -> None:
+        """Disconnect every client."""
+        while self.clients:
+            self.clients.pop().disconnect()
 
     def http(self, **options: Any) -> httpx.Client:
         """Connect by HTTP."""

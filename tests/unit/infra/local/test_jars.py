@@ -97,10 +97,9 @@ def test_without_the_jgo_package_the_reason_is_told(tmp_path: Path, monkeypatch:
 
 def test_the_pom_asks_for_these_jars_and_for_none_of_their_dependencies() -> None:
     tree = ElementTree.fromstring(maven.project_file([ONE, TWO], "http://repo/?a&b"))  # noqa: S314  # our own text
-    names = {"m": "http://maven.apache.org/POM/4.0.0"}
-    assert [e.text for e in tree.findall("m:dependencies/m:dependency/m:artifactId", names)] == ["one", "two"]
-    assert len(tree.findall(".//m:exclusion", names)) == 2
-    assert [e.text for e in tree.findall(".//m:url", names)] == ["http://repo/?a&b"] * 2
+    assert [e.text for e in tree.findall("dependencies/dependency/artifactId")] == ["one", "two"]
+    assert len(tree.findall(".//exclusion")) == 2
+    assert [e.text for e in tree.findall(".//url")] == ["http://repo/?a&b"] * 2
 
 
 def test_a_coordinate_that_is_none_is_refused() -> None:

@@ -1,0 +1,204 @@
+"""What the tables make of the rows: minutes, signatures, levels, trace ranges and the exporter's views."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1 import metrics_pb2 as m
+
+from libs.otlp.batch import Decode, Message
+from libs.otlp.logs import TABLE as LOGS
+from libs.otlp.metrics import TABLE as METRICS
+from libs.otlp.reference import decode_logs, decode_metrics, decode_spans
+from libs.otlp.spans import TABLE as SPANS
+from libs.storage.clickhouse import ClickHouse
+from tests.integration.alert_world import unique
+from tests.integration.ingest_world import attributes, new_trace, span
+from tests.unit.libs.otlp.requests import logs, metrics, spans, value
+
+
+@pytest.fixture(scope="module")
+def clickhouse(stack: Any) -> Iterator[ClickHouse]:
+    pool = ClickHouse(stack.clickhouse_url)
+    yield pool
+    pool.close()
+
+
+class Tenant:
+    """A tenant no other test uses, and its rows."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self.id = unique("t")
+        self._clickhouse = clickhouse
+
+    def insert(self, table: str, decode: Decode, *requests: Any) -> None:
+        """Insert each request on its own, so that rollups have to merge."""
+        for offset, request in enumerate(requests):
+            message = Message(request.SerializeToString(), self.id, "test", 0, offset, time.time_ns() // 1_000_000)
+            batch = decode([message])
+            assert batch.rejected == ()
+            self._clickhouse.insert_native(table, batch.columns, batch.body, f"{self.id}-{table}-{offset}")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query in which `MINE` stands for the tenant's condition."""
+        return self._clickhouse.query(sql.replace("MINE", f"TenantId = '{self.id}'"))
+
+
+@pytest.fixture
+def tenant(clickhouse: ClickHouse) -> Tenant:
+    return Tenant(clickhouse)
+
+
+def test_calls_errors_and_durations_add_up_over_inserts(tenant: Tenant) -> None:
+    requests = [
+        spans(span(new_trace(), 1, kind=2, ms=10), span(new_trace(), 2, kind=3, ms=1)),
+        spans(span(new_trace(), 3, kind=2, ms=30, error=True)),
+    ]
+    tenant.insert(SPANS, decode_spans, *requests)
+    rows = tenant.query(
+        "SELECT ServiceName, SpanKind, sum(Total), sum(Errors), sum(DurationSum) FROM error_rate_1m WHERE MINE "
+        "GROUP BY ServiceName, SpanKind ORDER BY SpanKind"
+    )
+    assert rows == [("cart", "Client", 1, 0, 1_000_000), ("cart", "Server", 2, 1, 40_000_000)]
+
+
+def test_percentiles_of_merged_minutes_are_within_one_percent(tenant: Tenant) -> None:
+    tenant.insert(
+        SPANS, decode_spans, *(spans(*(span(new_trace(), n, ms=n) for n in range(k, 101, 4))) for k in range(1, 5))
+    )
+    ((quantiles,),) = tenant.query(
+        "SELECT quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(Latency) FROM latency_p95_1m WHERE MINE"
+    )
+    assert [round(q / 1e6) for q in quantiles] == pytest.approx([50, 95, 99], rel=0.02)
+
+
+SIGNATURES = [
+    ("order 12345 failed for user_42 after 1234ms", "order <*> failed for user_<*> after <*>ms"),
+    ("trace_id=4bf92f35 span-id: 'ab12' requestId=7f", "trace_id=<*> span-id: <*> requestId=<*>"),
+    ("Payment#142: java.lang.NullPointerException", "Payment#142: java.lang.NullPointerException"),
+    ('cannot read "secret name" of order #77', "cannot read <*> of order <*>"),
+    ("can't reach 10.0.0.1:8080 or 192.168.1.20", "can't reach <*> or <*>"),
+    ("2026-05-01T10:00:00.123Z job 550e8400-e29b-41d4-a716-446655440000", "<*> job <*>"),
+    ("pointer 0xdeadBEEF digest 9f86d081884c7d65", "pointer <*> digest <*>"),
+    ("pod api-7d9f8b6c5-x2x4k is down", "pod api-<*>-<*> is down"),
+    ("sha256 over http2 by log4j2 v2", "sha256 over http2 by log4j2 v2"),
+    ("retry 1 of 3, 99.5% full, 1,024 bytes", "retry <*> of <*>, <*>% full, <*> bytes"),
+    ('{"msg":"order 5 lost","n":3.5}', '{"msg":"order <*> lost","n":<*>}'),
+    ("first line 1\n  at second line 2", "first line <*>"),
+    ("", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "signature"), SIGNATURES)
+def test_what_varies_is_masked_in_a_signature_and_names_are_kept(tenant: Tenant, body: str, signature: str) -> None:
+    now = time.time_ns()
+    requests = [logs(LogRecord(time_unix_nano=now + n, severity_number=17, body=value(body))) for n in (0, 5)]  # type: ignore[arg-type]
+    tenant.insert(LOGS, decode_logs, *requests)
+    rows = tenant.query(
+        "SELECT any(Signature), any(Example), sum(Count), toUnixTimestamp64Nano(min(FirstSeen)), "
+        "toUnixTimestamp64Nano(max(LastSeen)), any(SeverityNumber) FROM log_signatures_1m WHERE MINE "
+        "GROUP BY SignatureHash"
+    )
+    assert rows == [(signature, body, 2, now, now + 5, 17)]
+
+
+def test_messages_that_differ_in_values_only_share_a_signature(tenant: Tenant) -> None:
+    texts = [f"payment {n} to 10.0.0.{n} took {n * 3}.5ms id={n}ab" for n in range(20)]
+    now = time.time_ns() // 60_000_000_000 * 60_000_000_000
+    tenant.insert(LOGS, decode_logs, logs(*(LogRecord(time_unix_nano=now, body=value(t)) for t in texts)))
+    assert tenant.query("SELECT uniqExact(SignatureHash), sum(Count) FROM log_signatures_1m WHERE MINE") == [(1, 20)]
+
+
+def test_the_type_of_an_exception_is_part_of_the_signature(tenant: Tenant) -> None:
+    record = LogRecord(time_unix_nano=time.time_ns(), body=value("request 5 failed"))
+    record.attributes.extend(attributes({"exception.type": "shop.CardRefused"}))
+    tenant.insert(LOGS, decode_logs, logs(record))
+    assert tenant.query("SELECT Signature FROM log_signatures_1m WHERE MINE") == [
+        ("shop.CardRefused: request <*> failed",)
+    ]
+
+
+def number(at: float, flags: int = 0) -> m.NumberDataPoint:
+    """Return a point of now."""
+    return m.NumberDataPoint(time_unix_nano=time.time_ns(), as_double=at, flags=flags)
+
+
+def test_levels_are_rolled_up_and_totals_are_not(tenant: Tenant) -> None:
+    cpu = m.Metric(
+        name="cpu",
+        unit="1",
+        gauge=m.Gauge(data_points=[number(0.2), number(0.6), number(9, flags=1), number(float("nan"))]),
+    )
+    queue = m.Metric(name="queue", sum=m.Sum(is_monotonic=False, data_points=[number(-3)]))
+    requests = m.Metric(name="requests", sum=m.Sum(is_monotonic=True, data_points=[number(10)]))
+    tenant.insert(METRICS, decode_metrics, metrics(cpu, queue, requests), metrics(cpu))
+    rows = tenant.query(
+        "SELECT MetricName, any(MetricUnit), sum(ValueSum), sum(ValueCount), min(ValueMin), max(ValueMax) "
+        "FROM gauges_1m WHERE MINE GROUP BY MetricName ORDER BY MetricName"
+    )
+    assert rows == [("cpu", "1", pytest.approx(1.6), 4, 0.2, 0.6), ("queue", "", -3.0, 1, -3.0, -3.0)]
+
+
+def test_a_trace_is_found_by_its_time_range(tenant: Tenant) -> None:
+    trace = new_trace()
+    first, second = span(trace, 1, ms=100), span(trace, 2, ms=5)
+    tenant.insert(SPANS, decode_spans, spans(second), spans(first))
+    ((start, end),) = tenant.query(
+        "SELECT toUnixTimestamp64Nano(min(Start)), toUnixTimestamp64Nano(max(End)) FROM trace_id_ranges WHERE MINE"
+    )
+    assert (start, end) == (first.start_time_unix_nano, first.end_time_unix_nano)
+    view = tenant.query(f"SELECT Start <= End FROM otel_traces_trace_id_ts WHERE TraceId = '{trace.hex()}'")
+    assert view == [(1,)]
+
+
+EVERY_METRIC = (
+    "ResourceAttributes ResourceSchemaUrl ScopeName ScopeVersion ScopeAttributes ScopeDroppedAttrCount ScopeSchemaUrl "
+    "ServiceName MetricName MetricDescription MetricUnit Attributes StartTimeUnix TimeUnix Flags"
+)
+EXEMPLARS = "Exemplars.FilteredAttributes Exemplars.TimeUnix Exemplars.Value Exemplars.SpanId Exemplars.TraceId"
+DISTRIBUTION = "Count Sum Min Max AggregationTemporality"
+VIEWS = {
+    "otel_logs": (
+        "Timestamp TimestampTime TraceId SpanId TraceFlags SeverityText SeverityNumber ServiceName Body "
+        "ResourceSchemaUrl ResourceAttributes ScopeSchemaUrl ScopeName ScopeVersion ScopeAttributes LogAttributes "
+        "EventName"
+    ),
+    "otel_traces": (
+        "Timestamp TraceId SpanId ParentSpanId TraceState SpanName SpanKind ServiceName ResourceAttributes ScopeName "
+        "ScopeVersion SpanAttributes Duration StatusCode StatusMessage Events.Timestamp Events.Name Events.Attributes "
+        "Links.TraceId Links.SpanId Links.TraceState Links.Attributes"
+    ),
+    "otel_traces_trace_id_ts": "TraceId Start End",
+    "otel_metrics_gauge": f"{EVERY_METRIC} {EXEMPLARS} Value",
+    "otel_metrics_sum": f"{EVERY_METRIC} {EXEMPLARS} Value AggregationTemporality IsMonotonic",
+    "otel_metrics_histogram": f"{EVERY_METRIC} {EXEMPLARS} {DISTRIBUTION} BucketCounts ExplicitBounds",
+    "otel_metrics_exponential_histogram": (
+        f"{EVERY_METRIC} {EXEMPLARS} {DISTRIBUTION} Scale ZeroCount PositiveOffset PositiveBucketCounts NegativeOffset "
+        "NegativeBucketCounts"
+    ),
+    "otel_metrics_summary": f"{EVERY_METRIC} Count Sum ValueAtQuantiles.Quantile ValueAtQuantiles.Value",
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_have_the_columns_of_the_collectors_exporter(clickhouse: ClickHouse, view: str) -> None:
+    columns = [name for name, *_ in clickhouse.query(f"DESCRIBE TABLE {view}")]
+    assert {*VIEWS[view].split(), "TenantId"} == set(columns)
+
+
+def test_every_table_that_views_write_to_drops_repeated_blocks(clickhouse: ClickHouse) -> None:
+    engines = clickhouse.query(
+        "SELECT name, create_table_query FROM system.tables "
+        "WHERE database = currentDatabase() AND engine LIKE '%MergeTree'"
+    )
+    ours = {name: made for name, made in engines if not name.startswith((".", "schema_"))}
+    assert {"logs_raw", "spans_raw", "metrics_timeseries", "error_rate_1m", "service_half_edges"} <= ours.keys()
+    without = [
+        name for name, made in ours.items() if name.endswith(("_raw", "_1m", "_edges", "_timeseries", "_ranges"))
+        and "non_replicated_deduplication_window = 10000" not in made
+    ]  # fmt: skip
+    assert without == []
