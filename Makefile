@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
@@ -41,7 +42,7 @@ demo: up ## an outage told end to end (DEMO_CAUSE=bad-deploy|slow-database|dead-
 
 test: setup lint ## lint, then unit, contract, integration and end-to-end tests against real servers
 	@$(PY) -m scripts.install_browser
-	@$(PY) -m pytest tests
+	@$(PY) -m pytest tests -n $(TEST_WORKERS) --dist loadfile
 
 lint: setup ## style, types, import rules, contracts
 	@$(BIN)/ruff check .

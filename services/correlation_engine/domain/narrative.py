@@ -47,7 +47,7 @@ def statement(suspicion: Suspicion, kind: CauseKind, chain: tuple[str, ...], sym
     """Return the cause in one sentence, with where it was noticed when that is elsewhere."""
     node, deploy = suspicion.node, suspicion.deploy
     if kind is CauseKind.DEPLOY and deploy:
-        first = f"The deploy of {node} {deploy.observed:.1f} min before the onset broke it"
+        first = f"The deploy of {node} {wording.ahead(deploy.observed)} broke it"
     elif kind is CauseKind.RESOURCE_SATURATION:
         first = f"{node} ran out of {_resource(suspicion)}"
     elif kind is CauseKind.SERVICE_FAULT:

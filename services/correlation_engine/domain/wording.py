@@ -18,6 +18,11 @@ def milliseconds(value: float) -> str:
     return f"{value / 1000:.2f} s" if abs(value) >= 1000 else f"{value:.3g} ms"
 
 
+def ahead(minutes: float) -> str:
+    """Return how long before the onset something was; the onset is known to the minute."""
+    return "in the minute of the onset" if minutes < 1 else f"{minutes:.0f} min before the onset"
+
+
 def names(values: Sequence[str]) -> str:
     """Return names as a list in words, the tail counted when it is long."""
     shown = list(values[:SHOWN_NAMES])
