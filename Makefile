@@ -7,10 +7,10 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-correlation
 
 help: ## list the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## install everything into .venv, at pinned and hashed versions
 
@@ -53,6 +53,9 @@ lint: setup ## style, types, import rules, contracts
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.check_breaking
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts --check
 	@$(PY) -m scripts.generate_docs --check
+
+bench-correlation: setup ## seconds from an opened incident to its hypotheses in a large estate (ARGS="--services 500 --spans 10000000")
+	@$(PY) -m tests.bench.correlation $(ARGS)
 
 proto: setup ## generate libs/contracts from proto/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts
