@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-correlation
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-correlation demo-sweep
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ env: setup ## export lines that point programs at the running stack
 
 demo: up ## an outage told end to end (DEMO_CAUSE=bad-deploy|slow-database|dead-dependency|cpu-starvation|none, DEMO_SEED=n)
 	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.demo
+
+demo-sweep: up ## the demo for SEEDS=n seeds of every cause, several at a time; counts what was right
+	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.demo_sweep $(ARGS)
 
 test: setup lint ## lint, then unit, contract, integration and end-to-end tests against real servers
 	@$(PY) -m scripts.install_browser
