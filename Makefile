@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-correlation demo-sweep
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ lint: setup ## style, types, import rules, contracts
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.check_breaking
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts --check
 	@$(PY) -m scripts.generate_docs --check
+
+bench-incidents: setup ## latency and rate of incident writes, and how soon their events are on Kafka (ARGS="--rate 300")
+	@$(PY) -m tests.bench.incidents $(ARGS)
 
 bench-correlation: setup ## seconds from an opened incident to its hypotheses in a large estate (ARGS="--services 500 --spans 10000000")
 	@$(PY) -m tests.bench.correlation $(ARGS)

@@ -40,6 +40,7 @@ class IncidentWorld:
 
     postgres_url: str
     bootstrap: str
+    target: str
     channel: grpc.Channel
     producer: Producer
 
@@ -181,8 +182,9 @@ def incident_service(postgres_url: str, bootstrap: str, folder: Path) -> Iterato
     producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
     try:
         wait_until_ready(process, health_port, Path(log.name))
-        with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
-            yield IncidentWorld(postgres_url, bootstrap, channel, producer)
+        target = f"127.0.0.1:{grpc_port}"
+        with grpc.insecure_channel(target) as channel:
+            yield IncidentWorld(postgres_url, bootstrap, target, channel, producer)
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
