@@ -157,7 +157,6 @@ def test_a_result_is_packed_when_the_client_asks_for_it(http: httpx.Client) -> N
 
 
 def test_compressed_frames_are_read_and_written(http: httpx.Client) -> None:
-    pytest.importorskip("clickhouse_cityhash", reason="compression is an extra of clickhouse-driver")
     http.post("/", content=TABLE)
     made = http.get("/", params={"query": "SELECT number FROM numbers(100000)", "compress": "1"}).content
     params = {"query": "INSERT INTO t (a) FORMAT TSV", "decompress": "1"}

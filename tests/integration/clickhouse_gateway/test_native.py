@@ -138,7 +138,6 @@ def test_an_unknown_setting_is_ignored_unless_it_is_marked_important(gateway: Ga
 
 @pytest.mark.parametrize("compression", ["lz4", "lz4hc", "zstd"])
 def test_compressed_connections_work_both_ways(gateway: Gateway, client: Client, compression: str) -> None:
-    pytest.importorskip("clickhouse_cityhash", reason="compression is an extra of clickhouse-driver")
     client.execute("CREATE TABLE t (a UInt64, b String) ENGINE = MergeTree ORDER BY a")
     packed = gateway.client(compression=compression, database="test_native")
     rows = [(at, "text " * (at % 50)) for at in range(20_000)]

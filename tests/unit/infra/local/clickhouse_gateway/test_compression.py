@@ -15,7 +15,6 @@ from infra.local.clickhouse_gateway.streams import ByteStream, Truncated
 @pytest.fixture
 def codec() -> Codec:
     """The codec; its packages are an extra of clickhouse-driver."""
-    pytest.importorskip("clickhouse_cityhash", reason="compression is an extra of clickhouse-driver")
     return Codec()
 
 
