@@ -44,15 +44,19 @@ class Migration:
 
 
 def read(folder: Path) -> list[Migration]:
-    """Return the migrations below a folder, by owner and number; raises MigrationRefused on a bad name or a gap."""
-    found = []
+    """Return the migrations below a folder, by owner and number; raises MigrationRefused on a bad or repeated number.
+
+    Numbers may leave gaps, so that work done side by side can number its files apart.
+    """
+    found: list[Migration] = []
     for owner in sorted(p for p in folder.iterdir() if p.is_dir()):
-        files = sorted(owner.glob("*.sql"))
-        for expected, file in enumerate(files, start=1):
+        taken = 0
+        for file in sorted(owner.glob("*.sql")):
             match = FILE_NAME.match(file.name)
-            if match is None or int(match[1]) != expected:
-                raise MigrationRefused(f"{owner.name}/{file.name} should be numbered {expected:04d}_lower_case.sql")
-            found.append(Migration(owner.name, expected, file.name, file.read_text()))
+            if match is None or int(match[1]) <= taken:
+                raise MigrationRefused(f"{owner.name}/{file.name} should be named NNNN_lower_case.sql, above {taken:04d}")
+            taken = int(match[1])
+            found.append(Migration(owner.name, taken, file.name, file.read_text()))
     return found
 
 
