@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ schema: setup ## write schema.sql from the running stack, freshly migrated
 
 docs: setup ## write the generated parts of the README
 	@$(PY) -m scripts.generate_docs
+
+bench-signatures: setup ## grouping accuracy of log signatures beside Drain3 (DATA=dir with labelled lines)
+	@$(PY) -m scripts.bench_signatures $(if $(DATA),--data $(DATA))
 
 lock: setup ## resolve pyproject.toml into hashed requirement files
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.lock_requirements --upgrade

@@ -37,13 +37,13 @@ _VALUES = (
     r"[a-z][a-z0-9+.-]*://[^ \t\r,;)\]>\"']+",
     rf"(?:{_DAY},? )?(?:{_MONTH} +\d{{1,2}}|\d{{1,2}}[ /-]{_MONTH})\b(?:[ /,-]+\d{{4}})?(?:[ T:,]+{_CLOCK})?"
     r"(?: [-+]\d{4})?(?: \d{4})?\b",
-    r"[A-Za-z]:\\[^ \t\r\"']+",
+    r"[A-Za-z]:\\[^ \t\r\"',;]+",
     r"(?:(?:[a-z0-9-]+\.)+[a-z]{2,}:\d{4,5}|(?:[a-z0-9-]+\.){2,}[a-z]{2,}:\d{1,3})\b",
     r"[\w.+-]+@(?:[\w-]+\.)+[\w-]+",
     rf"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}",
     rf"\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]{_CLOCK}(?:Z|[+-]\d{{2}}:?\d{{2}})?)?",
     r"\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b",
-    rf"(?:{_HEX}{{1,4}}:){{2,7}}(?::?{_HEX}{{1,4}})+",
+    rf"(?:{_HEX}{{1,4}}::?){{2,7}}{_HEX}{{1,4}}\b",
     rf"\d+(?:[.,]\d+)*{_UNIT}\b",
     *_SHORT,
 )
@@ -67,7 +67,7 @@ STEPS: Final = (
     Step(r"""((?i:\b\w*id\b)["']?[=:] ?)["']?[\w.-]*\d[\w.-]*["']?""", rf"\1{MASK}"),
     Step(f"{_QUOTED}|{_VALUE}", MASK, json=False),
     Step(_VALUE, MASK, json=True),
-    Step(rf"_-?(?:{'|'.join(_SHORT)})", f"_{MASK}", needs="_"),
+    Step(rf"_-?(?:<\*>|{'|'.join(_SHORT)})", f"_{MASK}", needs="_"),
     Step("#QzQ", "#", needs="#"),
 )
 _COMPILED = tuple((step, re.compile(step.pattern, re.ASCII)) for step in STEPS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from services.correlation_engine.domain.saturation import RESOURCE
 Row = tuple[Any, ...]
 NS_PER_MS = 1e6
 RECENT = timedelta(minutes=50)  # of the range: a signature silent in the rest of it cannot be new or spiking
+TAIL = 2  # steps, the last of them begun only: a message logged less there than usual in one step may have vanished
 MAX_SIGNATURES = 5000
 
 _RANGE = "TenantId = %(tenant)s AND Minute >= toDateTime(%(start)s) AND Minute < toDateTime(%(end)s)"
@@ -57,15 +58,31 @@ FROM (
 ) GROUP BY Client, Server"""
 
 SIGNATURES = f"""
-SELECT ServiceName, max(Severity), any(Text), any(Sample), groupArray(Step), groupArray(Lines)
+SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)), groupArray(Step), groupArray(Lines)
 FROM (
     SELECT ServiceName, SignatureHash, {_STEP} AS Step, max(SeverityNumber) AS Severity, any(Signature) AS Text,
-        any(Example) AS Sample, sum(Count) AS Lines
-    FROM log_signatures_1m WHERE {_RANGE} AND SeverityNumber >= 13 AND ServiceName != ''
+        any(Example) AS Sample, min(FirstSeen) AS First, sum(Count) AS Lines
+    FROM log_signatures_1m WHERE {_RANGE} AND (SeverityNumber >= 13 OR SeverityNumber = 0) AND ServiceName != ''
     GROUP BY ServiceName, SignatureHash, Step
 ) GROUP BY ServiceName, SignatureHash
 HAVING sumIf(Lines, Step >= %(recent)s) > 0
-ORDER BY sumIf(Lines, Step >= %(recent)s) DESC LIMIT {MAX_SIGNATURES}"""
+ORDER BY max(Severity) > 0 DESC, sumIf(Lines, Step >= %(recent)s) DESC LIMIT {MAX_SIGNATURES}"""
+
+# Below warnings only what was steady and ends in the last minutes can matter: texts are read for that alone
+VANISHED = f"""
+SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)), groupArray(Step), groupArray(Lines)
+FROM (
+    SELECT ServiceName, SignatureHash, {_STEP} AS Step, max(SeverityNumber) AS Severity, any(Signature) AS Text,
+        any(Example) AS Sample, min(FirstSeen) AS First, sum(Count) AS Lines
+    FROM log_signatures_1m WHERE {_RANGE} AND SeverityNumber BETWEEN 1 AND 12 AND (ServiceName, SignatureHash) IN (
+        SELECT ServiceName, SignatureHash FROM log_signatures_1m
+        WHERE {_RANGE} AND SeverityNumber BETWEEN 1 AND 12 AND ServiceName != ''
+        GROUP BY ServiceName, SignatureHash
+        HAVING uniqExact(Minute) >= %(steady)s AND sumIf(Count, {_STEP} >= %(tail)s) * %(steps)s < sum(Count)
+        ORDER BY sum(Count) DESC LIMIT {MAX_SIGNATURES}
+    )
+    GROUP BY ServiceName, SignatureHash, Step
+) GROUP BY ServiceName, SignatureHash"""
 
 # A share of a limit is judged by its fullest member and moment, other levels by their mean.
 GAUGES = f"""
@@ -92,17 +109,20 @@ class ClickHouseTelemetry:
             "start": int(start.timestamp()),
             "end": int(start.timestamp()) + 60 * grid.length,
             "recent": max(0, grid.length - RECENT // grid.step),
+            "tail": grid.length - TAIL,
+            "steps": grid.length,
+            "steady": grid.length // 2,
             "resource": RESOURCE.pattern,
         }
-        queries = (REQUESTS, LATENCY, EDGES, SIGNATURES, GAUGES)
-        requests, latency, edges, signatures, gauges = await asyncio.gather(
+        queries = (REQUESTS, LATENCY, EDGES, SIGNATURES, VANISHED, GAUGES)
+        requests, latency, edges, signatures, vanished, gauges = await asyncio.gather(
             *(asyncio.to_thread(self._clickhouse.query, sql, params) for sql in queries)
         )
         return Telemetry(
             grid=grid,
             services=_services(requests, latency, grid),
             edges=tuple(_edge(row, grid) for row in edges),
-            signatures=tuple(_signature(row, grid) for row in signatures),
+            signatures=tuple(_signature(row, grid) for row in signatures + vanished),
             gauges=tuple(_gauge(row, grid) for row in gauges),
         )
 
@@ -140,8 +160,9 @@ def _edge(row: Row, grid: Grid) -> Edge:
 
 
 def _signature(row: Row, grid: Grid) -> LogSignature:
-    service, severity, text, sample, steps, lines = row
-    return LogSignature(service, int(severity), text, sample, _filler(steps, grid)(lines, 0.0))
+    service, severity, text, sample, first_seen, steps, lines = row
+    counts = _filler(steps, grid)(lines, 0.0)
+    return LogSignature(service, int(severity), text, sample, counts, first_seen=datetime.fromtimestamp(first_seen / 1000, UTC))
 
 
 def _gauge(row: Row, grid: Grid) -> Gauge:

@@ -69,11 +69,12 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogSignature:
-    """Log lines of one shape. `severity` is the OpenTelemetry severity number."""
+    """Log lines of one shape. `severity` is the OpenTelemetry severity number, 0 when the line states none."""
 
     service: str
     severity: int
     signature: str
+    first_seen: datetime | None = field(default=None, kw_only=True)
     example: str
     counts: FloatArray
 

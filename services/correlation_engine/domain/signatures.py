@@ -1,53 +1,52 @@
-"""Error log lines that are new, or far more frequent than usual."""
+"""Log lines that are new, far more frequent than usual, or gone."""
 
 from __future__ import annotations
 
-from services.correlation_engine.domain import stats, wording
-from services.correlation_engine.domain.model import Evidence, EvidenceKind, LogSignature, Telemetry, Window
+from services.correlation_engine.domain import signature_changes, wording
+from services.correlation_engine.domain.model import Evidence, EvidenceKind, Telemetry, Window
+from services.correlation_engine.domain.signature_changes import ERROR, SignatureChange, SignatureFinding
 
-ERROR, WARN = 17, 13  # OpenTelemetry severity numbers
 WARN_WEIGHT = 0.5
-MIN_LINES = 3.0
+VANISHED_WEIGHT = 0.5  # work that is no longer done is as often a victim's as the culprit's
 PER_SERVICE = 2
 
 
 def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
     """Return the strongest pieces of evidence per service, at most two."""
     grouped: dict[str, list[Evidence]] = {}
-    for signature in telemetry.signatures:
-        evidence = _score(signature, window)
-        if evidence is not None:
-            grouped.setdefault(evidence.service, []).append(evidence)
+    for finding in signature_changes.find(telemetry.signatures, telemetry.services, window):
+        grouped.setdefault(finding.service, []).append(_evidence(finding, window))
     return [e for found in grouped.values() for e in sorted(found, key=_weight)[:PER_SERVICE]]
 
 
 def _weight(evidence: Evidence) -> tuple[float, float]:
-    return -evidence.strength, -evidence.observed
+    return -evidence.strength, -abs(evidence.observed - evidence.baseline)
 
 
-def _score(signature: LogSignature, window: Window) -> Evidence | None:
-    if signature.severity < WARN:
-        return None
-    observed = float(signature.counts[window.incident].sum())
-    steps = window.incident.stop - window.incident.start
-    middle, scale = stats.median_and_scale(signature.counts[window.baseline])
-    seen_before = float(signature.counts[window.baseline].sum()) > 0
-    expected = float(signature.counts[window.baseline].mean()) * steps
-    spread = max(scale * steps, max(expected, 1.0) ** 0.5, stats.LEVEL_FLOOR * middle * steps)
-    weight = 1.0 if signature.severity >= ERROR else WARN_WEIGHT
-    strength = weight * stats.significance((observed - expected) / spread)
-    if strength <= 0 or observed < MIN_LINES:
-        return None
-    before = f"{expected / steps:.3g} per minute before" if seen_before else "never before"
+def _evidence(finding: SignatureFinding, window: Window) -> Evidence:
     return Evidence(
         EvidenceKind.LOG_SIGNATURE,
-        signature.service,
-        f"{signature.service} logged {observed / steps:.3g} times per minute ({before}): "
-        f"{wording.excerpt(signature.example)}",
-        observed=observed / steps,
-        baseline=expected / steps,
+        finding.service,
+        f"{_claim(finding)}: {wording.excerpt(finding.example)}",
+        observed=finding.observed,
+        baseline=finding.expected,
         unit="{record}/min",
-        strength=strength,
+        strength=finding.strength * _trust(finding),
         start=window.onset,
         end=window.end,
     )
+
+
+def _trust(finding: SignatureFinding) -> float:
+    if finding.change is SignatureChange.VANISHED:
+        return VANISHED_WEIGHT
+    return 1.0 if finding.severity >= ERROR else WARN_WEIGHT
+
+
+def _claim(finding: SignatureFinding) -> str:
+    rate, usual = f"{finding.observed:.3g} times per minute", f"{finding.expected:.3g} per minute"
+    if finding.change is SignatureChange.NEW:
+        return f"{finding.service} logged {rate} (never before)"
+    if finding.change is SignatureChange.SPIKING:
+        return f"{finding.service} logged {rate} ({usual} before)"
+    return f"{finding.service} logged {rate} where {usual} would be usual"

@@ -167,7 +167,8 @@ def test_new_and_spiking_errors_are_evidence_and_steady_or_info_lines_are_not() 
 
 
 def test_at_most_two_signatures_speak_for_a_service() -> None:
-    many = telemetry(*(signature("app", flat(0, 10 + i), text=f"error kind {i}") for i in range(5)))
+    texts = ("disk is full", "no route to host", "bad checksum", "lease lost", "quota exceeded")
+    many = telemetry(*(signature("app", flat(0, 10 + i), text=text) for i, text in enumerate(texts)))
 
     assert [e.observed for e in signatures.score(many, WINDOW)] == [14, 13]
 
