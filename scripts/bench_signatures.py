@@ -92,11 +92,13 @@ def masked_by_clickhouse(lines: Sequence[str]) -> list[str]:
         file = Path(folder, "lines.json")
         file.write_text("".join(json.dumps({"n": n, "Body": line}) + "\n" for n, line in enumerate(lines)))
         sql = f"WITH {log_masks.sql('Body')} SELECT Masked FROM file('{file}', 'JSONEachRow', 'n UInt32, Body String')"
-        answer = chdb.query(f"{sql} ORDER BY n", "JSONCompactEachRow").bytes()
+        answer = chdb.query(f"{sql} ORDER BY n", "JSONCompactEachRow").bytes()  # type: ignore[no-untyped-call]
     masked = [json.loads(row)[0] for row in answer.splitlines()]
     different = sum(a != log_masks.mask(line) for a, line in zip(masked, lines, strict=True))
     if different:
-        print(f"ClickHouse masks {different} of {len(lines)} lines otherwise than libs.kernel.log_masks", file=sys.stderr)
+        print(
+            f"ClickHouse masks {different} of {len(lines)} lines otherwise than libs.kernel.log_masks", file=sys.stderr
+        )
     return masked
 
 

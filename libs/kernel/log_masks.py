@@ -37,6 +37,7 @@ _VALUES = (
     r"[a-z][a-z0-9+.-]*://[^ \t\r,;)\]>\"']+",
     rf"(?:{_DAY},? )?(?:{_MONTH} +\d{{1,2}}|\d{{1,2}}[ /-]{_MONTH})\b(?:[ /,-]+\d{{4}})?(?:[ T:,]+{_CLOCK})?"
     r"(?: [-+]\d{4})?(?: \d{4})?\b",
+    r"eyJ[\w-]+(?:\.[\w-]*){0,2}",  # a JSON web token: long, and a secret
     r"[A-Za-z]:\\[^ \t\r\"',;]+",
     r"(?:(?:[a-z0-9-]+\.)+[a-z]{2,}:\d{4,5}|(?:[a-z0-9-]+\.){2,}[a-z]{2,}:\d{1,3})\b",
     r"[\w.+-]+@(?:[\w-]+\.)+[\w-]+",
@@ -91,7 +92,10 @@ def signature(body: str, exception_type: str = "") -> str:
 
 def sql(column: str) -> str:
     """Return the steps as the items of a ClickHouse WITH list; its `Masked` is what `mask` returns for the column."""
-    items = [f"substringUTF8(substringIndex({column}, '\\n', 1), 1, {MAX_LINE}) AS Line", "startsWith(Line, '{') AS Json"]
+    items = [
+        f"substringUTF8(substringIndex({column}, '\\n', 1), 1, {MAX_LINE}) AS Line",
+        "startsWith(Line, '{') AS Json",
+    ]
     before = "Line"
     for number, step in enumerate(STEPS, start=1):
         name = "Masked" if number == len(STEPS) else f"Step{number}"

@@ -54,7 +54,9 @@ def read(folder: Path) -> list[Migration]:
         for file in sorted(owner.glob("*.sql")):
             match = FILE_NAME.match(file.name)
             if match is None or int(match[1]) <= taken:
-                raise MigrationRefused(f"{owner.name}/{file.name} should be named NNNN_lower_case.sql, above {taken:04d}")
+                raise MigrationRefused(
+                    f"{owner.name}/{file.name} should be named NNNN_lower_case.sql, above {taken:04d}"
+                )
             taken = int(match[1])
             found.append(Migration(owner.name, taken, file.name, file.read_text()))
     return found

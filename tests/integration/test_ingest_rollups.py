@@ -18,6 +18,7 @@ from libs.otlp.spans import TABLE as SPANS
 from libs.storage.clickhouse import ClickHouse
 from tests.integration.alert_world import unique
 from tests.integration.ingest_world import attributes, new_trace, span
+from tests.unit.libs.kernel.test_log_masks import LINES
 from tests.unit.libs.otlp.requests import logs, metrics, spans, value
 
 
@@ -76,24 +77,7 @@ def test_percentiles_of_merged_minutes_are_within_one_percent(tenant: Tenant) ->
     assert [round(q / 1e6) for q in quantiles] == pytest.approx([50, 95, 99], rel=0.02)
 
 
-SIGNATURES = [
-    ("order 12345 failed for user_42 after 1234ms", "order <*> failed for user_<*> after <*>ms"),
-    ("trace_id=4bf92f35 span-id: 'ab12' requestId=7f", "trace_id=<*> span-id: <*> requestId=<*>"),
-    ("Payment#142: java.lang.NullPointerException", "Payment#142: java.lang.NullPointerException"),
-    ('cannot read "secret name" of order #77', "cannot read <*> of order <*>"),
-    ("can't reach 10.0.0.1:8080 or 192.168.1.20", "can't reach <*> or <*>"),
-    ("2026-05-01T10:00:00.123Z job 550e8400-e29b-41d4-a716-446655440000", "<*> job <*>"),
-    ("pointer 0xdeadBEEF digest 9f86d081884c7d65", "pointer <*> digest <*>"),
-    ("pod api-7d9f8b6c5-x2x4k is down", "pod api-<*>-<*> is down"),
-    ("sha256 over http2 by log4j2 v2", "sha256 over http2 by log4j2 v2"),
-    ("retry 1 of 3, 99.5% full, 1,024 bytes", "retry <*> of <*>, <*>% full, <*> bytes"),
-    ('{"msg":"order 5 lost","n":3.5}', '{"msg":"order <*> lost","n":<*>}'),
-    ("first line 1\n  at second line 2", "first line <*>"),
-    ("", ""),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("body", "signature"), SIGNATURES)
+@pytest.mark.parametrize(("body", "signature"), LINES)
 def test_what_varies_is_masked_in_a_signature_and_names_are_kept(tenant: Tenant, body: str, signature: str) -> None:
     now = time.time_ns()
     requests = [logs(LogRecord(time_unix_nano=now + n, severity_number=17, body=value(body))) for n in (0, 5)]  # type: ignore[arg-type]
@@ -111,6 +95,25 @@ def test_messages_that_differ_in_values_only_share_a_signature(tenant: Tenant) -
     now = time.time_ns() // 60_000_000_000 * 60_000_000_000
     tenant.insert(LOGS, decode_logs, logs(*(LogRecord(time_unix_nano=now, body=value(t)) for t in texts)))
     assert tenant.query("SELECT uniqExact(SignatureHash), sum(Count) FROM log_signatures_1m WHERE MINE") == [(1, 20)]
+
+
+def test_a_signature_was_first_seen_in_the_earliest_of_its_minutes(tenant: Tenant) -> None:
+    start = (time.time_ns() // 60_000_000_000 - 5) * 60_000_000_000
+    seen = [start + minute * 60_000_000_000 + 7 for minute in (2, 0, 1)]
+    requests = [logs(LogRecord(time_unix_nano=at, body=value(f"job {at} lost"))) for at in seen]
+    tenant.insert(LOGS, decode_logs, *requests)
+    rows = tenant.query(
+        "SELECT uniqExact(Minute), sum(Count), toUnixTimestamp64Nano(min(FirstSeen)), "
+        "toUnixTimestamp64Nano(max(LastSeen)) FROM log_signatures_1m WHERE MINE GROUP BY SignatureHash"
+    )
+    assert rows == [(3, 3, min(seen), max(seen))]
+
+
+def test_a_repeated_insert_adds_nothing_to_the_signatures(tenant: Tenant) -> None:
+    request = logs(LogRecord(time_unix_nano=time.time_ns(), body=value("once 1")))
+    tenant.insert(LOGS, decode_logs, request)
+    tenant.insert(LOGS, decode_logs, request)
+    assert tenant.query("SELECT sum(Count) FROM log_signatures_1m WHERE MINE") == [(1,)]
 
 
 def test_the_type_of_an_exception_is_part_of_the_signature(tenant: Tenant) -> None:

@@ -58,7 +58,8 @@ FROM (
 ) GROUP BY Client, Server"""
 
 SIGNATURES = f"""
-SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)), groupArray(Step), groupArray(Lines)
+SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)),
+    groupArray(Step), groupArray(Lines)
 FROM (
     SELECT ServiceName, SignatureHash, {_STEP} AS Step, max(SeverityNumber) AS Severity, any(Signature) AS Text,
         any(Example) AS Sample, min(FirstSeen) AS First, sum(Count) AS Lines
@@ -70,7 +71,8 @@ ORDER BY max(Severity) > 0 DESC, sumIf(Lines, Step >= %(recent)s) DESC LIMIT {MA
 
 # Below warnings only what was steady and ends in the last minutes can matter: texts are read for that alone
 VANISHED = f"""
-SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)), groupArray(Step), groupArray(Lines)
+SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)),
+    groupArray(Step), groupArray(Lines)
 FROM (
     SELECT ServiceName, SignatureHash, {_STEP} AS Step, max(SeverityNumber) AS Severity, any(Signature) AS Text,
         any(Example) AS Sample, min(FirstSeen) AS First, sum(Count) AS Lines
@@ -162,7 +164,9 @@ def _edge(row: Row, grid: Grid) -> Edge:
 def _signature(row: Row, grid: Grid) -> LogSignature:
     service, severity, text, sample, first_seen, steps, lines = row
     counts = _filler(steps, grid)(lines, 0.0)
-    return LogSignature(service, int(severity), text, sample, counts, first_seen=datetime.fromtimestamp(first_seen / 1000, UTC))
+    return LogSignature(
+        service, int(severity), text, sample, counts, first_seen=datetime.fromtimestamp(first_seen / 1000, UTC)
+    )
 
 
 def _gauge(row: Row, grid: Grid) -> Gauge:

@@ -4,7 +4,8 @@ As in Drain, what shares its number of words and its first word is compared word
 becomes a parameter. Three things are ours. Masks and punctuation are no words, so an optional or repeated parameter
 does not part two lines. All signatures are there at once, so a place becomes a parameter by how many values it has:
 `VM Paused` and `VM Resumed` stay apart, names of users do not. And what identifies a statement or a state is never a
-parameter: `Class#42`, exception classes, NAMES_IN_CAPITALS.
+parameter: `Class#42`, exception classes, NAMES_IN_CAPITALS. (The drain3 package is no base for it: last released in
+2022, pinned to cachetools and jsonpickle of 2021, and it decides by order of arrival.)
 """
 
 from __future__ import annotations
@@ -67,9 +68,10 @@ def words(signature: str) -> Words:
 
 
 def _clusters(lines: Sequence[Words]) -> list[_Cluster]:
-    leaves: dict[tuple[int, str], list[_Cluster]] = {}
+    leaves: dict[tuple[int, str, Words], list[_Cluster]] = {}
     for line in lines:
-        leaf = leaves.setdefault((len(line), line[0]), [])
+        identity = tuple(word for word in line if _IDENTITY.search(word))
+        leaf = leaves.setdefault((len(line), line[0], identity), [])
         best = max(leaf, key=lambda cluster: cluster.similarity(line), default=None)
         if best is None or best.similarity(line) < SIMILAR:
             if len(leaf) == MAX_CLUSTERS:

@@ -28,6 +28,7 @@ LINES = [
     ("took 5µs or 1h or 10 minutes", "took <*> or <*> or <*>"),
     ("blk_-1608999687919862906 and attempt_14451_0020_m_01", "blk_<*> and attempt_<*>_<*>_m_<*>"),
     ("mail bob@example.org from https://a.example/x?y=1 now", "mail <*> from <*> now"),
+    ("token eyJhbGciOi.eyJzdWIiOiJ.sig-nature_x, next", "token <*>, next"),
     ("read /etc/app/app.conf:12 or C:\\Temp\\x.dll, and/or not", "read <*> or <*>, and/or not"),
     ("db.internal.example:5432 refused, Foo.java:42 knows", "<*> refused, Foo.java:<*> knows"),
     ('10.1.1.1 "GET /v2/a HTTP/1.1" 200', "<*> GET <*> <*>"),

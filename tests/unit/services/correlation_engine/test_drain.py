@@ -72,6 +72,8 @@ def test_the_order_of_signatures_does_not_matter() -> None:
 
 def test_more_shapes_than_a_leaf_holds_stay_apart() -> None:
     rng = random.Random(1)
-    lines = {" ".join(["go", *("".join(rng.choices("abcdefgh", k=9)) for _ in range(9))]) for _ in range(MAX_CLUSTERS * 2)}
+    lines = {
+        " ".join(["go", *("".join(rng.choices("abcdefgh", k=9)) for _ in range(9))]) for _ in range(MAX_CLUSTERS * 2)
+    }
 
     assert groups(*lines) == len(lines)
