@@ -24,7 +24,7 @@ from services.correlation_engine.domain.saturation import RESOURCE
 Row = tuple[Any, ...]
 NS_PER_MS = 1e6
 RECENT = timedelta(minutes=50)  # of the range: a signature silent in the rest of it cannot be new or spiking
-TAIL = 2  # steps, the last of them begun only: a message logged less there than usual in one step may have vanished
+TAIL = 2  # steps, the last of them begun only: a message logged less there than usual in half a step may be gone
 MAX_SIGNATURES = 5000
 
 _RANGE = "TenantId = %(tenant)s AND Minute >= toDateTime(%(start)s) AND Minute < toDateTime(%(end)s)"
@@ -80,7 +80,7 @@ FROM (
         SELECT ServiceName, SignatureHash FROM log_signatures_1m
         WHERE {_RANGE} AND SeverityNumber BETWEEN 1 AND 12 AND ServiceName != ''
         GROUP BY ServiceName, SignatureHash
-        HAVING uniqExact(Minute) >= %(steady)s AND sumIf(Count, {_STEP} >= %(tail)s) * %(steps)s < sum(Count)
+        HAVING count() >= %(steady)s AND 2 * sumIf(Count, Minute >= toDateTime(%(tail)s)) * %(steps)s < sum(Count)
         ORDER BY sum(Count) DESC LIMIT {MAX_SIGNATURES}
     )
     GROUP BY ServiceName, SignatureHash, Step
@@ -111,7 +111,7 @@ class ClickHouseTelemetry:
             "start": int(start.timestamp()),
             "end": int(start.timestamp()) + 60 * grid.length,
             "recent": max(0, grid.length - RECENT // grid.step),
-            "tail": grid.length - TAIL,
+            "tail": int(start.timestamp()) + 60 * (grid.length - TAIL),
             "steps": grid.length,
             "steady": grid.length // 2,
             "resource": RESOURCE.pattern,
