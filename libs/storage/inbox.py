@@ -7,8 +7,9 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-_RECORD = "INSERT INTO inbox (consumer, ce_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-_FORGET = "DELETE FROM inbox WHERE received_at < now() - %s::interval"
+_RECORD = "INSERT INTO inbox (consumer, ce_id) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING true"
+_FORGET = """WITH gone AS (DELETE FROM inbox WHERE received_at < now() - %s::interval RETURNING 1)
+SELECT count(*) FROM gone"""
 
 
 async def first_time(conn: AsyncConnection[Any], consumer: str, event_id: str) -> bool:
@@ -17,10 +18,10 @@ async def first_time(conn: AsyncConnection[Any], consumer: str, event_id: str) -
     When another transaction is recording the same event, waits for it and answers by its outcome.
     """
     cursor = await conn.execute(_RECORD, (consumer, event_id))
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def forget(conn: AsyncConnection[Any], older_than: timedelta) -> int:
     """Delete records older than a duration and return how many; keep them longer than the topics keep their events."""
     cursor = await conn.execute(_FORGET, (older_than,))
-    return cursor.rowcount
+    return int((await cursor.fetchone() or (0,))[0])

@@ -5,6 +5,9 @@ hash of its event key. The writer takes the lane's lock, held until its transact
 drawn, so within a lane ids are in commit order: whoever sees id N of a lane has seen every smaller id that will ever
 commit. That is what lets the relay remember one number per lane. It needs `synchronous_commit` on (the default): an
 event must not be published from a transaction that a crash can still undo.
+
+Nothing notifies the relay: NOTIFY takes a lock on the whole database that is held over the commit's write to disk, so
+that writers could only commit one after the other (400 a second where a write takes 2.4 ms). The relay polls.
 """
 
 from __future__ import annotations
@@ -25,7 +28,6 @@ _ENVELOPE_BYTES = 4096  # room for key, headers and framing under the broker's m
 
 _LOCK_LANE = "SELECT pg_advisory_xact_lock(hashtext('outbox/' || current_schema()), %s)"
 _INSERT = "INSERT INTO outbox (lane, topic, key, headers, value) VALUES (%s, %s, %s, %s, %s)"
-_WAKE_RELAY = "SELECT pg_notify('outbox/' || current_schema(), '')"
 
 
 def lane_of(key: bytes) -> int:
@@ -51,8 +53,6 @@ async def enqueue_all(conn: AsyncConnection[Any], events: Sequence[tuple[Topic, 
             await conn.execute(_LOCK_LANE, (lane,))
         for lane, r in laned:
             await conn.execute(_INSERT, (lane, r.topic, r.key, Jsonb(_as_text(r.headers)), r.value))
-        if laned:
-            await conn.execute(_WAKE_RELAY)
 
 
 def from_row(topic: str, key: bytes, headers: Sequence[Sequence[str]], value: bytes) -> OutgoingRecord:

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -61,7 +60,7 @@ class RelayOptions:
     """How a relay paces itself; times in seconds, `rows_per_lane` bounds one Kafka transaction to 16 times that."""
 
     rows_per_lane: int = 64
-    poll_every: float = 1.0
+    poll_every: float = 0.1
     sweep_every: float = 5.0
     watch_every: float = 2.0
     retry_first: float = 0.2
@@ -140,14 +139,13 @@ class Relay:
         async with await self._connect() as conn:
             if not await self._elected(conn):
                 return
-            await conn.execute(SQL("LISTEN {}").format(Identifier(f"outbox/{self._schema}")))
             positions = dict.fromkeys(range(LANES), 0) | await self._call(self._kafka.open)
             await self._refuse_older_database(conn, positions)
             self._positions, self._trouble = positions, ""
             log.info("outbox_relay_leads", outbox=self._schema)
             while not self._stopping.is_set():
                 if not await self._publish_some(conn):
-                    await self._notified(conn)
+                    await self._sleep(self._options.poll_every)
                 await self._sweep(conn)
 
     async def _connect(self) -> AsyncConnection[Any]:
@@ -197,12 +195,6 @@ class Relay:
         PUBLISHED.labels(self._schema).inc(len(rows))
         for row in rows:
             DELAY.labels(self._schema).observe(max(0.0, now - row.created_at))
-
-    async def _notified(self, conn: AsyncConnection[Any]) -> None:
-        """Wait for a writer's wake-up, but not for ever: a notification can be lost with a connection."""
-        async with aclosing(conn.notifies(timeout=self._options.poll_every, stop_after=1)) as notifies:
-            async for _ in notifies:
-                pass
 
     async def _sweep(self, conn: AsyncConnection[Any]) -> None:
         if time.monotonic() - self._swept < self._options.sweep_every:

@@ -28,12 +28,13 @@ from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 from incidentscope.incident.v1 import incident_pb2, incident_service_pb2, incident_service_pb2_grpc
 
 from libs.messaging.kafka import KafkaConsumer
 from libs.messaging.topics import INCIDENTS_EVENTS
 from tests import servers
-from tests.integration.incident_world import as_tenant, incident_service
+from tests.integration.incident_world import IncidentWorld, as_tenant, incident_service
 
 WARM_UP_SECONDS = 3.0
 SETTLE_SECONDS = 30.0  # for the last events to arrive
@@ -148,15 +149,18 @@ async def press(found: Sequence[Client], seconds: float) -> float:
     return (sum(client.writes for client in found) - before) / seconds
 
 
-async def measure(asked: argparse.Namespace, target: str, subscriber: Subscriber) -> dict[str, object]:
+async def measure(asked: argparse.Namespace, world: IncidentWorld, subscriber: Subscriber) -> dict[str, object]:
     """Run both parts; returns the figures."""
-    async with clients(target, asked.clients) as found:
+    service = psutil.Process(world.pid)
+    async with clients(world.target, asked.clients) as found:
         await offer(found, asked.rate, WARM_UP_SECONDS)
         await asyncio.to_thread(subscriber.settle)
         first = len(subscriber.delays)
         say(f"offering {asked.rate:.0f} writes/s for {asked.seconds:.0f} s from {asked.clients} clients")
+        cpu = _cpu_seconds(service)
         taken = await offer(found, asked.rate, asked.seconds)
         await asyncio.to_thread(subscriber.settle)
+        cpu = _cpu_seconds(service) - cpu
         delays = subscriber.delays[first:]
         say(f"writing as fast as answers come for {asked.seconds:.0f} s")
         begun, before = time.monotonic(), len(subscriber.delays)
@@ -169,8 +173,14 @@ async def measure(asked: argparse.Namespace, target: str, subscriber: Subscriber
         "p50_ms": _milliseconds(taken, 50), "p95_ms": _milliseconds(taken, 95), "p99_ms": _milliseconds(taken, 99),
         "events": len(delays), "delay_p50_ms": _milliseconds(delays, 50), "delay_p99_ms": _milliseconds(delays, 99),
         "highest_writes_per_s": round(highest), "events_per_s_at_highest": round(told),
+        "service_cpu_ms_per_write": round(1000 * cpu / len(taken), 2),
         "delay_p99_ms_at_highest": _milliseconds(pressed, 99), "refused": sum(c.refused for c in found),
     }  # fmt: skip
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    spent = process.cpu_times()
+    return float(spent.user + spent.system)
 
 
 def _milliseconds(seconds: Sequence[float], percentile: float) -> float:
@@ -199,7 +209,7 @@ def main() -> int:
         incident_service(found.postgres_url, found.kafka_bootstrap, Path(folder)) as world,
     ):
         subscriber = Subscriber(found.kafka_bootstrap)
-        figures = asyncio.run(measure(asked, world.target, subscriber))
+        figures = asyncio.run(measure(asked, world, subscriber))
         subscriber.stop()
     print(json.dumps(figures))
     return 0 if float(str(figures["p95_ms"])) < 25 and float(str(figures["delay_p99_ms"])) < 500 else 1

@@ -40,6 +40,7 @@ class IncidentWorld:
 
     postgres_url: str
     bootstrap: str
+    pid: int
     target: str
     channel: grpc.Channel
     producer: Producer
@@ -184,7 +185,7 @@ def incident_service(postgres_url: str, bootstrap: str, folder: Path) -> Iterato
         wait_until_ready(process, health_port, Path(log.name))
         target = f"127.0.0.1:{grpc_port}"
         with grpc.insecure_channel(target) as channel:
-            yield IncidentWorld(postgres_url, bootstrap, target, channel, producer)
+            yield IncidentWorld(postgres_url, bootstrap, process.pid, target, channel, producer)
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

@@ -102,11 +102,9 @@ def _kill(relay: subprocess.Popen[bytes]) -> None:
     relay.wait(10)
 
 
-def test_a_wake_up_publishes_long_before_the_next_poll(world: OutboxWorld) -> None:
-    options = RelayOptions(poll_every=6, sweep_every=0)
-
+def test_a_relay_at_rest_publishes_a_new_event_at_once(world: OutboxWorld) -> None:
     async def story() -> float:
-        async with running(Relay(world.postgres_url, world.schema, world.bootstrap, options)):
+        async with running(Relay(world.postgres_url, world.schema, world.bootstrap, RelayOptions(sweep_every=0))):
             await write(world, [("a", 1)])
             await until(lambda: world.rows_left() == 0)
             await asyncio.sleep(0.2)  # the relay sleeps again

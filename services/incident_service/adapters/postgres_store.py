@@ -36,7 +36,7 @@ WHERE tenant_id = %(tenant)s AND (cardinality(%(statuses)s::text[]) = 0 OR statu
 AND id < %(older_than)s ORDER BY id DESC LIMIT %(limit)s"""
 _INSERT = f"""INSERT INTO incident ({_COLUMNS}) VALUES (%(tenant)s, %(id)s, %(title)s, %(status)s, %(severity)s,
 %(services)s, %(group_key)s, %(alerts)s, %(started_at)s, %(opened_at)s, %(acknowledged_at)s, %(acknowledged_by)s,
-%(resolved_at)s, %(resolved_by)s, %(version)s) ON CONFLICT DO NOTHING"""
+%(resolved_at)s, %(resolved_by)s, %(version)s) ON CONFLICT DO NOTHING RETURNING true"""
 _UPDATE = """UPDATE incident SET title = %(title)s, status = %(status)s, severity = %(severity)s,
 services = %(services)s, alerts = %(alerts)s, started_at = %(started_at)s, acknowledged_at = %(acknowledged_at)s,
 acknowledged_by = %(acknowledged_by)s, resolved_at = %(resolved_at)s, resolved_by = %(resolved_by)s,
@@ -103,9 +103,11 @@ class PostgresTransaction:
         await self._conn.execute(_KEEP_ANALYSIS, values)
 
     async def _save(self, incident: Incident, change: Change) -> None:
-        statement = _INSERT if change is Change.OPENED else _UPDATE
-        cursor = await self._conn.execute(statement, _values(incident))
-        if cursor.rowcount == 0:
+        if change is not Change.OPENED:
+            await self._conn.execute(_UPDATE, _values(incident))
+            return
+        cursor = await self._conn.execute(_INSERT, _values(incident))
+        if await cursor.fetchone() is None:
             raise GroupAlreadyOpen(incident.group_key)
 
     async def _append(self, incident_id: str, entry: Entry) -> Entry:
