@@ -184,3 +184,69 @@ def test_edges_missed_while_the_job_was_away_are_made_up(world: IngestWorld, ten
         idle.stop()
         consumer.start()
     edge_when(world, tenant, "front", "cart", Calls=1)
+
+
+def test_halves_that_come_over_different_partitions_meet(world: IngestWorld, tenant: str) -> None:
+    client, server = call(new_trace())
+    halves = [spans(client, service="front"), spans(server, service="cart")]
+    world.produce("traces", [half.SerializeToString() for half in halves], x_tenant_id=tenant)
+    edge_when(world, tenant, "front", "cart", Calls=1)
+    partitions = world.query("SELECT DISTINCT IngestPartition FROM spans_raw WHERE TenantId = %(t)s", t=tenant)
+    assert len(partitions) == 2
+
+
+def test_a_message_sent_again_is_not_a_second_call(world: IngestWorld, tenant: str, send: Send) -> None:
+    client, server = call(new_trace())
+    send(client, service="front")
+    send(server, service="cart")
+    edge_when(world, tenant, "front", "cart", Calls=1)
+    send(server, service="cart")
+    send(client, service="front")
+    later, answered = call(new_trace())
+    send(later, service="front")
+    send(answered, service="cart")
+    counted = eventually(lambda: calls_of(world, tenant, "front", "cart"), lambda n: n >= 2, SETTLED_SECONDS)
+    assert counted == 2
+
+
+def calls_of(world: IngestWorld, tenant: str, client: str, server: str) -> int:
+    """Return the calls of an edge over all minutes."""
+    sql = "SELECT sum(Calls) FROM service_edges_1m FINAL WHERE TenantId = %(t)s AND Client = %(c)s AND Server = %(s)s"
+    return int(world.query(sql, t=tenant, c=client, s=server)[0][0])
+
+
+def test_a_consumer_killed_between_two_halves_still_pairs_them(world: IngestWorld, tenant: str, send: Send) -> None:
+    client, server = call(new_trace())
+    send(client, service="front")
+    consumer = world.processes["trace_consumer"]
+    consumer.kill()
+    consumer.start()  # the broker holds its partitions back until the dead one's session ends
+    world.produce("traces", [spans(server, service="cart").SerializeToString()], x_tenant_id=tenant)
+    world.wait_for_rows("spans_raw", tenant, 2, timeout_s=60)
+    edge_when(world, tenant, "front", "cart", Calls=1)
+
+
+@pytest.mark.parametrize("ahead_s", [-90, 90])
+def test_halves_whose_clocks_differ_meet(world: IngestWorld, tenant: str, send: Send, ahead_s: int) -> None:
+    client, server = call(new_trace())
+    server.start_time_unix_nano += ahead_s * 10**9
+    server.end_time_unix_nano += ahead_s * 10**9
+    send(server, service="cart")
+    send(client, service="front")
+    edge = edge_when(world, tenant, "front", "cart", Calls=1)
+    assert (edge["ClientDurationSum"], edge["ServerDurationSum"]) == (30_000_000, 20_000_000)
+
+
+@pytest.mark.parametrize(
+    ("tracestate", "stands_for"),
+    [("ot=th:8", 2), ("vendor=1,ot=rv:0f2c;th:c", 4), ("ot=th:0", 1), ("ot=p:3;r:9", 8), ("ot=p:x,other=th:8", 1)],
+)
+def test_a_sampled_call_counts_for_those_it_stands_for(
+    world: IngestWorld, tenant: str, send: Send, tracestate: str, stands_for: int
+) -> None:
+    client, server = call(new_trace(), error=True)
+    client.trace_state = server.trace_state = tracestate
+    send(client, service="front")
+    send(server, service="cart")
+    edge = edge_when(world, tenant, "front", "cart", Calls=stands_for, Unpaired=0)
+    assert (edge["Errors"], edge["ClientDurationSum"]) == (stands_for, stands_for * 30_000_000)

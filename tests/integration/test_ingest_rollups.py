@@ -10,14 +10,13 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as m
 
-from libs.otlp.batch import Decode, Message
 from libs.otlp.logs import TABLE as LOGS
 from libs.otlp.metrics import TABLE as METRICS
 from libs.otlp.reference import decode_logs, decode_metrics, decode_spans
 from libs.otlp.spans import TABLE as SPANS
 from libs.storage.clickhouse import ClickHouse
-from tests.integration.alert_world import unique
 from tests.integration.ingest_world import attributes, new_trace, span
+from tests.integration.rows_world import Tenant
 from tests.unit.libs.kernel.test_log_masks import LINES
 from tests.unit.libs.otlp.requests import logs, metrics, spans, value
 
@@ -27,26 +26,6 @@ def clickhouse(stack: Any) -> Iterator[ClickHouse]:
     pool = ClickHouse(stack.clickhouse_url)
     yield pool
     pool.close()
-
-
-class Tenant:
-    """A tenant no other test uses, and its rows."""
-
-    def __init__(self, clickhouse: ClickHouse) -> None:
-        self.id = unique("t")
-        self._clickhouse = clickhouse
-
-    def insert(self, table: str, decode: Decode, *requests: Any) -> None:
-        """Insert each request on its own, so that rollups have to merge."""
-        for offset, request in enumerate(requests):
-            message = Message(request.SerializeToString(), self.id, "test", 0, offset, time.time_ns() // 1_000_000)
-            batch = decode([message])
-            assert batch.rejected == ()
-            self._clickhouse.insert_native(table, batch.columns, batch.body, f"{self.id}-{table}-{offset}")
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query in which `MINE` stands for the tenant's condition."""
-        return self._clickhouse.query(sql.replace("MINE", f"TenantId = '{self.id}'"))
 
 
 @pytest.fixture

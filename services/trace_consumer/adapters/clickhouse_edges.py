@@ -29,7 +29,7 @@ WHERE Side = 'client'
 
 # A call is its client half, if there is one, and its server halves. The server may start a little before its client
 # (clock skew) or up to an hour after it (a queue in between). Client spans around other client spans of the call
-# (an SDK over HTTP) are not calls of their own.
+# (an SDK over HTTP) are not calls of their own. A sampled call counts as many times as it stands for.
 COMPUTE = """
 WITH
     fromUnixTimestamp64Milli(toInt64(%(settled_before)s)) AS SettledBefore,
@@ -37,7 +37,7 @@ WITH
     (
         SELECT
             TraceId, ClientSpanId, ParentSpanId, Side,
-            (Minute, ServiceName, PeerName, ConnectionType, Duration, IsError, IngestedAt) AS Half
+            (Minute, ServiceName, PeerName, ConnectionType, Duration, IsError, IngestedAt, Weight) AS Half
         FROM service_half_edges FINAL
         WHERE TenantId = %(tenant)s
             AND Minute >= toDateTime(%(first)s) - INTERVAL 5 MINUTE AND Minute <= toDateTime(%(last)s) + INTERVAL 1 HOUR
@@ -55,21 +55,23 @@ WITH
     wrappers AS (SELECT TraceId, ParentSpanId FROM halves WHERE Side = 'client' AND ParentSpanId != '')
 SELECT
     toUnixTimestamp(Edge.1), Edge.2 AS Client, Edge.3 AS Server, Edge.4, Edge.5,
-    count(), sum(Edge.6), sum(Edge.7), sum(Edge.8), sum(Edge.9)
+    toUInt64(round(sum(Edge.10))) AS Calls, toUInt64(round(sum(Edge.6 * Edge.10))),
+    toUInt64(round(sum(Edge.7 * Edge.10))), toUInt64(round(sum(Edge.8 * Edge.10))),
+    toUInt64(round(sum(Edge.9 * Edge.10)))
 FROM
 (
     SELECT arrayJoin(multiIf(
         notEmpty(Clients) AND notEmpty(Servers),
-        arrayMap(s -> (c.1, c.2, s.2, if(c.4 != '', c.4, s.4), 1, c.6, c.5, s.5, 0), Servers),
+        arrayMap(s -> (c.1, c.2, s.2, if(c.4 != '', c.4, s.4), 1, c.6, c.5, s.5, 0, c.8), Servers),
         notEmpty(Clients),
         if(
             c.3 != '' AND (c.4 = 'database' OR c.7 < SettledBefore)
                 AND (TraceId, ClientSpanId) NOT IN (SELECT TraceId, ParentSpanId FROM wrappers),
-            [(c.1, c.2, c.3, c.4, 0, c.6, c.5, 0, 1)],
+            [(c.1, c.2, c.3, c.4, 0, c.6, c.5, 0, 1, c.8)],
             []
         ),
         arrayMap(
-            s -> (s.1, s.3, s.2, s.4, 1, s.6, 0, s.5, 1),
+            s -> (s.1, s.3, s.2, s.4, 1, s.6, 0, s.5, 1, s.8),
             arrayFilter(s -> s.3 != '' AND s.7 < SettledBefore, Servers)
         )
     )) AS Edge
@@ -77,6 +79,7 @@ FROM
 )
 WHERE toUnixTimestamp(Edge.1) IN %(minutes)s
 GROUP BY Edge.1, Client, Server, Edge.4, Edge.5
+HAVING Calls > 0
 """
 
 KNOWN = """
