@@ -114,6 +114,7 @@ class KafkaConsumer:
             "isolation.level": "read_committed",
             "session.timeout.ms": SESSION_MS,
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "fetch.max.bytes": 3 * MAX_MESSAGE_BYTES,  # with the next, what waits in memory to be polled
             "queued.max.messages.kbytes": 32 * 1024,
             **extra,
         }

@@ -153,7 +153,7 @@ class MemoryConsumer:
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Continue a held partition from an offset."""
         if place in self._positions:
-            self._positions[place] = offset
+            self._positions[place] = max(0, offset)  # nothing is ever deleted here
 
     def close(self) -> None:
         """Leave the group."""

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from libs.access.tenants import TENANT_HEADER, TenantRegistry
 from libs.messaging.batch_metrics import BatchMetrics
-from libs.messaging.batches import BatchLoop, DecodeRecords, Limits
+from libs.messaging.batch_state import Limits
+from libs.messaging.batches import BatchLoop, DecodeRecords
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.kafka import KafkaConsumer, KafkaProducer
 from libs.messaging.ports import Record, TopicPartition
@@ -21,6 +22,7 @@ from libs.otlp.reference import VERSION
 from libs.runtime.lifecycle import Lifecycle
 from libs.runtime.settings import ServiceSettings
 from libs.storage.clickhouse import ClickHouse
+from libs.storage.rollup_checks import RollupChecks
 from libs.storage.table_sink import TableSink
 
 MAX_POLL_MS = 900_000  # an insert may wait long for a busy server; that is no reason to lose the partition
@@ -95,13 +97,14 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
             **extra,
         )
 
+    metrics = BatchMetrics(ingest.service, REGISTRY)
     loop = BatchLoop(
         open_source,
         with_tenants(ingest.decode, tenants, settings.anonymous_tenant),
         VERSION,
         TableSink(clickhouse, ingest.table),
         DeadLetters(producer),
-        BatchMetrics(ingest.service, REGISTRY),
+        metrics,
         Limits(
             max_bytes=settings.ingest_batch_bytes,
             max_messages=settings.ingest_batch_messages,
@@ -110,5 +113,7 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     )
     lifecycle.health.check("ingest", loop.problem)
     await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
+    checks = RollupChecks(clickhouse, ingest.table, lambda: loop.holds(0), metrics.checked)
+    lifecycle.thread("rollup_checks", checks.run, checks.stop)
     lifecycle.thread("batches", loop.run, loop.stop)
     return clickhouse
