@@ -21,7 +21,7 @@ from libs.kernel.errors import InvalidInput, Unavailable
 from libs.messaging.batch_metrics import BatchMetrics
 from libs.messaging.batch_plan import Extent, Plan, digest, parse_plan
 from libs.messaging.batch_state import CloseReason, Delivery, Limits, Partition
-from libs.messaging.dlq import Rejection
+from libs.messaging.dlq import INDEX_HEADER, Rejection
 from libs.messaging.ports import EARLIEST, Consumer, Position, Record, TopicPartition
 from libs.otlp.batch import PROTOBUF, DecodedBatch, Rejected
 
@@ -320,4 +320,5 @@ def _letter(record: Record, rejected: Rejected) -> Record:
     if rejected.part is None:
         return record
     kept = tuple(header for header in record.headers if header[0] != "content-type")
-    return replace(record, value=rejected.part, headers=(*kept, ("content-type", PROTOBUF.encode())))
+    added = ("content-type", PROTOBUF.encode()), (INDEX_HEADER, str(rejected.first_index).encode())
+    return replace(record, value=rejected.part, headers=(*kept, *added))

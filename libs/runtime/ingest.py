@@ -39,15 +39,25 @@ class IngestSettings(ServiceSettings):
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """One consumer: its service name (also the consumer group), topic, table and decoder."""
+    """One consumer: its service name (also the consumer group), topic, table and decoder.
+
+    `reference` decodes what is replayed: it knows parts of messages, see `Message.first_index`.
+    """
 
     service: str
     topic: str
     table: str
     decode: Decode
+    reference: Decode
 
 
-def with_tenants(decode: Decode, tenants: TenantRegistry, anonymous: str) -> DecodeRecords:
+def _from_start(_record: Record) -> int:
+    return 0
+
+
+def with_tenants(
+    decode: Decode, tenants: TenantRegistry, anonymous: str, first_index: Callable[[Record], int] = _from_start
+) -> DecodeRecords:
     """Return a decoder of Kafka messages: the tenant is the `x-tenant-id` header, else `anonymous` where it is set.
 
     A message of no known tenant is rejected with reason `unknown_tenant`, never given to a default one.
@@ -61,7 +71,7 @@ def with_tenants(decode: Decode, tenants: TenantRegistry, anonymous: str) -> Dec
             tenant = record.header(TENANT_HEADER) or anonymous
             if tenant and tenants.known(tenant):
                 known.append(index)
-                messages.append(_message(record, tenant))
+                messages.append(_message(record, tenant, first_index(record)))
             else:
                 error = f"no tenant is called {tenant[:64]!r}" if tenant else f"the header {TENANT_HEADER} is missing"
                 strangers.append(Rejected(index, "unknown_tenant", error))
@@ -72,10 +82,17 @@ def with_tenants(decode: Decode, tenants: TenantRegistry, anonymous: str) -> Dec
     return decode_records
 
 
-def _message(record: Record, tenant: str) -> Message:
+def _message(record: Record, tenant: str, first_index: int) -> Message:
     content_type = (record.header("content-type") or "").partition(";")[0].strip().lower()
     return Message(
-        record.value, tenant, record.topic, record.partition, record.offset, record.timestamp_ms, content_type
+        record.value,
+        tenant,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        content_type,
+        first_index,
     )
 
 

@@ -90,7 +90,8 @@ class RangeRecovery:
         source = f"input({_literal(self._structure(batch.columns))})"
         condition = f"(IngestOffset, IngestIndex) NOT IN ({present})"
         self._clickhouse.insert_body(
-            f"INSERT INTO {self._table} ({names}) SELECT {names} FROM {source} WHERE {condition} FORMAT Native",
+            f"INSERT INTO {self._table} ({names}) SELECT {names} FROM {source} WHERE {condition} "
+            "LIMIT 1 BY IngestOffset, IngestIndex FORMAT Native",
             batch.body,
             token,
         )
