@@ -35,6 +35,7 @@ class IngestSettings(ServiceSettings):
     ingest_batch_seconds: float = Field(default=1.0, gt=0, le=60)
     ingest_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     ingest_batch_messages: int = Field(default=5_000, ge=1)
+    ingest_session_seconds: float = Field(default=10.0, ge=6, le=300)  # until the group notices a dead member
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     lifecycle.push(lambda: asyncio.to_thread(producer.close), "producer")
 
     def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:
-        extra: dict[str, Any] = {"max.poll.interval.ms": MAX_POLL_MS}
+        session_ms = int(settings.ingest_session_seconds * 1000)
+        extra: dict[str, Any] = {"max.poll.interval.ms": MAX_POLL_MS, "session.timeout.ms": session_ms}
         return KafkaConsumer(
             settings.kafka_bootstrap,
             settings.ingest_group or ingest.service,
