@@ -91,6 +91,7 @@ class BatchLoop:
         self._limits = limits or Limits()
         self._partitions: dict[TopicPartition, Partition] = {}
         self._revoked: set[TopicPartition] = set()  # during the last poll
+        self._dropped: set[TopicPartition] = set()  # read from before they were adopted
         self._choked = False
         self._stop = threading.Event()
         self._problem: str | None = "not started"
@@ -149,17 +150,18 @@ class BatchLoop:
     def _forget(self, places: Iterable[TopicPartition]) -> None:
         for place in places:
             self._revoked.add(place)
+            self._dropped.discard(place)
             self._partitions.pop(place, None)
 
     def _turn(self, source: Source) -> None:
         self._revoked.clear()
+        records: Sequence[Record] = ()
         try:
             records = source.poll(self._limits.poll_records, self._limits.poll_s)
             self._adopt(source)
         except Unavailable as error:
             self._report(str(error))
             self._stop.wait(self._limits.backoff_s)
-            return
         self._take(source, records)
         for partition in list(self._partitions.values()):
             self._advance(source, partition)
@@ -172,14 +174,18 @@ class BatchLoop:
         """Hand messages to their partitions.
 
         A partition that went and came back within one poll may have brought messages from before and from after:
-        they are dropped, and it is read again from its committed position.
+        they are dropped, and it is read again from its committed position. So are those of a partition that could not
+        be adopted yet.
         """
         now = time.monotonic()
         mixed = self._revoked & {record.place for record in records} & self._partitions.keys()
         for place in mixed:
             source.seek(place, self._partitions[place].start)
         for record in records:
-            if record.place not in mixed and (partition := self._partitions.get(record.place)) is not None:
+            partition = self._partitions.get(record.place)
+            if partition is None:
+                self._dropped.add(record.place)
+            elif record.place not in mixed:
                 partition.take(record, now)
 
     def _relieve(self, source: Source) -> None:
@@ -206,6 +212,10 @@ class BatchLoop:
             self._partitions[place] = Partition(place, position.offset if position else EARLIEST, plan)
             if plan is not None:
                 log.info("plan_found", topic=place.topic, partition=place.partition, last=plan.last)
+        for place in self._dropped.intersection(fresh):
+            source.seek(place, self._partitions[place].start)
+        self._dropped -= set(fresh)
+        source.resume(fresh)  # a pause outlives the assignment it was made in
         if self._choked:
             source.pause([place for place in fresh if self._partitions[place].inherited is None])
 

@@ -281,19 +281,57 @@ def test_reading_stops_while_too_much_is_held_and_goes_on_afterwards() -> None:
 
 def test_a_partition_that_left_and_came_back_in_one_poll_is_read_again(world: World) -> None:
     world.send("a", "b", "c")
-    member = Member(world.broker, GROUP, [TOPIC])
-    world.broker._members[GROUP].append(member)
-    world.broker._deal(GROUP)
-    loop = BatchLoop(
-        lambda _: member, decode, 1, world.table, DeadLetters(world.broker.producer()),
-        BatchMetrics("test", CollectorRegistry()), FAST,
-    )  # fmt: skip
+    loop, member = _loop(world)
     loop._adopt(member)
     stale = member.poll(10, 0)
     loop._revoked, start = {PLACE}, loop._partitions[PLACE].start
     loop._take(member, stale[1:])  # as though the first had been lost on the way
     assert (loop._partitions[PLACE].records, start) == ([], EARLIEST)
     assert [r.value for r in member.poll(10, 0)] == [b"a", b"b", b"c"]
+
+
+def test_a_partition_paused_before_it_moved_away_is_read_when_it_comes_back(world: World) -> None:
+    loop, member = _loop(world)
+    loop._adopt(member)
+    member.pause([PLACE])
+    member.assign([])
+    loop._adopt(member)
+    assert loop._partitions == {}
+    member.assign([PLACE])
+    loop._adopt(member)
+    world.send("a")
+    assert [r.value for r in member.poll(10, 0)] == [b"a"]
+
+
+def test_messages_read_before_their_partition_could_be_adopted_are_read_again(world: World) -> None:
+    loop, member = _loop(world)
+    world.send("a", "b")
+    loop._take(member, member.poll(1, 0))  # the committed positions could not be had
+    loop._adopt(member)
+    assert [r.value for r in member.poll(10, 0)] == [b"a", b"b"]
+
+
+def test_messages_of_held_partitions_are_kept_while_another_can_not_be_adopted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, member = _loop(world)
+    loop._adopt(member)
+    world.send("a")
+
+    def fail(_source: object) -> None:
+        raise Unavailable("the coordinator loads")
+
+    monkeypatch.setattr(loop, "_adopt", fail)
+    loop._turn(member)
+    assert [r.value for r in _open(loop)] == [b"a"]
+
+
+def _loop(world: World) -> tuple[BatchLoop, Member]:
+    member = Member(world.broker, GROUP, [TOPIC])
+    world.broker._members[GROUP].append(member)
+    world.broker._deal(GROUP)
+    letters, metrics = DeadLetters(world.broker.producer()), BatchMetrics("test", CollectorRegistry())
+    return BatchLoop(lambda _: member, decode, 1, world.table, letters, metrics, FAST), member
 
 
 def test_a_batch_is_cut_at_its_limit_and_the_rest_waits() -> None:
