@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ demo: up ## an outage told end to end (DEMO_CAUSE=bad-deploy|slow-database|dead-
 
 demo-sweep: up ## the demo for SEEDS=n seeds of every cause, several at a time; counts what was right
 	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.demo_sweep $(ARGS)
+
+soak-ingest: setup ## kill consumers, broker and database under load, then compare every row (KILLS=50 SEED=1)
+	@$(PY) -m scripts.soak_ingest --kills $(or $(KILLS),50) --seed $(or $(SEED),1) $(if $(RATE),--rate $(RATE))
+
+bench-freshness: setup ## seconds from produce to queryable at 20 k records a second, as a JSON line
+	@$(PY) -m scripts.bench_freshness $(if $(RATE),--rate $(RATE)) $(if $(SECONDS_TO_RUN),--seconds $(SECONDS_TO_RUN))
 
 test: setup lint ## lint, then unit, contract, integration and end-to-end tests against real servers
 	@$(PY) -m scripts.install_browser

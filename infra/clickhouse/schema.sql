@@ -97,6 +97,13 @@ AS SELECT Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKi
 CREATE VIEW otel_traces_trace_id_ts (`TraceId` String, `Start` DateTime, `End` DateTime, `TenantId` LowCardinality(String))
 AS SELECT TraceId, toDateTime(min(Start)) AS Start, toDateTime(max(End)) AS End, TenantId FROM trace_id_ranges GROUP BY TenantId, TraceId;
 
+CREATE TABLE rollup_checks (`RawTable` LowCardinality(String), `TenantId` LowCardinality(String), `Minute` DateTime CODEC(Delta(4), ZSTD(1)), `Done` Bool, `Version` UInt64)
+ENGINE = ReplacingMergeTree(Version)
+PARTITION BY toDate(Minute)
+ORDER BY (RawTable, TenantId, Minute)
+TTL Minute + toIntervalDay(30)
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192;
+
 CREATE TABLE service_edges_1m (`TenantId` LowCardinality(String), `Minute` DateTime CODEC(Delta(4), ZSTD(1)), `Client` LowCardinality(String), `Server` LowCardinality(String), `ConnectionType` LowCardinality(String), `ServerInstrumented` UInt8, `Calls` UInt64, `Errors` UInt64, `ClientDurationSum` UInt64, `ServerDurationSum` UInt64, `Unpaired` UInt64, `Version` UInt64)
 ENGINE = ReplacingMergeTree(Version)
 PARTITION BY toDate(Minute)

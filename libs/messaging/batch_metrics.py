@@ -34,6 +34,13 @@ class BatchMetrics:
         self._batches = Counter(f"{prefix}_batches_total", "Batches closed", ["reason"], registry=registry)
         self._rejected = Counter(f"{prefix}_rejected_total", "Sent to the dead letters", ["reason"], registry=registry)
         self._waits = Counter(f"{prefix}_waits_total", "Times a partition had to wait", registry=registry)
+        self._choked = Counter(f"{prefix}_choked_total", "Times reading stopped for want of memory", registry=registry)
+        self._verified = Counter(
+            f"{prefix}_verified_total", "Repeated inserts checked by coordinates", registry=registry
+        )
+        self._checks = Counter(
+            f"{prefix}_rollup_checks_total", "Minutes of rollups compared with raw rows", ["outcome"], registry=registry
+        )
         self._insert = Histogram(f"{prefix}_insert_seconds", "Time of an insert", registry=registry)
         self._age = Histogram(
             f"{prefix}_batch_age_seconds",
@@ -64,6 +71,18 @@ class BatchMetrics:
     def waited(self) -> None:
         """Count a partition put aside because a server is not available."""
         self._waits.inc()
+
+    def choked(self) -> None:
+        """Count a stop of reading because too much is held in memory."""
+        self._choked.inc()
+
+    def verified(self) -> None:
+        """Count a repeated insert whose rows were counted."""
+        self._verified.inc()
+
+    def checked(self, outcome: str) -> None:
+        """Count a minute whose rollups were compared."""
+        self._checks.labels(outcome).inc()
 
     def lag(self, source: HasLag) -> None:
         """Refresh the lag, now and then."""

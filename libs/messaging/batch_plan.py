@@ -13,6 +13,16 @@ PREFIX: Final = "plan1"
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """A range of offsets of one partition, both ends included."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A contiguous range of one partition: its last offset, and what its rows are.
 

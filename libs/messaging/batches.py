@@ -2,7 +2,8 @@
 
 A batch is a contiguous range of offsets of one partition. Its plan is committed at its first offset, its dead letters
 are acknowledged, its rows are inserted under a deduplication token, then its end is committed. A successor finds the
-plan and rebuilds that very range, so an insert that had already happened is dropped by the table.
+plan and rebuilds that very range, so an insert that had already happened is dropped by the table. Whenever an insert
+may have happened unseen, the table is then asked to verify that it has every row.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from libs.kernel.errors import InvalidInput, Unavailable
 from libs.messaging.batch_metrics import BatchMetrics
-from libs.messaging.batch_plan import Plan, digest, parse_plan
-from libs.messaging.dlq import Rejection
-from libs.messaging.ports import Consumer, Position, Record, TopicPartition
+from libs.messaging.batch_plan import Extent, Plan, digest, parse_plan
+from libs.messaging.batch_state import CloseReason, Delivery, Limits, Partition
+from libs.messaging.dlq import INDEX_HEADER, Rejection
+from libs.messaging.ports import EARLIEST, Consumer, Position, Record, TopicPartition
 from libs.otlp.batch import PROTOBUF, DecodedBatch, Rejected
 
 log = structlog.get_logger()
@@ -38,6 +39,13 @@ class Sink(Protocol):
 
     def write(self, batch: DecodedBatch, token: str) -> None:
         """Insert once per token; raises Unavailable (try again later) or InvalidInput (these rows are refused)."""
+        ...
+
+    def verify(self, batch: DecodedBatch, extent: Extent, token: str) -> None:
+        """Make sure that each row of the extent is there once, where an insert under the token may have happened.
+
+        Raises as `write` does.
+        """
         ...
 
 
@@ -61,90 +69,6 @@ DecodeRecords = Callable[[Sequence[Record]], DecodedBatch]
 OpenSource = Callable[[Callable[[list[TopicPartition]], None]], Source]  # given what to call on revocation
 
 
-class CloseReason(StrEnum):
-    """Why a batch was closed."""
-
-    PLANNED = "planned"
-    BYTES = "bytes"
-    MESSAGES = "messages"
-    AGE = "age"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a batch closes, how long to wait for messages, and how long to stand back from a failing server."""
-
-    max_bytes: int = 8 * 1024 * 1024
-    max_messages: int = 5_000
-    max_age_s: float = 1.0
-    poll_records: int = 64
-    poll_s: float = 0.1
-    backoff_s: float = 0.5
-    max_backoff_s: float = 15.0
-
-
-@dataclass(slots=True)
-class Delivery:
-    """A closed batch on its way: what is left to insert, in order, and how far it has come."""
-
-    records: list[Record]
-    plan: Plan
-    parts: deque[list[Record]]
-    decoded: DecodedBatch | None  # of the first part
-    planned: bool = False
-
-    def replace_first(self, *smaller: list[Record]) -> None:
-        """Put smaller parts, or none, in the place of the first one."""
-        self.parts.popleft()
-        self.parts.extendleft(reversed(smaller))
-        self.decoded = None
-
-
-@dataclass(slots=True)
-class Partition:
-    """One held partition: its open batch, the plan a predecessor left, or a batch being delivered."""
-
-    place: TopicPartition
-    inherited: Plan | None = None
-    records: list[Record] = field(default_factory=list)
-    size: int = 0
-    opened_at: float = 0.0
-    delivery: Delivery | None = None
-    failures: int = 0
-    retry_at: float = 0.0
-
-    def take(self, record: Record, now: float) -> None:
-        """Add a message; going back in offsets means the partition was re-read, so what was open is dropped."""
-        if self.records and record.offset <= self.records[-1].offset:
-            self.records, self.size = [], 0
-        if not self.records:
-            self.opened_at = now
-        self.records.append(record)
-        self.size += len(record.value)
-
-    def close_reason(self, limits: Limits, now: float) -> CloseReason | None:
-        """Return why the open batch should be closed now, or None. A planned range waits for its end."""
-        if not self.records or self.delivery is not None:
-            return None
-        if self.inherited is not None:
-            return CloseReason.PLANNED if self.records[-1].offset >= self.inherited.last else None
-        if self.size >= limits.max_bytes:
-            return CloseReason.BYTES
-        if len(self.records) >= limits.max_messages:
-            return CloseReason.MESSAGES
-        return CloseReason.AGE if now - self.opened_at >= limits.max_age_s else None
-
-    def close(self, now: float) -> list[Record]:
-        """Return the records of the batch and keep what lies behind a planned range."""
-        records, rest = self.records, []
-        if self.inherited is not None:
-            cut = self.inherited.last
-            rest = [r for r in records if r.offset > cut]
-            records = [r for r in records if r.offset <= cut]
-        self.records, self.size, self.opened_at = rest, sum(len(r.value) for r in rest), now
-        return records
-
-
 class BatchLoop:
     """Reads, batches, inserts, commits. `run` blocks until `stop`; everything happens in the thread that runs it."""
 
@@ -166,6 +90,9 @@ class BatchLoop:
         self._metrics = metrics
         self._limits = limits or Limits()
         self._partitions: dict[TopicPartition, Partition] = {}
+        self._revoked: set[TopicPartition] = set()  # during the last poll
+        self._dropped: set[TopicPartition] = set()  # read from before they were adopted
+        self._choked = False
         self._stop = threading.Event()
         self._problem: str | None = "not started"
 
@@ -173,8 +100,12 @@ class BatchLoop:
         """Return why rows do not flow, or None; a readiness check."""
         return self._problem
 
+    def holds(self, partition: int) -> bool:
+        """Return whether this member of the group reads that partition now; from any thread."""
+        return any(place.partition == partition for place in list(self._partitions))
+
     def stop(self) -> None:
-        """Make `run` return soon. An open batch is left for the next reader, unread as far as Kafka knows."""
+        """Make `run` return soon: open batches are closed and delivered first, if that works at the first attempt."""
         self._stop.set()
 
     def run(self) -> None:
@@ -185,6 +116,7 @@ class BatchLoop:
         try:
             while not self._stop.is_set():
                 self._turn(source)
+            self._drain(source)
         finally:
             source.close()
 
@@ -203,27 +135,69 @@ class BatchLoop:
             (log.info if problem is None else log.warning)("ingest_state", table=self._sink.table, problem=problem)
         self._problem = problem
 
-    def _forget(self, places: list[TopicPartition]) -> None:
+    def _drain(self, source: Source) -> None:
+        self._partitions = {p: state for p, state in self._partitions.items() if p in source.assignment()}
+        for partition in self._partitions.values():
+            if partition.inherited is None and partition.delivery is None and partition.records:
+                self._seal(partition, CloseReason.DRAIN, time.monotonic())
+            if partition.delivery is None:
+                continue
+            try:
+                self._deliver(source, partition.delivery)
+            except Unavailable as error:  # the plan is committed: a successor will find it
+                log.warning("not_drained", partition=partition.place.partition, error=str(error))
+
+    def _forget(self, places: Iterable[TopicPartition]) -> None:
         for place in places:
+            self._revoked.add(place)
+            self._dropped.discard(place)
             self._partitions.pop(place, None)
 
     def _turn(self, source: Source) -> None:
+        self._revoked.clear()
+        records: Sequence[Record] = ()
         try:
             records = source.poll(self._limits.poll_records, self._limits.poll_s)
             self._adopt(source)
         except Unavailable as error:
             self._report(str(error))
             self._stop.wait(self._limits.backoff_s)
-            return
-        now = time.monotonic()
-        for record in records:
-            if (partition := self._partitions.get(record.place)) is not None:
-                partition.take(record, now)
+        self._take(source, records)
         for partition in list(self._partitions.values()):
             self._advance(source, partition)
+        self._relieve(source)
         self._metrics.lag(source)
         if self._problem and not any(p.failures for p in self._partitions.values()):
             self._report(None)
+
+    def _take(self, source: Source, records: Sequence[Record]) -> None:
+        """Hand messages to their partitions.
+
+        A partition that went and came back within one poll may have brought messages from before and from after:
+        they are dropped, and it is read again from its committed position. So are those of a partition that could not
+        be adopted yet.
+        """
+        now = time.monotonic()
+        mixed = self._revoked & {record.place for record in records} & self._partitions.keys()
+        for place in mixed:
+            source.seek(place, self._partitions[place].start)
+        for record in records:
+            partition = self._partitions.get(record.place)
+            if partition is None:
+                self._dropped.add(record.place)
+            elif record.place not in mixed:
+                partition.take(record, now)
+
+    def _relieve(self, source: Source) -> None:
+        """Stop reading while too much is held in memory, and go on at half of that; but read on in planned ranges."""
+        held = sum(partition.held() for partition in self._partitions.values())
+        if held > self._limits.max_held_bytes and not self._choked:
+            self._choked = True
+            source.pause([p.place for p in self._partitions.values() if not p.failures and p.inherited is None])
+            self._metrics.choked()
+        elif self._choked and held <= self._limits.max_held_bytes // 2:
+            self._choked = False
+            source.resume([p.place for p in self._partitions.values() if not p.failures])
 
     def _adopt(self, source: Source) -> None:
         held = source.assignment()
@@ -233,10 +207,17 @@ class BatchLoop:
             return
         committed = source.committed(fresh)
         for place in fresh:
-            plan = parse_plan(committed[place].metadata) if place in committed else None
-            self._partitions[place] = Partition(place, plan)
+            position = committed.get(place)
+            plan = parse_plan(position.metadata) if position else None
+            self._partitions[place] = Partition(place, position.offset if position else EARLIEST, plan)
             if plan is not None:
                 log.info("plan_found", topic=place.topic, partition=place.partition, last=plan.last)
+        for place in self._dropped.intersection(fresh):
+            source.seek(place, self._partitions[place].start)
+        self._dropped -= set(fresh)
+        source.resume(fresh)  # a pause outlives the assignment it was made in
+        if self._choked:
+            source.pause([place for place in fresh if self._partitions[place].inherited is None])
 
     def _advance(self, source: Source, partition: Partition) -> None:
         now = time.monotonic()
@@ -255,16 +236,19 @@ class BatchLoop:
             self._delivered(source, partition)
 
     def _seal(self, partition: Partition, reason: CloseReason, now: float) -> None:
-        records = partition.close(now)
+        records = partition.close(self._limits, now)
         inherited, partition.inherited = partition.inherited, None
         if not records:  # the planned range is gone, by retention
             return
         decoded = self._decode(records)
         plan = Plan(records[-1].offset, self._version, decoded.rows, digest(decoded.body))
-        if inherited is not None and inherited != plan:
+        changed = inherited is not None and inherited != plan
+        if changed:
             log.error("plan_changed", topic=partition.place.topic, partition=partition.place.partition,
-                      planned=inherited.text(), rebuilt=plan.text())  # fmt: skip
-        partition.delivery = Delivery(records, plan, deque([records]), decoded)
+                      planned=inherited, rebuilt=plan.text())  # fmt: skip
+        partition.delivery = Delivery(
+            records, plan, deque([records]), decoded, doubtful=inherited is not None, changed=changed
+        )
         self._metrics.closed(reason)
 
     def _deliver(self, source: Source, delivery: Delivery) -> None:
@@ -284,7 +268,7 @@ class BatchLoop:
         started = time.monotonic()
         try:
             if decoded.rows:
-                self._sink.write(decoded, plan.token(self._sink.table, part))
+                self._store(delivery, decoded, _extent(part), plan.token(self._sink.table, part))
         except InvalidInput as refused:
             if len(part) > 1:
                 middle = len(part) // 2
@@ -295,6 +279,16 @@ class BatchLoop:
             self._metrics.inserted(part, decoded, time.monotonic() - started)
         self._bury(part, rejected)
         delivery.replace_first()
+
+    def _store(self, delivery: Delivery, decoded: DecodedBatch, extent: Extent, token: str) -> None:
+        """Insert, and verify where that may not be the first time. Of a changed range only what is missing goes in."""
+        was_doubtful, delivery.doubtful = delivery.doubtful, True
+        if not delivery.changed:
+            self._sink.write(decoded, token)
+        if was_doubtful:
+            self._sink.verify(decoded, extent, token)
+            self._metrics.verified()
+        delivery.doubtful = was_doubtful
 
     def _bury(self, part: list[Record], rejected: Sequence[Rejected]) -> None:
         """Send to the dead letters: after the insert, which may be repeated, and before the commit."""
@@ -314,6 +308,8 @@ class BatchLoop:
         partition.retry_at = time.monotonic() + delay
         log.error("partition_waits", topic=partition.place.topic, partition=partition.place.partition,
                   seconds=delay, error=str(error))  # fmt: skip
+        if partition.delivery is not None:
+            partition.delivery.decoded = None  # it may be a long wait: rows take more memory than messages
         self._metrics.waited()
         self._report(str(error))
 
@@ -321,7 +317,12 @@ class BatchLoop:
         partition.delivery = None
         if partition.failures:
             partition.failures = 0
-            source.resume([partition.place])
+            if not self._choked:
+                source.resume([partition.place])
+
+
+def _extent(part: Sequence[Record]) -> Extent:
+    return Extent(part[0].topic, part[0].partition, part[0].offset, part[-1].offset)
 
 
 def _letter(record: Record, rejected: Rejected) -> Record:
@@ -329,4 +330,5 @@ def _letter(record: Record, rejected: Rejected) -> Record:
     if rejected.part is None:
         return record
     kept = tuple(header for header in record.headers if header[0] != "content-type")
-    return replace(record, value=rejected.part, headers=(*kept, ("content-type", PROTOBUF.encode())))
+    added = ("content-type", PROTOBUF.encode()), (INDEX_HEADER, str(rejected.first_index).encode())
+    return replace(record, value=rejected.part, headers=(*kept, *added))

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 import structlog
 from prometheus_client import Counter
 
+from libs.kernel.errors import InvalidInput
 from libs.messaging.ports import OutgoingRecord, Producer, Record
 
 log = structlog.get_logger()
 MAX_ERROR_CHARS = 1000
+INDEX_HEADER = "dlq_index"  # on a part of a message: the number of its first row
 DEAD_LETTERS = Counter("incidentscope_dead_letters_total", "Messages sent to a dead-letter topic", ["topic", "reason"])
 
 
@@ -44,6 +46,42 @@ class DeadLetters:
                 "dead_letter", topic=r.record.topic, partition=r.record.partition, offset=r.record.offset,
                 reason=r.reason, error=r.error[:MAX_ERROR_CHARS],
             )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter read again: the record as it was, with its own coordinates, and why it was refused."""
+
+    record: Record
+    reason: str
+
+
+def open_letter(letter: Record) -> Letter:
+    """Return what a message of a dead-letter topic was; raises InvalidInput `no_coordinates`."""
+    try:
+        record = Record(
+            _required(letter, "dlq_topic"), int(_required(letter, "dlq_partition")),
+            int(_required(letter, "dlq_offset")), letter.key, letter.value,
+            tuple(h for h in letter.headers if h[0] == INDEX_HEADER or not h[0].startswith("dlq_")),
+            int(letter.header("dlq_timestamp_ms") or letter.timestamp_ms),
+        )  # fmt: skip
+        first_index(record)
+    except ValueError as error:
+        where = f"{letter.topic} partition {letter.partition} offset {letter.offset}"
+        raise InvalidInput("no_coordinates", f"{where} does not say where it comes from: {error}") from error
+    return Letter(record, letter.header("dlq_reason") or "")
+
+
+def first_index(record: Record) -> int:
+    """Return the number of the first row of a letter's record; raises ValueError."""
+    return int(record.header(INDEX_HEADER) or 0)
+
+
+def _required(letter: Record, name: str) -> str:
+    value = letter.header(name)
+    if value is None:
+        raise ValueError(f"the header {name} is missing")
+    return value
 
 
 def _letter(rejection: Rejection) -> OutgoingRecord:

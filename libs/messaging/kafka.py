@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import confluent_kafka as ck
 import structlog
 
-from libs.kernel.errors import Unavailable
+from libs.kernel.errors import InvalidInput, Unavailable
 from libs.messaging.ports import DeliveryFailed, Headers, OutgoingRecord, Position, Record, TopicPartition
 from libs.messaging.topics import MAX_MESSAGE_BYTES
 
@@ -114,6 +115,7 @@ class KafkaConsumer:
             "isolation.level": "read_committed",
             "session.timeout.ms": SESSION_MS,
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "fetch.max.bytes": 3 * MAX_MESSAGE_BYTES,  # with the next, what waits in memory to be polled
             "queued.max.messages.kbytes": 32 * 1024,
             **extra,
         }
@@ -182,6 +184,47 @@ class KafkaConsumer:
     def close(self) -> None:
         """Leave the group and release the connection."""
         self._consumer.close()
+
+
+def read_topic(bootstrap: str, topic: str, quiet_s: float = 15.0) -> Iterator[Record]:
+    """Yield every committed message of a topic up to its present end, partition by partition; commits nothing.
+
+    Raises Unavailable when the broker does not answer, InvalidInput `unknown_topic`.
+    """
+    config = {
+        **_common(bootstrap), "log_level": 0, "group.id": "read-topic", "enable.auto.commit": False,
+        "isolation.level": "read_committed", "enable.partition.eof": True,
+        "fetch.message.max.bytes": MAX_MESSAGE_BYTES, "queued.max.messages.kbytes": 32 * 1024,
+    }  # fmt: skip
+    consumer = ck.Consumer(config)
+    try:
+        about = consumer.list_topics(topic, quiet_s).topics[topic]
+        if about.error is not None:
+            raise InvalidInput("unknown_topic", f"there is no topic {topic}: {about.error.str()}")
+        places = [ck.TopicPartition(topic, partition, ck.OFFSET_BEGINNING) for partition in about.partitions]
+        consumer.assign(places)
+        yield from _until_ends(consumer, len(places), quiet_s)
+    except ck.KafkaException as exc:
+        raise Unavailable(f"cannot read {topic}: {exc.args[0].str()}") from exc
+    finally:
+        consumer.close()
+
+
+def _until_ends(consumer: Any, partitions: int, quiet_s: float) -> Iterator[Record]:
+    ended: set[int] = set()
+    heard = time.monotonic()
+    while len(ended) < partitions:
+        messages = consumer.consume(100, 0.2)  # it waits for that many, or that long
+        if messages:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > quiet_s:
+            raise Unavailable(f"nothing came from Kafka for {quiet_s:.0f} s")
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() == ck.KafkaError._PARTITION_EOF:
+                ended.add(message.partition())
+            elif not _is_error(message) and message.partition() not in ended:
+                yield _record(message)
 
 
 def _listener(listener: Listener | None) -> Any:

@@ -108,7 +108,6 @@ class MemoryConsumer:
         kept = {p: self._positions[p] for p in places if p in self._positions}
         committed = {p: self._broker.stored(self.group, p) for p in places if p not in kept}
         self._positions = kept | {p: position.offset if position else 0 for p, position in committed.items()}
-        self._paused &= set(places)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Return up to max_records, waiting up to timeout_s for the first; raises Unavailable."""
@@ -153,7 +152,7 @@ class MemoryConsumer:
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Continue a held partition from an offset."""
         if place in self._positions:
-            self._positions[place] = offset
+            self._positions[place] = max(0, offset)  # nothing is ever deleted here
 
     def close(self) -> None:
         """Leave the group."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from libs.kernel.errors import Unavailable
 
 Headers = tuple[tuple[str, bytes], ...]
+EARLIEST = -2  # instead of an offset: the oldest message there is
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -106,7 +107,7 @@ class Consumer(Protocol):
         ...
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        """Continue a held partition from an offset."""
+        """Continue a held partition from an offset, or from EARLIEST."""
         ...
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ class Message:
     """One message off the broker.
 
     `received_ms` is its broker timestamp, Unix milliseconds: it stands in for times the sender left out.
+    `first_index` numbers its first row: not 0 where it is a part of the message that had these coordinates.
     """
 
     value: bytes
@@ -36,6 +37,7 @@ class Message:
     offset: int
     received_ms: int
     content_type: str = ""
+    first_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class Rejected:
     """A message, or a part of one, that can not become rows.
 
     `part` is the refused part as an export request of its own, in protobuf; None when it is all of the message.
+    `first_index` is the number its first row would have had.
     """
 
     index: int
     reason: str
     error: str
     part: bytes | None = None
+    first_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,4 +185,10 @@ def _typed(values: Values) -> list[Any]:
     return [values.get(column.name, empty) for column, empty in TYPED_COLUMNS]
 
 
-METRICS = Signal(ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics", COLUMNS, rows)
+def count(metric: Any) -> int:
+    """Return how many data points a metric has."""
+    kind = metric.WhichOneof("data")
+    return len(getattr(metric, kind).data_points) if kind in _TYPES else 0
+
+
+METRICS = Signal(ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics", COLUMNS, rows, count)

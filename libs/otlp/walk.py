@@ -42,7 +42,7 @@ class Signal:
     """One signal: its request message, the names of its three levels, its table's columns.
 
     `rows(record, scope, index)` numbers a record's rows from `index`; it raises InvalidInput for a record that can
-    not be stored.
+    not be stored. `count(record)` is how many there would be.
     """
 
     request: Any
@@ -51,6 +51,7 @@ class Signal:
     records: str
     columns: tuple[Column, ...]
     rows: Callable[[Any, Scope, int], list[Row]]
+    count: Callable[[Any], int] = lambda _record: 1
 
 
 def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
@@ -65,7 +66,9 @@ def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
             continue
         for outcome in _outcomes(signal, message, request):
             if isinstance(outcome, _Refusal):
-                rejected.append(Rejected(index, outcome.error.reason, str(outcome.error), outcome.part))
+                rejected.append(
+                    Rejected(index, outcome.error.reason, str(outcome.error), outcome.part, outcome.first_index)
+                )
             else:
                 rows += outcome
     names = tuple(column.name for column in signal.columns)
@@ -90,23 +93,27 @@ def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
 class _Refusal:
     error: InvalidInput
     part: bytes
+    first_index: int
 
 
 def _outcomes(signal: Signal, message: Message, request: Any) -> Iterator[list[Row] | _Refusal]:
-    index = 0
+    """Yield the rows of each record, or why there are none. What is refused keeps its numbers, for a later replay."""
+    index = message.first_index
     for resource in getattr(request, signal.resources):
         for scope in getattr(resource, signal.scopes):
             try:
                 shared = _scope(message, resource, scope)
             except InvalidInput as error:
-                yield _Refusal(error, _part(signal, resource, scope, getattr(scope, signal.records)))
+                records = getattr(scope, signal.records)
+                yield _Refusal(error, _part(signal, resource, scope, records), index)
+                index += sum(map(signal.count, records))
                 continue
             for record in getattr(scope, signal.records):
                 try:
                     rows = signal.rows(record, shared, index)
                 except InvalidInput as error:
-                    index += 1
-                    yield _Refusal(error, _part(signal, resource, scope, [record]))
+                    yield _Refusal(error, _part(signal, resource, scope, [record]), index)
+                    index += signal.count(record)
                 else:
                     index += len(rows)
                     yield rows

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from libs.access.tenants import TENANT_HEADER, TenantRegistry
 from libs.messaging.batch_metrics import BatchMetrics
-from libs.messaging.batches import BatchLoop, DecodeRecords, Limits
+from libs.messaging.batch_state import Limits
+from libs.messaging.batches import BatchLoop, DecodeRecords
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.kafka import KafkaConsumer, KafkaProducer
 from libs.messaging.ports import Record, TopicPartition
@@ -21,6 +22,7 @@ from libs.otlp.reference import VERSION
 from libs.runtime.lifecycle import Lifecycle
 from libs.runtime.settings import ServiceSettings
 from libs.storage.clickhouse import ClickHouse
+from libs.storage.rollup_checks import RollupChecks
 from libs.storage.table_sink import TableSink
 
 MAX_POLL_MS = 900_000  # an insert may wait long for a busy server; that is no reason to lose the partition
@@ -33,19 +35,30 @@ class IngestSettings(ServiceSettings):
     ingest_batch_seconds: float = Field(default=1.0, gt=0, le=60)
     ingest_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     ingest_batch_messages: int = Field(default=5_000, ge=1)
+    ingest_session_seconds: float = Field(default=10.0, ge=6, le=300)  # until the group notices a dead member
 
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """One consumer: its service name (also the consumer group), topic, table and decoder."""
+    """One consumer: its service name (also the consumer group), topic, table and decoder.
+
+    `reference` decodes what is replayed: it knows parts of messages, see `Message.first_index`.
+    """
 
     service: str
     topic: str
     table: str
     decode: Decode
+    reference: Decode
 
 
-def with_tenants(decode: Decode, tenants: TenantRegistry, anonymous: str) -> DecodeRecords:
+def _from_start(_record: Record) -> int:
+    return 0
+
+
+def with_tenants(
+    decode: Decode, tenants: TenantRegistry, anonymous: str, first_index: Callable[[Record], int] = _from_start
+) -> DecodeRecords:
     """Return a decoder of Kafka messages: the tenant is the `x-tenant-id` header, else `anonymous` where it is set.
 
     A message of no known tenant is rejected with reason `unknown_tenant`, never given to a default one.
@@ -59,7 +72,7 @@ def with_tenants(decode: Decode, tenants: TenantRegistry, anonymous: str) -> Dec
             tenant = record.header(TENANT_HEADER) or anonymous
             if tenant and tenants.known(tenant):
                 known.append(index)
-                messages.append(_message(record, tenant))
+                messages.append(_message(record, tenant, first_index(record)))
             else:
                 error = f"no tenant is called {tenant[:64]!r}" if tenant else f"the header {TENANT_HEADER} is missing"
                 strangers.append(Rejected(index, "unknown_tenant", error))
@@ -70,10 +83,17 @@ def with_tenants(decode: Decode, tenants: TenantRegistry, anonymous: str) -> Dec
     return decode_records
 
 
-def _message(record: Record, tenant: str) -> Message:
+def _message(record: Record, tenant: str, first_index: int) -> Message:
     content_type = (record.header("content-type") or "").partition(";")[0].strip().lower()
     return Message(
-        record.value, tenant, record.topic, record.partition, record.offset, record.timestamp_ms, content_type
+        record.value,
+        tenant,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        content_type,
+        first_index,
     )
 
 
@@ -86,7 +106,8 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     lifecycle.push(lambda: asyncio.to_thread(producer.close), "producer")
 
     def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:
-        extra: dict[str, Any] = {"max.poll.interval.ms": MAX_POLL_MS}
+        session_ms = int(settings.ingest_session_seconds * 1000)
+        extra: dict[str, Any] = {"max.poll.interval.ms": MAX_POLL_MS, "session.timeout.ms": session_ms}
         return KafkaConsumer(
             settings.kafka_bootstrap,
             settings.ingest_group or ingest.service,
@@ -95,13 +116,14 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
             **extra,
         )
 
+    metrics = BatchMetrics(ingest.service, REGISTRY)
     loop = BatchLoop(
         open_source,
         with_tenants(ingest.decode, tenants, settings.anonymous_tenant),
         VERSION,
         TableSink(clickhouse, ingest.table),
         DeadLetters(producer),
-        BatchMetrics(ingest.service, REGISTRY),
+        metrics,
         Limits(
             max_bytes=settings.ingest_batch_bytes,
             max_messages=settings.ingest_batch_messages,
@@ -110,5 +132,7 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     )
     lifecycle.health.check("ingest", loop.problem)
     await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
+    checks = RollupChecks(clickhouse, ingest.table, lambda: loop.holds(0), metrics.checked)
+    lifecycle.thread("rollup_checks", checks.run, checks.stop)
     lifecycle.thread("batches", loop.run, loop.stop)
     return clickhouse

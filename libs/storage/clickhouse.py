@@ -85,8 +85,12 @@ class ClickHouse:
     def insert_native(self, table: str, columns: Sequence[str], body: bytes, token: str) -> None:
         """Insert `FORMAT Native` bytes; a second insert under the same token is dropped, in rollups too."""
         names = ", ".join(f"`{c}`" for c in columns)
+        self.insert_body(f"INSERT INTO {table} ({names}) FORMAT Native", body, token)
+
+    def insert_body(self, statement: str, body: bytes, token: str) -> None:
+        """Run an INSERT whose rows come as bytes in the format it names, once per token."""
         params = {
-            "query": f"INSERT INTO {table} ({names}) FORMAT Native",
+            "query": statement,
             "database": self.database,
             "insert_deduplication_token": token,
             **DEDUPLICATION,

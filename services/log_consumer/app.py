@@ -11,6 +11,11 @@ from services.log_consumer.settings import Settings
 SERVICE = "log_consumer"
 
 
+def ingest(settings: Settings) -> Ingest:
+    """Return what this consumer moves."""
+    return Ingest(SERVICE, settings.otel_logs_topic, TABLE, decode_logs, decode_logs)
+
+
 async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     """Start moving log records."""
-    await start_ingest(lifecycle, settings, Ingest(SERVICE, settings.otel_logs_topic, TABLE, decode_logs))
+    await start_ingest(lifecycle, settings, ingest(settings))

@@ -1,11 +1,10 @@
-"""`python -m services.metric_consumer`."""
+"""`python -m services.metric_consumer [replay ...]`."""
 
 import sys
 
-from libs.runtime.lifecycle import run
-from services.metric_consumer.app import SERVICE, start
+from libs.runtime.ingest_command import command
+from services.metric_consumer.app import ingest, start
 from services.metric_consumer.settings import Settings
 
 if __name__ == "__main__":
-    settings = Settings()
-    sys.exit(run(SERVICE, settings, lambda lifecycle: start(lifecycle, settings)))
+    sys.exit(command(sys.argv[1:], Settings, ingest, start))

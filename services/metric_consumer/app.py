@@ -11,6 +11,11 @@ from services.metric_consumer.settings import Settings
 SERVICE = "metric_consumer"
 
 
+def ingest(settings: Settings) -> Ingest:
+    """Return what this consumer moves."""
+    return Ingest(SERVICE, settings.otel_metrics_topic, TABLE, decode_metrics, decode_metrics)
+
+
 async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     """Start moving metric points."""
-    await start_ingest(lifecycle, settings, Ingest(SERVICE, settings.otel_metrics_topic, TABLE, decode_metrics))
+    await start_ingest(lifecycle, settings, ingest(settings))

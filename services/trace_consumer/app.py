@@ -20,10 +20,14 @@ SERVICE = "trace_consumer"
 log = structlog.get_logger()
 
 
+def ingest(settings: Settings) -> Ingest:
+    """Return what this consumer moves."""
+    return Ingest(SERVICE, settings.otel_traces_topic, TABLE, decode_spans, decode_spans)
+
+
 async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     """Start moving spans and deriving edges."""
-    ingest = Ingest(SERVICE, settings.otel_traces_topic, TABLE, decode_spans)
-    clickhouse = await start_ingest(lifecycle, settings, ingest)
+    clickhouse = await start_ingest(lifecycle, settings, ingest(settings))
     job = EdgeJob(ClickHouseEdges(clickhouse))
     lifecycle.background("edges", lambda: run_edges(job, settings.edge_seconds))
 

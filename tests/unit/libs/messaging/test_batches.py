@@ -10,11 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from libs.kernel.errors import InvalidInput, Unavailable
 from libs.messaging.batch_metrics import BatchMetrics
-from libs.messaging.batch_plan import Plan, digest, parse_plan
-from libs.messaging.batches import BatchLoop, Limits
+from libs.messaging.batch_plan import Extent, Plan, digest, parse_plan
+from libs.messaging.batch_state import Limits
+from libs.messaging.batches import BatchLoop
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.memory import MemoryBroker, MemoryConsumer
-from libs.messaging.ports import OutgoingRecord, Position, Record, TopicPartition
+from libs.messaging.ports import EARLIEST, OutgoingRecord, Position, Record, TopicPartition
 from libs.otlp.batch import DecodedBatch, Rejected
 
 TOPIC, GROUP = "t", "g"
@@ -36,6 +37,7 @@ class Table:
         self.rows: list[str] = []
         self.tokens: set[str] = set()
         self.attempts = 0
+        self.verified: list[Extent] = []
         self.missing = False
         self.failures: list[BaseException] = []
         self.poison = ""
@@ -56,6 +58,11 @@ class Table:
             self.rows += rows
         if self.die_after_insert:
             raise Killed
+
+    def verify(self, batch: DecodedBatch, extent: Extent, token: str) -> None:
+        assert token
+        self.verified.append(extent)
+        self.rows += [row for row in batch.body.decode().split(",") if row not in self.rows]
 
 
 class Member(MemoryConsumer):
@@ -211,6 +218,129 @@ def test_after_a_death_between_insert_and_commit_the_same_range_is_rebuilt(world
     world.start()
     until(lambda: world.committed() == Position(4))
     assert world.table.rows == ["a", "b", "c", "d"]
+
+
+def test_a_rebuilt_range_is_verified_and_lost_rows_come_back(world: World) -> None:
+    world.table.die_after_insert = True
+    world.send("a", "b")
+    world.start()
+    until(lambda: bool(world.errors))
+    world.table.die_after_insert = False
+    world.table.rows.remove("a")  # its token is known, its part was never committed
+    world.start()
+    until(lambda: world.committed() == Position(2))
+    assert sorted(world.table.rows) == ["a", "b"]
+    assert world.table.verified == [Extent(TOPIC, 0, 0, 1)]
+
+
+def test_an_insert_of_unknown_outcome_is_verified_and_later_ones_are_not(world: World) -> None:
+    world.table.failures = [Unavailable("connection lost")]
+    world.send("a")
+    world.start()
+    until(lambda: world.committed() == Position(1))
+    world.send("b")
+    until(lambda: world.committed() == Position(2))
+    assert world.table.verified == [Extent(TOPIC, 0, 0, 0)]
+
+
+def test_a_range_that_was_planned_with_other_rows_is_not_inserted_blindly(world: World) -> None:
+    world.send("a", "b")
+    world.table.rows.append("a")  # of the earlier plan
+    place = TopicPartition(TOPIC, 0)
+    world.broker.store(GROUP, {place: Position(0, Plan(1, 0, 1, digest(b"a")).text())})
+    world.start()
+    until(lambda: world.committed() == Position(2))
+    assert (world.table.attempts, sorted(world.table.rows)) == (0, ["a", "b"])
+
+
+def test_an_orderly_stop_delivers_what_was_read() -> None:
+    world = World(replace(FAST, max_age_s=60))
+    world.send("a", "b")
+    loop = world.start()
+    until(lambda: loop.problem() is None and bool(loop._partitions) and len(_open(loop)) == 2)
+    world.stop()
+    assert (world.table.rows, world.committed()) == (["a", "b"], Position(2))
+
+
+def _open(loop: BatchLoop) -> list[Record]:
+    return [record for partition in list(loop._partitions.values()) for record in partition.records]
+
+
+def test_reading_stops_while_too_much_is_held_and_goes_on_afterwards() -> None:
+    world = World(replace(FAST, max_held_bytes=4, poll_records=1), partitions=2)
+    world.table.failures = [Unavailable("down")] * 12
+    for n in range(60):
+        world.send(str(n), key=str(n).encode())
+    loop = world.start()
+    until(lambda: loop._choked)
+    assert sum(p.held() for p in loop._partitions.values()) <= 8
+    until(lambda: len(set(world.table.rows)) == 60)
+    world.stop()
+    assert sorted(world.table.rows, key=int) == [str(n) for n in range(60)]
+
+
+def test_a_partition_that_left_and_came_back_in_one_poll_is_read_again(world: World) -> None:
+    world.send("a", "b", "c")
+    loop, member = _loop(world)
+    loop._adopt(member)
+    stale = member.poll(10, 0)
+    loop._revoked, start = {PLACE}, loop._partitions[PLACE].start
+    loop._take(member, stale[1:])  # as though the first had been lost on the way
+    assert (loop._partitions[PLACE].records, start) == ([], EARLIEST)
+    assert [r.value for r in member.poll(10, 0)] == [b"a", b"b", b"c"]
+
+
+def test_a_partition_paused_before_it_moved_away_is_read_when_it_comes_back(world: World) -> None:
+    loop, member = _loop(world)
+    loop._adopt(member)
+    member.pause([PLACE])
+    member.assign([])
+    loop._adopt(member)
+    assert loop._partitions == {}
+    member.assign([PLACE])
+    loop._adopt(member)
+    world.send("a")
+    assert [r.value for r in member.poll(10, 0)] == [b"a"]
+
+
+def test_messages_read_before_their_partition_could_be_adopted_are_read_again(world: World) -> None:
+    loop, member = _loop(world)
+    world.send("a", "b")
+    loop._take(member, member.poll(1, 0))  # the committed positions could not be had
+    loop._adopt(member)
+    assert [r.value for r in member.poll(10, 0)] == [b"a", b"b"]
+
+
+def test_messages_of_held_partitions_are_kept_while_another_can_not_be_adopted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, member = _loop(world)
+    loop._adopt(member)
+    world.send("a")
+
+    def fail(_source: object) -> None:
+        raise Unavailable("the coordinator loads")
+
+    monkeypatch.setattr(loop, "_adopt", fail)
+    loop._turn(member)
+    assert [r.value for r in _open(loop)] == [b"a"]
+
+
+def _loop(world: World) -> tuple[BatchLoop, Member]:
+    member = Member(world.broker, GROUP, [TOPIC])
+    world.broker._members[GROUP].append(member)
+    world.broker._deal(GROUP)
+    letters, metrics = DeadLetters(world.broker.producer()), BatchMetrics("test", CollectorRegistry())
+    return BatchLoop(lambda _: member, decode, 1, world.table, letters, metrics, FAST), member
+
+
+def test_a_batch_is_cut_at_its_limit_and_the_rest_waits() -> None:
+    world = World(replace(FAST, max_bytes=3, max_age_s=60))
+    world.send(*"abcdef")
+    world.start()
+    until(lambda: world.committed() == Position(6))
+    world.stop()
+    assert world.table.attempts == 2
 
 
 def test_without_the_dead_letters_nothing_is_committed(world: World) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -213,3 +214,19 @@ def test_a_poison_resource_takes_its_own_records_only() -> None:
     batch = decode_logs([message(request)])
     assert [r["SeverityText"] for r in read_block(batch.body)] == ["good"]
     assert [r.part for r in batch.rejected] == [poison.SerializeToString()]
+
+
+def test_what_is_refused_keeps_its_numbers_so_that_a_replay_finds_them_free() -> None:
+    point = m.NumberDataPoint(time_unix_nano=NOW_NS, as_double=1)
+    poison = m.NumberDataPoint(time_unix_nano=2**63)
+    request = metrics(
+        m.Metric(name="a", gauge=m.Gauge(data_points=[point])),
+        m.Metric(name="b", gauge=m.Gauge(data_points=[point, poison, point])),
+        m.Metric(name="c", gauge=m.Gauge(data_points=[point])),
+    )
+    batch = decode_metrics([message(request)])
+    assert [(r["MetricName"], r["IngestIndex"]) for r in read_block(batch.body)] == [("a", 0), ("c", 4)]
+    assert [r.first_index for r in batch.rejected] == [1]
+    healed = metrics(m.Metric(name="b", gauge=m.Gauge(data_points=[point, point, point])))
+    again = decode_metrics([replace(message(healed), first_index=1)])
+    assert [r["IngestIndex"] for r in read_block(again.body)] == [1, 2, 3]

@@ -1,0 +1,1 @@
+"""What the ingest soak and benches share: numbered telemetry at a given rate, servers and consumers to kill."""
