@@ -112,7 +112,8 @@ def describe(
 
 def measure(name: str, kind: str) -> str | None:
     """Return what merges a column over rows of one key, or None where the outcome depends on their order."""
-    if found := re.fullmatch(r"AggregateFunction\((\w+)(\([^)]*\))?, .*\)", kind):
+    # a function whose stored form has changed is written with the number of that form in front
+    if found := re.fullmatch(r"AggregateFunction\((?:\d+, )?(\w+)(\([^)]*\))?, .*\)", kind):
         function, parameters = found[1], found[2] or ""
         return f"{function}MergeState{parameters}({name})"
     if found := re.fullmatch(r"SimpleAggregateFunction\((\w+), (.*)\)", kind):

@@ -11,3 +11,4 @@ class Settings(IngestSettings):
 
     health_port: int = Field(default=9101, ge=0, le=65535)
     otel_logs_topic: str = OTEL_LOGS.name
+    retention_seconds: float = Field(default=3600.0, ge=1)  # between two runs of the retention job

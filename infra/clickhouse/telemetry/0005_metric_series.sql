@@ -2,7 +2,7 @@
 -- Delta points add up; of cumulative ones the last of each minute is kept, and the growth is the difference to the
 -- minute before, or all of it when the series began anew (https://opentelemetry.io/docs/specs/otel/metrics/data-model/).
 
-ALTER TABLE metrics_timeseries ADD COLUMN IF NOT EXISTS SeriesId UInt64 MATERIALIZED cityHash64(
+ALTER TABLE metrics_timeseries ADD COLUMN IF NOT EXISTS SeriesId UInt64 DEFAULT cityHash64(
     TenantId, ServiceName, MetricName, MetricType, MetricUnit, AggregationTemporality, ScopeName, ResourceAttributes, Attributes
 );
 

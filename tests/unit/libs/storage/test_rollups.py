@@ -19,6 +19,7 @@ SUMS = [("TenantId", "LowCardinality(String)"), ("Minute", "DateTime"), ("Total"
         ("SimpleAggregateFunction(any, LowCardinality(String))", None),
         ("AggregateFunction(quantilesDD(0.01, 0.5, 0.95), UInt64)", "quantilesDDMergeState(0.01, 0.5, 0.95)(c)"),
         ("AggregateFunction(uniq, String)", "uniqMergeState(c)"),
+        ("AggregateFunction(1, sumMap, Array(Float64), Array(Float64))", "sumMapMergeState(c)"),
         ("String", None),
     ],
 )
