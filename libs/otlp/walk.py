@@ -78,15 +78,19 @@ def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
 def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
     """Return an export request of type `kind` from protobuf or JSON bytes.
 
-    Without a content type the first byte tells: these requests never start with `{` in protobuf. Raises
-    InvalidInput `undecodable`, or the reasons of `parse_json`.
+    Raises InvalidInput `undecodable`, or the reasons of `parse_json`.
     """
-    if content_type.startswith(JSON) or (not content_type and value[:1] == b"{"):
+    if is_json(value, content_type):
         return parse_json(kind, value)
     try:
         return kind.FromString(value)
     except DecodeError as error:
         raise InvalidInput("undecodable", f"not a protobuf {kind.DESCRIPTOR.name}: {error}") from error
+
+
+def is_json(value: bytes, content_type: str) -> bool:
+    """Tell JSON from protobuf. Without a content type the first byte does: no request starts with `{` in protobuf."""
+    return content_type.startswith(JSON) or (not content_type and value[:1] == b"{")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,130 @@
+"""A batch of messages to Native blocks through the compiled walk: what the three signals share.
+
+Messages the walk does not take (JSON, and whatever is unusual) go through the reference decoder and become a second
+block behind the first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Final
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from libs.kernel.errors import InvalidInput
+from libs.otlp.batch import DecodedBatch, Message, Rejected
+from libs.otlp.columns import SERVICE_NAME, Parts, Raw, Tables
+from libs.otlp.layout import Layout, Rows
+from libs.otlp.compiled import Bytes, Ints
+from libs.otlp.native import Column, encode_string, varint
+from libs.otlp.shredder import Shredder
+from libs.otlp.walk import Signal, decode, is_json
+
+BLOCK_BYTES: Final = 16 * 1024 * 1024  # of messages that become one block
+
+_new_bytes = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)(
+    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+)
+_address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyBytes_AsString", ctypes.pythonapi))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is particular to a signal.
+
+    `scopes` gives the scope of each output row, `columns` what `Tables.shared` does not; `constants` are the texts
+    it refers to.
+    """
+
+    kept: Rows
+    constants: tuple[str, ...]
+    scopes: Callable[[Shredder], Ints]
+    columns: Callable[[Tables], Mapping[str, Parts]]
+
+
+class ColumnarDecoder:
+    """Decodes batches of one signal, see `libs.otlp.batch.Decode`. Safe to share: each thread has its own buffers."""
+
+    def __init__(self, signal: Signal, shape: Shape) -> None:
+        self._signal = signal
+        self._shape = shape
+        self._layout = Layout(signal.request, shape.kept)
+        self._threads = threading.local()
+
+    def __call__(self, batch: Sequence[Message]) -> DecodedBatch:
+        """Return the rows of a batch as one or more Native blocks, and what was refused."""
+        blocks: list[tuple[int, bytes]] = []
+        left: list[int] = []
+        for indexes in _portions(batch):
+            rows, body, refused = self._block(batch, indexes)
+            blocks.append((rows, body))
+            left += refused
+        left = sorted({*left, *(i for i, m in enumerate(batch) if is_json(m.value, m.content_type))})
+        rest = decode(self._signal, [batch[i] for i in left])
+        blocks.append((rest.rows, rest.body))
+        filled = [block for block in blocks if block[0]] or blocks[-1:]
+        return DecodedBatch(
+            rest.columns,
+            filled[0][1] if len(filled) == 1 else b"".join([body for _, body in filled]),
+            sum(rows for rows, _ in filled),
+            tuple(replace(rejected, index=left[rejected.index]) for rejected in rest.rejected),
+        )
+
+    def _block(self, batch: Sequence[Message], indexes: Sequence[int]) -> tuple[int, bytes, list[int]]:
+        """Return the number of rows, the block, and the messages that are left to the reference."""
+        messages = [batch[i] for i in indexes]
+        shredder = self._shredder()
+        try:
+            status = shredder.run(messages)
+        except (InvalidInput, DecodeError):  # a value the walk let pass and protobuf does not
+            return 0, b"", list(indexes)
+        scopes = self._shape.scopes(shredder)
+        tables = Tables(shredder, messages, scopes)
+        body = _write(self._signal.columns, tables.shared() | self._shape.columns(tables), len(scopes))
+        shredder.release()
+        return len(scopes), body, [indexes[i] for i in np.flatnonzero(status < 0).tolist()]
+
+    def _shredder(self) -> Shredder:
+        shredder: Shredder | None = getattr(self._threads, "shredder", None)
+        if shredder is None:
+            shredder = self._threads.shredder = Shredder(self._layout, (SERVICE_NAME, *self._shape.constants))
+        return shredder
+
+
+def _portions(batch: Sequence[Message]) -> Iterator[list[int]]:
+    """Cut a batch into portions that each become a block; JSON is left out."""
+    portion: list[int] = []
+    size = 0
+    for index, message in enumerate(batch):
+        if is_json(message.value, message.content_type):
+            continue
+        if portion and size + len(message.value) > BLOCK_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(index)
+        size += len(message.value)
+    if portion:
+        yield portion
+
+
+def _write(columns: Sequence[Column], data: Mapping[str, Parts], rows: int) -> bytes:
+    heads = [encode_string(column.name) + encode_string(column.type.name) for column in columns]
+    parts = chain.from_iterable((Raw(head), *data[column.name]) for head, column in zip(heads, columns, strict=True))
+    sized = [(part, part.size) for part in (Raw(varint(len(columns)) + varint(rows)), *parts)]
+    body, out = _allocate(sum(size for _, size in sized))
+    at = 0
+    for part, size in sized:
+        part.put(out, at)
+        at += size
+    return body
+
+
+def _allocate(size: int) -> tuple[bytes, Bytes]:
+    """Return new bytes of that size and an array to fill them through, as C code does before anyone sees them."""
+    body: bytes = _new_bytes(None, size)
+    return body, np.frombuffer((ctypes.c_uint8 * size).from_address(_address(body)), dtype=np.uint8)

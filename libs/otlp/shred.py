@@ -1,0 +1,376 @@
+"""The compiled walk over wire bytes: from messages to tables of numbers and references.
+
+A reference is where a text lies in the array of bytes, its length in the lower 32 bits. 0 is a field that was not
+there. A value that must be written by Python is PENDING: it refers to a list of references to AnyValue messages.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from libs.otlp.batch import MAX_ATTRIBUTES
+from libs.otlp.compiled import Bytes, Ints, compiled
+from libs.otlp.numerals import LONGEST, put_double, put_integer
+from libs.otlp.raw import bits, double, load8, load64, load64_big_endian, store64
+from libs.otlp.wire import (
+    ATTRIBUTE, CHECK, CHECK_TEXT, DOUBLE, FIXED32, FIXED32_NUMBER, FIXED64, FULL, ID, INSIDE, INTEGER, LENGTH, LENGTHS,
+    ODD, ROWS, SKIP_BYTES, SLACK, TEXT, TIME, UNUSUAL, VALUE, VARINT, VARINT_NUMBER, VARINTS, WORDS, check, is_utf8,
+    read_length, read_tag, read_varint, skip,
+)  # fmt: skip
+
+# Words of a table's head
+BASE, WIDTH, CAPACITY, COUNT, KEPT = range(5)
+# Words of the state: where the next formatted number goes, how many values are pending, the table that was full
+SIDE, PENDING_COUNT, WANTED = range(3)
+SIDE_WANTED, PENDING_WANTED = -1, -2
+
+# Texts every array of bytes begins with, behind one unused byte
+FIXED_TEXTS: Final = b"\0truefalse"
+TRUE: Final = 1 << 32 | 4
+FALSE: Final = 5 << 32 | 5
+EMPTY: Final = 1 << 32
+PENDING: Final = 1 << 62
+
+MAX_ID: Final = 32  # bytes
+MAX_DEPTH: Final = 16  # of the messages a layout names
+
+
+@compiled
+def less(data: Bytes, a: int, b: int) -> bool:
+    """Tell whether the text at reference `a` sorts before the one at `b`."""
+    size_a = a & 0xFFFFFFFF
+    size_b = b & 0xFFFFFFFF
+    both = min(size_a, size_b)
+    a >>= 32
+    b >>= 32
+    for i in range(0, both, 8):
+        word_a = load64_big_endian(data, a + i)
+        word_b = load64_big_endian(data, b + i)
+        if word_a != word_b:
+            for k in range(i, min(i + 8, both)):
+                if load8(data, a + k) != load8(data, b + k):
+                    return word_a < word_b
+            break
+    return size_a < size_b
+
+
+@compiled
+def same(data: Bytes, a: int, b: int) -> bool:
+    """Tell whether the texts at two references are equal."""
+    size = a & 0xFFFFFFFF
+    if size != b & 0xFFFFFFFF:
+        return False
+    a >>= 32
+    b >>= 32
+    for i in range(0, size - 7, 8):
+        if load64(data, a + i) != load64(data, b + i):
+            return False
+    rest = size & 7
+    return rest == 0 or (load64(data, a + size - rest) ^ load64(data, b + size - rest)) << (64 - 8 * rest) == 0
+
+
+@compiled
+def sort_attributes(data: Bytes, rows: Ints, first: int, count: int) -> int:
+    """Sort `count` pairs of references by key, keep the last of equal keys; return how many are left."""
+    for i in range(first + 2, first + 2 * count, 2):
+        key = rows[i]
+        value = rows[i + 1]
+        k = i
+        while k > first and less(data, key, rows[k - 2]):
+            rows[k] = rows[k - 2]
+            rows[k + 1] = rows[k - 1]
+            k -= 2
+        rows[k] = key
+        rows[k + 1] = value
+    end = first
+    for i in range(first, first + 2 * count, 2):
+        if end > first and same(data, rows[i], rows[end - 2]):
+            end -= 2
+        rows[end] = rows[i]
+        rows[end + 1] = rows[i + 1]
+        end += 2
+    return (end - first) // 2
+
+
+@compiled
+def add_row(rows: Ints, tables: Ints, state: Ints, table: int) -> int:
+    """Return where a new row of zeros begins, or FULL."""
+    count = tables[table, COUNT]
+    if count == tables[table, CAPACITY]:
+        state[WANTED] = table
+        return FULL
+    tables[table, COUNT] = count + 1
+    width = tables[table, WIDTH]
+    at = tables[table, BASE] + count * width
+    for i in range(at, at + width):
+        rows[i] = 0
+    return at
+
+
+@compiled
+def add_pending(pending: Ints, state: Ints, at: int, end: int) -> int:
+    """Return the reference of a value that Python will write, or FULL."""
+    count = state[PENDING_COUNT]
+    if count == len(pending):
+        state[WANTED] = PENDING_WANTED
+        return FULL
+    pending[count] = at << 32 | (end - at)
+    state[PENDING_COUNT] = count + 1
+    return PENDING | count
+
+
+@compiled
+def read_value(data: Bytes, at: int, end: int, kind: int, fields: Ints, state: Ints, stack: Ints, pending: Ints) -> int:
+    """Return the reference of an AnyValue as text, PENDING included, or a negative code."""
+    if at == end:
+        return EMPTY
+    tag = load8(data, at)
+    if tag == 1 << 3 | LENGTH:
+        size, begin = read_length(data, at + 1, end)
+        if begin < 0 or begin + size != end or not is_utf8(data, begin, end):
+            return UNUSUAL
+        return begin << 32 | size
+    side = state[SIDE]
+    if side + LONGEST + SLACK > len(data):
+        state[WANTED] = SIDE_WANTED
+        return FULL
+    if tag == 3 << 3 | VARINT:
+        number, behind = read_varint(data, at + 1, end)
+        if behind != end:
+            return UNUSUAL
+        written = put_integer(data, side, number)
+    elif tag == 2 << 3 | VARINT:
+        number, behind = read_varint(data, at + 1, end)
+        return UNUSUAL if behind != end else TRUE if number else FALSE
+    elif tag == 4 << 3 | FIXED64:
+        if end - at != 9:
+            return UNUSUAL
+        written = put_double(data, side, double(load64(data, at + 1)))
+        if written < 0:
+            return add_pending(pending, state, at, end)
+    else:
+        size, begin = read_length(data, at + 1, end)  # an array, a map or bytes, and nothing else
+        if tag & 7 != LENGTH or begin + size != end or check(data, at, end, kind, fields, stack) < 0:
+            return UNUSUAL
+        return add_pending(pending, state, at, end)
+    state[SIDE] = written
+    return side << 32 | (written - side)
+
+
+@compiled
+def read_attribute(
+    data: Bytes, at: int, end: int, entry: int, fields: Ints, rows: Ints, tables: Ints, state: Ints, stack: Ints,
+    pending: Ints,
+) -> int:  # fmt: skip
+    """Add a KeyValue to its table; return `end` or a negative code."""
+    key = EMPTY
+    value = 0
+    kind = (fields[(entry >> 16 & 0xFF) << 8 | 2 << 3 | LENGTH] >> 16) & 0xFF  # the type of AnyValue
+    while at < end:
+        tag = load8(data, at)
+        size, at = read_length(data, at + 1, end)
+        if at < 0:
+            return UNUSUAL
+        if tag == 1 << 3 | LENGTH:
+            if not is_utf8(data, at, at + size):
+                return UNUSUAL
+            key = at << 32 | size
+        elif tag == 2 << 3 | LENGTH and value == 0:
+            value = read_value(data, at, at + size, kind, fields, state, stack, pending)
+            if value < 0:
+                return value
+        else:
+            return UNUSUAL
+        at += size
+    row = add_row(rows, tables, state, entry >> 24)
+    if row < 0:
+        return FULL
+    rows[row] = key
+    rows[row + 1] = value if value else EMPTY
+    return end
+
+
+@compiled
+def read_number(data: Bytes, at: int, end: int, tag: int, kind: int, rows: Ints, slot: int) -> int:
+    """Put a number into its slot, or skip what is not kept; return the position behind it or UNUSUAL."""
+    if kind == TIME or kind == DOUBLE or kind == INTEGER:
+        if end - at < 8:
+            return UNUSUAL
+        number = load64(data, at)
+        if kind == TIME and number < 0:  # past the year 2262
+            return UNUSUAL
+        rows[slot] = bits(float(number)) if kind == INTEGER else number
+        return at + 8
+    if kind == VARINT_NUMBER:
+        number, at = read_varint(data, at, end)
+        rows[slot] = number
+        return at
+    if kind == FIXED32_NUMBER:
+        if end - at < 4:
+            return UNUSUAL
+        rows[slot] = load64(data, at) & 0xFFFFFFFF
+        return at + 4
+    return UNUSUAL if kind == ODD else skip(data, at, end, tag & 7)
+
+
+@compiled
+def read_numbers(data: Bytes, at: int, end: int, kind: int, state: Ints) -> int:
+    """Return the reference of a packed field as words of 64 bits, or a negative code."""
+    if kind == WORDS:
+        return UNUSUAL if (end - at) & 7 else at << 32 | (end - at)
+    side = state[SIDE]
+    begin = side
+    if side + 8 * (end - at) + SLACK > len(data):
+        state[WANTED] = SIDE_WANTED
+        return FULL
+    while at < end:
+        number, at = read_varint(data, at, end)
+        if at < 0:
+            return UNUSUAL
+        store64(data, side, number)
+        side += 8
+    state[SIDE] = side
+    return begin << 32 | (side - begin)
+
+
+@compiled
+def read_id(data: Bytes, at: int, size: int) -> int:
+    """Return the reference of a trace or span id, EMPTY if it is all zeros, or UNUSUAL."""
+    if size > MAX_ID:
+        return UNUSUAL
+    for i in range(at, at + size):
+        if load8(data, i):
+            return at << 32 | size
+    return EMPTY
+
+
+@compiled
+def read_field(
+    data: Bytes, at: int, end: int, entry: int, fields: Ints, rows: Ints, slot: int, state: Ints, stack: Ints,
+    pending: Ints,
+) -> int:  # fmt: skip
+    """Put a field with a length into its slot, or check it; return `end` or a negative code."""
+    kind = entry & 0xFF
+    value = 0
+    if kind == TEXT:
+        value = at << 32 | (end - at) if is_utf8(data, at, end) else UNUSUAL
+    elif kind == ID:
+        value = read_id(data, at, end - at)
+    elif kind == SKIP_BYTES:
+        return end
+    elif kind == CHECK_TEXT:
+        return end if is_utf8(data, at, end) else UNUSUAL
+    elif kind == CHECK:
+        return check(data, at, end, entry >> 16 & 0xFF, fields, stack)
+    elif rows[slot] != 0:  # given twice, to be merged
+        return UNUSUAL
+    elif kind == VALUE:
+        value = read_value(data, at, end, entry >> 16 & 0xFF, fields, state, stack, pending)
+    else:
+        value = read_numbers(data, at, end, kind, state)
+    if value < 0:
+        return value
+    rows[slot] = value
+    return end
+
+
+@compiled
+def close(data: Bytes, rows: Ints, tables: Ints, closing: int, row: int) -> int:
+    """Sort the attributes of the row that ends; return 0 or UNUSUAL."""
+    slot = row + (closing & 0xFF)
+    count = rows[slot]
+    if count > 1:
+        if count > MAX_ATTRIBUTES:
+            return UNUSUAL
+        table = closing >> 8
+        first = tables[table, BASE] + 2 * (tables[table, COUNT] - count)
+        rows[slot] = sort_attributes(data, rows, first, count)
+        tables[table, COUNT] -= count - rows[slot]
+    return 0
+
+
+@compiled
+def walk(
+    data: Bytes, at: int, end: int, message: int, fields: Ints, closing: Ints, rows: Ints, tables: Ints, state: Ints,
+    stack: Ints, pending: Ints,
+) -> int:  # fmt: skip
+    """Shred one message, number `message` of the batch; return its end or a negative code."""
+    frames = stack[64:]
+    depth = kind = 0
+    row = add_row(rows, tables, state, 0)
+    if row < 0:
+        return FULL
+    rows[row] = message
+    owner = tables[0, COUNT] - 1
+    while True:
+        if at == end:
+            if closing[kind] >= 0 and close(data, rows, tables, closing[kind], row) < 0:
+                return UNUSUAL
+            if depth == 0:
+                return at
+            depth -= 4
+            kind, end, row, owner = frames[depth], frames[depth + 1], frames[depth + 2], frames[depth + 3]
+            continue
+        tag, at = read_tag(data, at, end)
+        if at < 0:
+            return UNUSUAL
+        entry = fields[kind << 8 | tag] if tag < 256 else 0
+        what = entry & 0xFF
+        slot = row + (entry >> 8 & 0xFF)
+        if what < LENGTHS:
+            at = read_number(data, at, end, tag, what, rows, slot)
+            if at < 0:
+                return at
+            continue
+        size, at = read_length(data, at, end)
+        if at < 0:
+            return UNUSUAL
+        if what == ATTRIBUTE:
+            rows[slot] += 1
+            at = read_attribute(data, at, at + size, entry, fields, rows, tables, state, stack, pending)
+        elif what == ROWS or what == INSIDE:
+            frames[depth], frames[depth + 1], frames[depth + 2], frames[depth + 3] = kind, end, row, owner
+            depth += 4
+            if what == ROWS:
+                rows[slot] += 1
+                row = add_row(rows, tables, state, entry >> 24)
+                if row < 0:
+                    return FULL
+                rows[row] = owner
+                owner = tables[entry >> 24, COUNT] - 1
+            else:
+                if rows[slot] != 0:
+                    return UNUSUAL
+                rows[slot] = entry >> 24
+            kind, end = entry >> 16 & 0xFF, at + size
+        else:
+            at = read_field(data, at, at + size, entry, fields, rows, slot, state, stack, pending)
+        if at < 0:
+            return at
+
+
+@compiled
+def shred(
+    data: Bytes, starts: Ints, ends: Ints, status: Ints, fields: Ints, closing: Ints, rows: Ints, tables: Ints,
+    state: Ints, stack: Ints, pending: Ints,
+) -> int:  # fmt: skip
+    """Shred messages into tables; a message that can not be leaves nothing but its negative code in `status`.
+
+    Return how many messages were walked: all, or fewer because there was no room for what `state[WANTED]` names.
+    """
+    for message in range(len(starts)):
+        for i in range(len(tables)):
+            tables[i, KEPT] = tables[i, COUNT]
+        side = state[SIDE]
+        waiting = state[PENDING_COUNT]
+        status[message] = walk(
+            data, starts[message], ends[message], message, fields, closing, rows, tables, state, stack, pending
+        )
+        if status[message] < 0:
+            for i in range(len(tables)):
+                tables[i, COUNT] = tables[i, KEPT]
+            state[SIDE] = side
+            state[PENDING_COUNT] = waiting
+            if status[message] == FULL:
+                return message
+    return len(starts)
