@@ -6,7 +6,7 @@ Callers keep positions within the array. A copy may touch up to 15 bytes behind 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from llvmlite import ir
 from numba import types
@@ -15,14 +15,27 @@ from numba.extending import intrinsic
 
 from libs.otlp.compiled import Bytes
 
+A = TypeVar("A")
+
 BYTE: Final = ir.IntType(8)
 WORD: Final = ir.IntType(64)
 DOUBLE_WORD: Final = ir.IntType(128)
 
 
+def _base(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    return value if isinstance(kind, types.CPointer) else context.make_array(kind)(context, builder, value).data
+
+
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: Any) -> Any:
-    base = context.make_array(array_type)(context, builder, array).data
+    base = _base(context, builder, array_type, array)
     return builder.bitcast(builder.gep(base, [at]), kind.as_pointer())
+
+
+def _first(_: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _base(context, builder, signature.args[0], args[0])
+
+    return types.CPointer(array.dtype)(array), generate
 
 
 def _load(context: Any, builder: Any, signature: Any, args: Any, kind: Any) -> Any:
@@ -93,6 +106,8 @@ def _double(_: Any, bits: Any) -> Any:
     return types.float64(types.int64), generate
 
 
+# An array's first element as a pointer that is indexed like the array: passing it on counts no references
+first: Final[Callable[[A], A]] = intrinsic(_first)
 load8: Final[Callable[[Bytes, int], int]] = intrinsic(_load8)
 load64: Final[Callable[[Bytes, int], int]] = intrinsic(_load64)  # little-endian
 load64_big_endian: Final[Callable[[Bytes, int], int]] = intrinsic(_load64_big_endian)  # unsigned

@@ -11,7 +11,7 @@ from typing import Final
 from libs.otlp.batch import MAX_ATTRIBUTES
 from libs.otlp.compiled import Bytes, Ints, compiled
 from libs.otlp.numerals import LONGEST, put_double, put_integer
-from libs.otlp.raw import bits, double, load8, load64, load64_big_endian, store64
+from libs.otlp.raw import bits, double, first, load8, load64, load64_big_endian, store64
 from libs.otlp.wire import (
     ATTRIBUTE, CHECK, CHECK_TEXT, DOUBLE, FIXED32, FIXED32_NUMBER, FIXED64, FULL, ID, INSIDE, INTEGER, LENGTH, LENGTHS,
     ODD, ROWS, SKIP_BYTES, SLACK, TEXT, TIME, UNUSUAL, VALUE, VARINT, VARINT_NUMBER, VARINTS, WORDS, check, is_utf8,
@@ -20,8 +20,10 @@ from libs.otlp.wire import (
 
 # Words of a table's head
 BASE, WIDTH, CAPACITY, COUNT, KEPT = range(5)
-# Words of the state: where the next formatted number goes, how many values are pending, the table that was full
-SIDE, PENDING_COUNT, WANTED = range(3)
+HEAD: Final = 5
+# Words of the state: where the next formatted number goes, how many values are pending, the table that was full, and
+# how much room there is for the first two
+SIDE, PENDING_COUNT, WANTED, SIDE_END, PENDING_END = range(5)
 SIDE_WANTED, PENDING_WANTED = -1, -2
 
 # Texts every array of bytes begins with, behind one unused byte
@@ -32,7 +34,7 @@ EMPTY: Final = 1 << 32
 PENDING: Final = 1 << 62
 
 MAX_ID: Final = 32  # bytes
-MAX_DEPTH: Final = 16  # of the messages a layout names
+FRAMES: Final = 64  # where in the stack the walk's own frames begin, behind those of `check`
 
 
 @compiled
@@ -70,38 +72,38 @@ def same(data: Bytes, a: int, b: int) -> bool:
 
 
 @compiled
-def sort_attributes(data: Bytes, rows: Ints, first: int, count: int) -> int:
+def sort_attributes(data: Bytes, rows: Ints, begin: int, count: int) -> int:
     """Sort `count` pairs of references by key, keep the last of equal keys; return how many are left."""
-    for i in range(first + 2, first + 2 * count, 2):
+    for i in range(begin + 2, begin + 2 * count, 2):
         key = rows[i]
         value = rows[i + 1]
         k = i
-        while k > first and less(data, key, rows[k - 2]):
+        while k > begin and less(data, key, rows[k - 2]):
             rows[k] = rows[k - 2]
             rows[k + 1] = rows[k - 1]
             k -= 2
         rows[k] = key
         rows[k + 1] = value
-    end = first
-    for i in range(first, first + 2 * count, 2):
-        if end > first and same(data, rows[i], rows[end - 2]):
+    end = begin
+    for i in range(begin, begin + 2 * count, 2):
+        if end > begin and same(data, rows[i], rows[end - 2]):
             end -= 2
         rows[end] = rows[i]
         rows[end + 1] = rows[i + 1]
         end += 2
-    return (end - first) // 2
+    return (end - begin) // 2
 
 
 @compiled
 def add_row(rows: Ints, tables: Ints, state: Ints, table: int) -> int:
     """Return where a new row of zeros begins, or FULL."""
-    count = tables[table, COUNT]
-    if count == tables[table, CAPACITY]:
+    count = tables[HEAD * table + COUNT]
+    if count == tables[HEAD * table + CAPACITY]:
         state[WANTED] = table
         return FULL
-    tables[table, COUNT] = count + 1
-    width = tables[table, WIDTH]
-    at = tables[table, BASE] + count * width
+    tables[HEAD * table + COUNT] = count + 1
+    width = tables[HEAD * table + WIDTH]
+    at = tables[HEAD * table + BASE] + count * width
     for i in range(at, at + width):
         rows[i] = 0
     return at
@@ -111,7 +113,7 @@ def add_row(rows: Ints, tables: Ints, state: Ints, table: int) -> int:
 def add_pending(pending: Ints, state: Ints, at: int, end: int) -> int:
     """Return the reference of a value that Python will write, or FULL."""
     count = state[PENDING_COUNT]
-    if count == len(pending):
+    if count == state[PENDING_END]:
         state[WANTED] = PENDING_WANTED
         return FULL
     pending[count] = at << 32 | (end - at)
@@ -131,7 +133,7 @@ def read_value(data: Bytes, at: int, end: int, kind: int, fields: Ints, state: I
             return UNUSUAL
         return begin << 32 | size
     side = state[SIDE]
-    if side + LONGEST + SLACK > len(data):
+    if side + LONGEST + SLACK > state[SIDE_END]:
         state[WANTED] = SIDE_WANTED
         return FULL
     if tag == 3 << 3 | VARINT:
@@ -220,7 +222,7 @@ def read_numbers(data: Bytes, at: int, end: int, kind: int, state: Ints) -> int:
         return UNUSUAL if (end - at) & 7 else at << 32 | (end - at)
     side = state[SIDE]
     begin = side
-    if side + 8 * (end - at) + SLACK > len(data):
+    if side + 8 * (end - at) + SLACK > state[SIDE_END]:
         state[WANTED] = SIDE_WANTED
         return FULL
     while at < end:
@@ -283,9 +285,9 @@ def close(data: Bytes, rows: Ints, tables: Ints, closing: int, row: int) -> int:
         if count > MAX_ATTRIBUTES:
             return UNUSUAL
         table = closing >> 8
-        first = tables[table, BASE] + 2 * (tables[table, COUNT] - count)
-        rows[slot] = sort_attributes(data, rows, first, count)
-        tables[table, COUNT] -= count - rows[slot]
+        begin = tables[HEAD * table + BASE] + 2 * (tables[HEAD * table + COUNT] - count)
+        rows[slot] = sort_attributes(data, rows, begin, count)
+        tables[HEAD * table + COUNT] -= count - rows[slot]
     return 0
 
 
@@ -295,21 +297,21 @@ def walk(
     stack: Ints, pending: Ints,
 ) -> int:  # fmt: skip
     """Shred one message, number `message` of the batch; return its end or a negative code."""
-    frames = stack[64:]
-    depth = kind = 0
+    kind = 0
+    depth = FRAMES
     row = add_row(rows, tables, state, 0)
     if row < 0:
         return FULL
     rows[row] = message
-    owner = tables[0, COUNT] - 1
+    owner = tables[COUNT] - 1
     while True:
         if at == end:
             if closing[kind] >= 0 and close(data, rows, tables, closing[kind], row) < 0:
                 return UNUSUAL
-            if depth == 0:
+            if depth == FRAMES:
                 return at
             depth -= 4
-            kind, end, row, owner = frames[depth], frames[depth + 1], frames[depth + 2], frames[depth + 3]
+            kind, end, row, owner = stack[depth], stack[depth + 1], stack[depth + 2], stack[depth + 3]
             continue
         tag, at = read_tag(data, at, end)
         if at < 0:
@@ -329,7 +331,7 @@ def walk(
             rows[slot] += 1
             at = read_attribute(data, at, at + size, entry, fields, rows, tables, state, stack, pending)
         elif what == ROWS or what == INSIDE:
-            frames[depth], frames[depth + 1], frames[depth + 2], frames[depth + 3] = kind, end, row, owner
+            stack[depth], stack[depth + 1], stack[depth + 2], stack[depth + 3] = kind, end, row, owner
             depth += 4
             if what == ROWS:
                 rows[slot] += 1
@@ -337,7 +339,7 @@ def walk(
                 if row < 0:
                     return FULL
                 rows[row] = owner
-                owner = tables[entry >> 24, COUNT] - 1
+                owner = tables[HEAD * (entry >> 24) + COUNT] - 1
             else:
                 if rows[slot] != 0:
                     return UNUSUAL
@@ -358,19 +360,23 @@ def shred(
 
     Return how many messages were walked: all, or fewer because there was no room for what `state[WANTED]` names.
     """
+    source, heads, cells, marks = first(data), first(tables), first(rows), first(state)
+    types, ends_of, frames, waiting = first(fields), first(closing), first(stack), first(pending)
+    state[SIDE_END] = len(data)
+    state[PENDING_END] = len(pending)
     for message in range(len(starts)):
-        for i in range(len(tables)):
-            tables[i, KEPT] = tables[i, COUNT]
-        side = state[SIDE]
-        waiting = state[PENDING_COUNT]
+        for table in range(len(tables) // HEAD):
+            heads[HEAD * table + KEPT] = heads[HEAD * table + COUNT]
+        side = marks[SIDE]
+        count = marks[PENDING_COUNT]
         status[message] = walk(
-            data, starts[message], ends[message], message, fields, closing, rows, tables, state, stack, pending
+            source, starts[message], ends[message], message, types, ends_of, cells, heads, marks, frames, waiting
         )
         if status[message] < 0:
-            for i in range(len(tables)):
-                tables[i, COUNT] = tables[i, KEPT]
-            state[SIDE] = side
-            state[PENDING_COUNT] = waiting
+            for table in range(len(tables) // HEAD):
+                heads[HEAD * table + COUNT] = heads[HEAD * table + KEPT]
+            marks[SIDE] = side
+            marks[PENDING_COUNT] = count
             if status[message] == FULL:
                 return message
     return len(starts)

@@ -49,7 +49,7 @@ class Shredder:
         self._tables: Ints = np.zeros((len(self._numbers), 5), dtype=np.int64)
         self._tables[:, WIDTH] = layout.widths()
         self._tables[:, CAPACITY] = 1024
-        self._state: Ints = np.zeros(4, dtype=np.int64)
+        self._state: Ints = np.zeros(8, dtype=np.int64)
         self._stack: Ints = np.zeros(192, dtype=np.int64)
         self._pending: Ints = np.empty(1024, dtype=np.int64)
         self._rows: Ints = np.empty(0, dtype=np.int64)
@@ -135,7 +135,7 @@ class Shredder:
         self._state[SIDE] = int(ends[-1]) if len(ends) else len(self._head)
         self._state[PENDING_COUNT] = 0
         done = shred(
-            self.data, starts, ends, status, layout.fields, layout.closing, self._rows, tables, self._state,
+            self.data, starts, ends, status, layout.fields, layout.closing, self._rows, tables.ravel(), self._state,
             self._stack, self._pending,
         )  # fmt: skip
         if done == len(starts):
