@@ -85,7 +85,7 @@ class Ids:
         return len(self.refs) + 2 * int((self.refs & 0xFFFFFFFF).sum())
 
     def put(self, out: Bytes, at: int) -> None:
-        emit.put_ids(out, at, self.data, self.refs, emit.HEX)
+        emit.put_ids(out, at, self.data, self.refs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,38 @@ class Blobs:
 
     def put(self, out: Bytes, at: int) -> None:
         emit.put_blobs(out, at, self.data, self.refs)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedStrings:
+    """Texts by reference, each as often as `counts` says."""
+
+    data: Bytes
+    refs: Ints
+    counts: Ints
+
+    @property
+    def size(self) -> int:
+        return int((self.counts * emit.string_sizes(self.refs)).sum())
+
+    def put(self, out: Bytes, at: int) -> None:
+        emit.put_repeated_strings(out, at, self.data, self.refs, self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedBlobs:
+    """Bytes by reference, each as often as `counts` says."""
+
+    data: Bytes
+    refs: Ints
+    counts: Ints
+
+    @property
+    def size(self) -> int:
+        return int((self.counts * (self.refs & 0xFFFFFFFF)).sum())
+
+    def put(self, out: Bytes, at: int) -> None:
+        emit.put_repeated_blobs(out, at, self.data, self.refs, self.counts)
 
 
 Parts = Sequence[Part]
@@ -120,10 +152,10 @@ class Tables:
     """The tables of one batch, and the columns that come from resources, scopes and messages."""
 
     def __init__(self, shredder: Shredder, messages: Sequence[Message], scopes: Ints) -> None:
-        """Take the tables just shredded; `scopes` is the scope of each output row."""
+        """Take the tables just shredded; `scopes` is the scope of each output row, in ascending order."""
         self.shredder = shredder
         self._messages = messages
-        self.scopes = scopes
+        self._counts: Ints = np.bincount(scopes, minlength=len(shredder.column("scopes", "owner"))).astype(np.int64)
         self._resource_of = shredder.column("scopes", "owner")
         self._request_of = shredder.column("resources", "owner")[self._resource_of]
         self._message_of = shredder.column("requests", "owner")[self._request_of]
@@ -158,18 +190,18 @@ class Tables:
     def shared(self) -> dict[str, Parts]:
         """Return the columns all signals have."""
         take = self.shredder
-        tenant, topic = self._named([m.tenant for m in self._messages]), self._named([m.topic for m in self._messages])
+        resource, scope = self._by_resource, self._by_scope
         return {
-            "TenantId": self.strings(self._spread(tenant)),
-            "ServiceName": self._by_resource(take.find("resources", "resource_attributes", SERVICE_NAME)),
-            "ResourceSchemaUrl": self._by_resource(take.column("resources", "schema_url")),
-            "ResourceAttributes": self._repeated(take.add_maps("resources", "resource_attributes"), self._resource_of),
-            "ScopeSchemaUrl": self.strings(self._spread(take.column("scopes", "schema_url"))),
-            "ScopeName": self.strings(self._spread(take.column("scopes", "name"))),
-            "ScopeVersion": self.strings(self._spread(take.column("scopes", "version"))),
-            "ScopeAttributes": self._repeated(take.add_maps("scopes", "scope_attributes"), None),
+            "TenantId": scope(self._named([m.tenant for m in self._messages])),
+            "ServiceName": resource(take.find("resources", "resource_attributes", SERVICE_NAME)),
+            "ResourceSchemaUrl": resource(take.column("resources", "schema_url")),
+            "ResourceAttributes": self._maps(take.add_maps("resources", "resource_attributes"), self._resource_of),
+            "ScopeSchemaUrl": scope(take.column("scopes", "schema_url")),
+            "ScopeName": scope(take.column("scopes", "name")),
+            "ScopeVersion": scope(take.column("scopes", "version")),
+            "ScopeAttributes": self._maps(take.add_maps("scopes", "scope_attributes"), slice(None)),
             "ScopeDroppedAttrCount": numbers(self._spread(take.column("scopes", "dropped_attributes_count")), "<u4"),
-            "IngestTopic": self.strings(self._spread(topic)),
+            "IngestTopic": scope(self._named([m.topic for m in self._messages])),
             "IngestPartition": numbers(self.per_message([m.partition for m in self._messages]), "<u4"),
             "IngestOffset": numbers(self.per_message([m.offset for m in self._messages]), "<u8"),
             "IngestIndex": numbers(self._index(), "<u4"),
@@ -180,23 +212,28 @@ class Tables:
         return self.per_message([m.received_ms * 1_000_000 for m in self._messages])
 
     def _spread(self, by_scope: Ints) -> Ints:
-        return by_scope[self.scopes]
+        return np.repeat(by_scope, self._counts)
+
+    def _by_scope(self, refs: Ints) -> Parts:
+        return [RepeatedStrings(self.shredder.data, refs, self._counts)]
 
     def _by_resource(self, refs: Ints) -> Parts:
-        return self.strings(self._spread(refs[self._resource_of]))
+        return self._by_scope(refs[self._resource_of])
 
     def _named(self, names: Sequence[str]) -> Ints:
         distinct = {name: index for index, name in enumerate(dict.fromkeys(names))}
         refs = self.shredder.add_texts(list(distinct))
         return refs[[distinct[name] for name in names]][self._message_of]
 
-    def _repeated(self, maps: EncodedMaps, owner: Ints | None) -> Parts:
-        rows = self.scopes if owner is None else owner[self.scopes]
-        data = self.shredder.data
-        return [offsets(maps.counts[rows]), Blobs(data, maps.keys[rows]), Blobs(data, maps.values[rows])]
+    def _maps(self, maps: EncodedMaps, owner: Ints | slice) -> Parts:
+        data, counts = self.shredder.data, self._counts
+        return [
+            offsets(self._spread(maps.counts[owner])),
+            RepeatedBlobs(data, maps.keys[owner], counts),
+            RepeatedBlobs(data, maps.values[owner], counts),
+        ]
 
     def _index(self) -> Ints:
         """Return the number of each row within its message."""
-        requests = self._spread(self._request_of)
-        counts = np.bincount(requests)
-        return np.arange(len(requests)) - np.repeat(np.cumsum(counts) - counts, counts)
+        counts = np.bincount(self._request_of, weights=self._counts).astype(np.int64)
+        return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
