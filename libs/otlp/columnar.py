@@ -16,8 +16,7 @@ from typing import Final
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from libs.kernel.errors import InvalidInput
-from libs.otlp.batch import DecodedBatch, Message, Rejected
+from libs.otlp.batch import MAX_MESSAGE_BYTES, DecodedBatch, Message
 from libs.otlp.columns import SERVICE_NAME, Parts, Raw, Tables
 from libs.otlp.layout import Layout, Rows
 from libs.otlp.compiled import Bytes, Ints
@@ -54,26 +53,30 @@ class ColumnarDecoder:
         self._signal = signal
         self._shape = shape
         self._layout = Layout(signal.request, shape.kept)
+        self._names = tuple(column.name for column in signal.columns)
         self._threads = threading.local()
 
     def __call__(self, batch: Sequence[Message]) -> DecodedBatch:
         """Return the rows of a batch as one or more Native blocks, and what was refused."""
-        blocks: list[tuple[int, bytes]] = []
-        left: list[int] = []
-        for indexes in _portions(batch):
-            rows, body, refused = self._block(batch, indexes)
-            blocks.append((rows, body))
-            left += refused
-        left = sorted({*left, *(i for i, m in enumerate(batch) if is_json(m.value, m.content_type))})
+        blocks, left = self.walk(batch)
+        if not left and blocks:
+            return DecodedBatch(self._names, _joined(blocks), sum(rows for rows, _ in blocks), ())
         rest = decode(self._signal, [batch[i] for i in left])
         blocks.append((rest.rows, rest.body))
-        filled = [block for block in blocks if block[0]] or blocks[-1:]
-        return DecodedBatch(
-            rest.columns,
-            filled[0][1] if len(filled) == 1 else b"".join([body for _, body in filled]),
-            sum(rows for rows, _ in filled),
-            tuple(replace(rejected, index=left[rejected.index]) for rejected in rest.rejected),
-        )
+        blocks = [block for block in blocks if block[0]] or blocks[-1:]
+        rejected = tuple(replace(rejected, index=left[rejected.index]) for rejected in rest.rejected)
+        return DecodedBatch(self._names, _joined(blocks), sum(rows for rows, _ in blocks), rejected, rest.truncated)
+
+    def walk(self, batch: Sequence[Message]) -> tuple[list[tuple[int, bytes]], list[int]]:
+        """Return the blocks of what the walk takes, each with its number of rows, and the indexes of all other messages."""
+        blocks: list[tuple[int, bytes]] = []
+        left = [index for index, message in enumerate(batch) if not _walkable(message)]
+        for indexes in _portions(batch):
+            rows, body, refused = self._block(batch, indexes)
+            if rows:
+                blocks.append((rows, body))
+            left += refused
+        return blocks, sorted(left)
 
     def _block(self, batch: Sequence[Message], indexes: Sequence[int]) -> tuple[int, bytes, list[int]]:
         """Return the number of rows, the block, and the messages that are left to the reference."""
@@ -81,13 +84,16 @@ class ColumnarDecoder:
         shredder = self._shredder()
         try:
             status = shredder.run(messages)
-        except (InvalidInput, DecodeError):  # a value the walk let pass and protobuf does not
+        except DecodeError:  # a value the walk let pass and protobuf does not
             return 0, b"", list(indexes)
         scopes = self._shape.scopes(shredder)
+        refused = [indexes[i] for i in np.flatnonzero(status < 0).tolist()]
+        if not len(scopes):
+            return 0, b"", refused
         tables = Tables(shredder, messages, scopes)
         body = _write(self._signal.columns, tables.shared() | self._shape.columns(tables), len(scopes))
         shredder.release()
-        return len(scopes), body, [indexes[i] for i in np.flatnonzero(status < 0).tolist()]
+        return len(scopes), body, refused
 
     def _shredder(self) -> Shredder:
         shredder: Shredder | None = getattr(self._threads, "shredder", None)
@@ -96,12 +102,20 @@ class ColumnarDecoder:
         return shredder
 
 
+def _joined(blocks: Sequence[tuple[int, bytes]]) -> bytes:
+    return blocks[0][1] if len(blocks) == 1 else b"".join([body for _, body in blocks])
+
+
+def _walkable(message: Message) -> bool:
+    return len(message.value) <= MAX_MESSAGE_BYTES and not is_json(message.value, message.content_type)
+
+
 def _portions(batch: Sequence[Message]) -> Iterator[list[int]]:
-    """Cut a batch into portions that each become a block; JSON is left out."""
+    """Cut what is walkable in a batch into portions that each become a block."""
     portion: list[int] = []
     size = 0
     for index, message in enumerate(batch):
-        if is_json(message.value, message.content_type):
+        if not _walkable(message):
             continue
         if portion and size + len(message.value) > BLOCK_BYTES:
             yield portion

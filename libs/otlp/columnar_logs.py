@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from libs.otlp.batch import Decode
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import Parts, Tables, numbers
 from libs.otlp.layout import Attributes, Keep, Rows, resources
@@ -57,4 +56,4 @@ SHAPE: Final = Shape(
     columns,
 )
 
-decode_logs: Final[Decode] = ColumnarDecoder(LOGS, SHAPE)
+decode_logs: Final = ColumnarDecoder(LOGS, SHAPE)

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from libs.otlp.batch import Decode
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import Blobs, Parts, Tables, numbers, offsets
 from libs.otlp.compiled import Ints
@@ -174,4 +173,4 @@ _KEPT: Final = resources("resource_metrics", "scope_metrics", {"metrics": METRIC
 
 SHAPE: Final = Shape(_KEPT, tuple(TYPES.values()), scopes, columns)
 
-decode_metrics: Final[Decode] = ColumnarDecoder(METRICS, SHAPE)
+decode_metrics: Final = ColumnarDecoder(METRICS, SHAPE)

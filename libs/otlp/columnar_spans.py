@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from libs.otlp.batch import Decode
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import Parts, Tables, numbers, offsets
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
@@ -94,4 +93,4 @@ SHAPE: Final = Shape(
     columns,
 )
 
-decode_spans: Final[Decode] = ColumnarDecoder(SPANS, SHAPE)
+decode_spans: Final = ColumnarDecoder(SPANS, SHAPE)

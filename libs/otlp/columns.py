@@ -201,6 +201,7 @@ class Tables:
             "ScopeVersion": scope(take.column("scopes", "version")),
             "ScopeAttributes": self._maps(take.add_maps("scopes", "scope_attributes"), slice(None)),
             "ScopeDroppedAttrCount": numbers(self._spread(take.column("scopes", "dropped_attributes_count")), "<u4"),
+            "TruncatedCount": numbers(np.zeros(int(self._counts.sum()), dtype=np.int64), "<u4"),
             "IngestTopic": scope(self._named([m.topic for m in self._messages])),
             "IngestPartition": numbers(self.per_message([m.partition for m in self._messages]), "<u4"),
             "IngestOffset": numbers(self.per_message([m.offset for m in self._messages]), "<u8"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from libs.otlp.batch import MAX_ATTRIBUTES
+from libs.otlp.batch import MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_TEXT_BYTES
 from libs.otlp.compiled import Bytes, Ints, compiled
 from libs.otlp.numerals import LONGEST, put_double, put_integer
 from libs.otlp.raw import bits, double, first, load8, load64, load64_big_endian, store64
@@ -34,6 +34,7 @@ EMPTY: Final = 1 << 32
 PENDING: Final = 1 << 62
 
 MAX_ID: Final = 32  # bytes
+MAX_VALUE: Final = MAX_TEXT_BYTES // 6  # of an AnyValue whose text is surely not cut
 FRAMES: Final = 64  # where in the stack the walk's own frames begin, behind those of `check`
 
 
@@ -129,7 +130,7 @@ def read_value(data: Bytes, at: int, end: int, kind: int, fields: Ints, state: I
     tag = load8(data, at)
     if tag == 1 << 3 | LENGTH:
         size, begin = read_length(data, at + 1, end)
-        if begin < 0 or begin + size != end or not is_utf8(data, begin, end):
+        if begin < 0 or begin + size != end or size > MAX_TEXT_BYTES or not is_utf8(data, begin, end):
             return UNUSUAL
         return begin << 32 | size
     side = state[SIDE]
@@ -152,7 +153,7 @@ def read_value(data: Bytes, at: int, end: int, kind: int, fields: Ints, state: I
             return add_pending(pending, state, at, end)
     else:
         size, begin = read_length(data, at + 1, end)  # an array, a map or bytes, and nothing else
-        if tag & 7 != LENGTH or begin + size != end or check(data, at, end, kind, fields, stack) < 0:
+        if tag & 7 != LENGTH or begin + size != end or size > MAX_VALUE or check(data, at, end, kind, fields, stack) < 0:
             return UNUSUAL
         return add_pending(pending, state, at, end)
     state[SIDE] = written
@@ -174,7 +175,7 @@ def read_attribute(
         if at < 0:
             return UNUSUAL
         if tag == 1 << 3 | LENGTH:
-            if not is_utf8(data, at, at + size):
+            if size > MAX_KEY_BYTES or not is_utf8(data, at, at + size):
                 return UNUSUAL
             key = at << 32 | size
         elif tag == 2 << 3 | LENGTH and value == 0:

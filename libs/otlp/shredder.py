@@ -17,7 +17,7 @@ from libs.otlp.layout import Layout
 from libs.otlp.shred import (
     BASE, CAPACITY, COUNT, FIXED_TEXTS, PENDING, PENDING_COUNT, PENDING_WANTED, SIDE, SIDE_WANTED, WANTED, WIDTH, shred,
 )  # fmt: skip
-from libs.otlp.values import number, text
+from libs.otlp.values import Cuts, number, text
 from libs.otlp.wire import SLACK
 
 KEPT_BYTES: Final = 96 * 1024 * 1024  # larger buffers are given back after a batch
@@ -182,4 +182,4 @@ def _text(raw: bytes) -> str:
     if raw[0] == DOUBLE_VALUE and len(raw) == 9:
         return number(struct.unpack("<d", raw[1:])[0])
     value: Any = AnyValue.FromString(raw)
-    return text(value)
+    return text(value, Cuts())
