@@ -20,6 +20,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "setup: the venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt || { echo "setup: packages could not be installed; is a package index reachable?" >&2; exit 2; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m scripts.warm_otlp
 	@touch $@
 
 up: setup ## start the whole suite on this machine, without Docker

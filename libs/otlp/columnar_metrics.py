@@ -171,6 +171,6 @@ def _zigzag(raw: Ints) -> Parts:
 
 _KEPT: Final = resources("resource_metrics", "scope_metrics", {"metrics": METRIC})
 
-SHAPE: Final = Shape(_KEPT, tuple(TYPES.values()), scopes, columns)
+SHAPE: Final = Shape(_KEPT, tuple(TYPES.values()), scopes, columns, fill=lambda metric: metric.gauge.data_points.add())
 
 decode_metrics: Final = ColumnarDecoder(METRICS, SHAPE)

@@ -12,6 +12,7 @@ from libs.otlp.compiled import Bytes, Ints, compiled
 from libs.otlp.raw import copy16, first, load8, load64, store8, store64
 from libs.otlp.shred import EMPTY, same
 
+
 @compiled
 def strings_size(refs: Ints) -> int:
     """Return how many bytes `put_strings` writes."""
@@ -155,7 +156,9 @@ def put_words(out: Bytes, to: int, words: Ints) -> int:
 
 
 @compiled
-def encode_maps(data: Bytes, side: int, keys: Ints, values: Ints, counts: Ints, key_refs: Ints, value_refs: Ints) -> int:
+def encode_maps(
+    data: Bytes, side: int, keys: Ints, values: Ints, counts: Ints, key_refs: Ints, value_refs: Ints
+) -> int:
     """Write the attributes of each owner at `side`; set the references to all its keys and to all its values.
 
     `counts` says how many of the keys and values each owner has. The caller has made room. Return the position

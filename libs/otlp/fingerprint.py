@@ -65,7 +65,9 @@ def _xxh64(data: Bytes) -> int:
         whole = _rotated(whole ^ _round(0, load64(source, at)), 27) * P1 + P4
         at += 8
     if at + 4 <= size:
-        four = load8(source, at) | load8(source, at + 1) << 8 | load8(source, at + 2) << 16 | load8(source, at + 3) << 24
+        four = (
+            load8(source, at) | load8(source, at + 1) << 8 | load8(source, at + 2) << 16 | load8(source, at + 3) << 24
+        )
         whole = _rotated(whole ^ four * P1, 23) * P2 + P3
         at += 4
     while at < size:

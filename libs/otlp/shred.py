@@ -153,7 +153,12 @@ def read_value(data: Bytes, at: int, end: int, kind: int, fields: Ints, state: I
             return add_pending(pending, state, at, end)
     else:
         size, begin = read_length(data, at + 1, end)  # an array, a map or bytes, and nothing else
-        if tag & 7 != LENGTH or begin + size != end or size > MAX_VALUE or check(data, at, end, kind, fields, stack) < 0:
+        if (
+            tag & 7 != LENGTH
+            or begin + size != end
+            or size > MAX_VALUE
+            or check(data, at, end, kind, fields, stack) < 0
+        ):
             return UNUSUAL
         return add_pending(pending, state, at, end)
     state[SIDE] = written

@@ -152,7 +152,9 @@ def _retype(fields: list[Field], source: random.Random) -> None:
 
 def _unknown(fields: list[Field], source: random.Random) -> None:
     wire = source.choice((VARINT, FIXED64, LENGTH, START, FIXED32))
-    content: int | bytes = source.randrange(2**64) if wire == VARINT else source.randbytes({FIXED64: 8, FIXED32: 4}.get(wire, 3))
+    content: int | bytes = (
+        source.randrange(2**64) if wire == VARINT else source.randbytes({FIXED64: 8, FIXED32: 4}.get(wire, 3))
+    )
     if wire == START:
         content = b"\x08\x01"
     fields.insert(source.randrange(len(fields) + 1), Field(source.choice((13, 21, 31, 500, 2**28)), wire, content))

@@ -52,7 +52,9 @@ def _text(source: random.Random) -> str:
 
 
 def _id(source: random.Random, size: int) -> bytes:
-    return source.choice((b"", bytes(size), source.randbytes(size), source.randbytes(size), source.randbytes(33), b"\1"))
+    return source.choice(
+        (b"", bytes(size), source.randbytes(size), source.randbytes(size), source.randbytes(33), b"\1")
+    )
 
 
 def _double(source: random.Random) -> float:
@@ -137,7 +139,9 @@ def _metric(scope: Any, source: random.Random) -> None:
         data.is_monotonic = source.random() < 0.5
     for _ in range(source.choice((0, 1, 2, 4))):
         point = data.data_points.add(
-            start_time_unix_nano=source.choice(TIMES), time_unix_nano=source.choice(TIMES), flags=source.choice(UNSIGNED)
+            start_time_unix_nano=source.choice(TIMES),
+            time_unix_nano=source.choice(TIMES),
+            flags=source.choice(UNSIGNED),
         )
         _attributes(point.attributes, source)
         _POINTS[kind](point, source)
