@@ -16,6 +16,7 @@ from libs.kernel.errors import InvalidInput, Unavailable
 
 TIMEOUT_SECONDS = 30.0
 INSERT_SECONDS = 120.0
+PIECE_BYTES = 128 * 1024
 # Refusals that say "not now", not "never": https://clickhouse.com/docs/ ErrorCodes
 BUSY_CODES = frozenset({159, 202, 209, 210, 241, 242, 252, 319, 439, 999})
 # The same code also says that one insert touches too many day partitions: that is about its rows.
@@ -96,7 +97,8 @@ class ClickHouse:
             **DEDUPLICATION,
         }
         try:
-            answer = self._http.post("/", params=params, content=body)
+            headers = {"Content-Length": str(len(body))}
+            answer = self._http.post("/", params=params, content=_pieces(body), headers=headers)
         except httpx.TransportError as exc:
             raise Unavailable(f"ClickHouse does not answer: {exc!r}") from exc
         if answer.status_code != httpx.codes.OK:
@@ -141,6 +143,12 @@ class ClickHouse:
             self._host, self._port, database=self.database, user=self._user, password=self._password,
             connect_timeout=TIMEOUT_SECONDS, send_receive_timeout=INSERT_SECONDS, client_name="incidentscope",
         )  # fmt: skip
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Yield a body in pieces: given whole, the HTTP client copies what is left of it after each write to the socket."""
+    for at in range(0, len(body), PIECE_BYTES):
+        yield body[at : at + PIECE_BYTES]
 
 
 def _refusal(code: int, message: str) -> Refused | Unavailable:
