@@ -65,12 +65,20 @@ def _measure(signal: str, attributes: int, path: Path, seconds: float) -> None:
     peak = 0.0
     for stage in STAGES:
         command = [sys.executable, "-m", "scripts.bench_ingest", "--seconds", str(seconds)]
-        done = subprocess.run([*command, "--child", signal, stage, str(path)], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--child", signal, stage, str(path)], check=True, capture_output=True, text=True
+        )
         result = json.loads(done.stdout.splitlines()[-1])
         rates[stage] = [rate for rate, _ in result["rates"]]
         peak = result["peak_mib"] if stage == "consumer" else peak
         megabytes = median(rate for _, rate in result["rates"])
-        _say(signal, attributes, stage=stage, records_per_cpu_s=round(median(rates[stage])), mb_per_cpu_s=round(megabytes))
+        _say(
+            signal,
+            attributes,
+            stage=stage,
+            records_per_cpu_s=round(median(rates[stage])),
+            mb_per_cpu_s=round(megabytes),
+        )
     middle = {stage: median(values) for stage, values in rates.items()}
     _say(
         signal,

@@ -53,7 +53,8 @@ def main() -> int:
     parser.add_argument("--work", nargs=2, type=int, metavar=("FROM", "TO"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        return _work(options.seed, *options.work, options.keep)
+        begin, end = options.work
+        return _work(options.seed, begin, end, options.keep)
     tally, batches = Tally(), max(-(-options.count // BATCH), 1)
     done = 0
     while done < batches:

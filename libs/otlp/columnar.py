@@ -18,9 +18,9 @@ from google.protobuf.message import DecodeError
 
 from libs.otlp.batch import MAX_MESSAGE_BYTES, DecodedBatch, Message
 from libs.otlp.columns import SERVICE_NAME, Parts, Raw, Tables
+from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.fingerprint import fingerprint
 from libs.otlp.layout import Layout, Rows
-from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.native import Column, encode_string, varint
 from libs.otlp.shredder import Shredder
 from libs.otlp.walk import Signal, decode, is_json
@@ -71,14 +71,14 @@ class ColumnarDecoder:
         return DecodedBatch(self._names, _joined(blocks), sum(rows for rows, _ in blocks), rejected, rest.truncated)
 
     def warm_up(self) -> None:
-        """Compile, or load from the cache, everything that decoding and its batch plan need; takes seconds if it must."""
+        """Compile, or load from the cache, all that decoding and the plan of a batch need; may take seconds."""
         request = self._signal.request()
         scope = getattr(getattr(request, self._signal.resources).add(), self._signal.scopes).add()
         self._shape.fill(getattr(scope, self._signal.records).add())
         fingerprint(self([Message(request.SerializeToString(), "", "", 0, 0, 0)]).body)
 
     def walk(self, batch: Sequence[Message]) -> tuple[list[tuple[int, bytes]], list[int]]:
-        """Return the blocks of what the walk takes, each with its number of rows, and the indexes of all other messages."""
+        """Return the blocks of what the walk takes, each with its number of rows, and the indexes of all others."""
         blocks: list[tuple[int, bytes]] = []
         left = [index for index, message in enumerate(batch) if not _walkable(message)]
         for indexes in _portions(batch):
@@ -101,7 +101,7 @@ class ColumnarDecoder:
         if not len(scopes):
             return 0, b"", refused
         tables = Tables(shredder, messages, scopes)
-        body = _write(self._signal.columns, tables.shared() | self._shape.columns(tables), len(scopes))
+        body = _write(self._signal.columns, {**tables.shared(), **self._shape.columns(tables)}, len(scopes))
         shredder.release()
         return len(scopes), body, refused
 
@@ -152,4 +152,4 @@ def _write(columns: Sequence[Column], data: Mapping[str, Parts], rows: int) -> b
 def _allocate(size: int) -> tuple[bytes, Bytes]:
     """Return new bytes of that size and an array to fill them through, as C code does before anyone sees them."""
     body: bytes = _new_bytes(None, size)
-    return body, np.frombuffer((ctypes.c_uint8 * size).from_address(_address(body)), dtype=np.uint8)
+    return body, np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(_address(body)))

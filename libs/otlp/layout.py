@@ -132,14 +132,14 @@ class Layout:
     def _kept(self, kind: int, one: FieldDescriptor, table: Table, what: Any) -> int:
         match what:
             case Rows(table=name):
-                return _entry(wire.ROWS, table.slot(name), self._rows(one.message_type, what), self.tables[name].number)
+                return _entry(wire.ROWS, table.slot(name), self._rows(_inside(one), what), self.tables[name].number)
             case Attributes(table=name):
                 own, slot = self._table(name, "key"), table.slot(name)
                 self.values.append((name, own.slot("value")))
                 self._closing[kind] = own.number << 8 | slot
-                return _entry(wire.ATTRIBUTE, slot, self._check(one.message_type), own.number)
+                return _entry(wire.ATTRIBUTE, slot, self._check(_inside(one)), own.number)
             case Inside(slot=name, fields=fields):
-                inside = self._fill(self._type(), one.message_type, table, fields)
+                inside = self._fill(self._type(), _inside(one), table, fields)
                 return _entry(wire.INSIDE, table.slot(name), inside, one.number)
             case Keep(slot=name):
                 return self._keep(one, table, table.slot(name))
@@ -149,7 +149,7 @@ class Layout:
     def _keep(self, one: FieldDescriptor, table: Table, slot: int) -> int:
         if one.message_type is not None:
             self.values.append((table.name, slot))
-            return _entry(wire.VALUE, slot, self._check(one.message_type))
+            return _entry(wire.VALUE, slot, self._check(_inside(one)))
         if one.is_repeated:
             return _entry(wire.WORDS if _WIRES[one.type] == wire.FIXED64 else wire.VARINTS, slot)
         if one.name.endswith("time_unix_nano"):
@@ -162,7 +162,7 @@ class Layout:
 
     def _checked(self, one: FieldDescriptor) -> int:
         if one.message_type is not None:
-            return _entry(wire.CHECK, 0, self._check(one.message_type))
+            return _entry(wire.CHECK, 0, self._check(_inside(one)))
         if one.is_repeated and one.type != FieldDescriptor.TYPE_STRING:
             return wire.ODD
         if one.type == FieldDescriptor.TYPE_STRING:
@@ -176,6 +176,12 @@ class Layout:
             return known
         kind = self._checks[descriptor.full_name] = self._type()
         return self._fill(kind, descriptor, Table("", -1), {})
+
+
+def _inside(one: FieldDescriptor) -> Descriptor:
+    if one.message_type is None:
+        raise TypeError(f"{one.full_name} is no message")
+    return one.message_type
 
 
 def _entry(kind: int, slot: int, inside: int = 0, number: int = 0) -> int:

@@ -67,7 +67,9 @@ def _load64_big_endian(_: Any, data: Any, at: Any) -> Any:
 
 def _store8(_: Any, data: Any, at: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(builder.trunc(args[2], BYTE), _pointer(context, builder, signature.args[0], *args[:2], BYTE))
+        builder.store(
+            builder.trunc(args[2], BYTE), _pointer(context, builder, signature.args[0], args[0], args[1], BYTE)
+        )
         return context.get_dummy_value()
 
     return types.none(data, at, types.int64), generate
@@ -75,7 +77,7 @@ def _store8(_: Any, data: Any, at: Any, value: Any) -> Any:
 
 def _store64(_: Any, data: Any, at: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        store = builder.store(args[2], _pointer(context, builder, signature.args[0], *args[:2], WORD))
+        store = builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1], WORD))
         store.align = 1
         return context.get_dummy_value()
 
@@ -85,7 +87,7 @@ def _store64(_: Any, data: Any, at: Any, value: Any) -> Any:
 def _copy16(_: Any, out: Any, to: Any, data: Any, at: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word = builder.load(_pointer(context, builder, signature.args[2], args[2], args[3], DOUBLE_WORD))
-        store = builder.store(word, _pointer(context, builder, signature.args[0], *args[:2], DOUBLE_WORD))
+        store = builder.store(word, _pointer(context, builder, signature.args[0], args[0], args[1], DOUBLE_WORD))
         word.align = store.align = 1
         return context.get_dummy_value()
 
@@ -106,13 +108,17 @@ def _double(_: Any, bits: Any) -> Any:
     return types.float64(types.int64), generate
 
 
+def _instructions(generator: Callable[..., Any]) -> Any:
+    return intrinsic(generator)
+
+
 # An array's first element as a pointer that is indexed like the array: passing it on counts no references
-first: Final[Callable[[A], A]] = intrinsic(_first)
-load8: Final[Callable[[Bytes, int], int]] = intrinsic(_load8)
-load64: Final[Callable[[Bytes, int], int]] = intrinsic(_load64)  # little-endian
-load64_big_endian: Final[Callable[[Bytes, int], int]] = intrinsic(_load64_big_endian)  # unsigned
-store8: Final[Callable[[Bytes, int, int], None]] = intrinsic(_store8)
-store64: Final[Callable[[Bytes, int, int], None]] = intrinsic(_store64)
-copy16: Final[Callable[[Bytes, int, Bytes, int], None]] = intrinsic(_copy16)
-bits: Final[Callable[[float], int]] = intrinsic(_bits)
-double: Final[Callable[[int], float]] = intrinsic(_double)
+first: Final[Callable[[A], A]] = _instructions(_first)
+load8: Final[Callable[[Bytes, int], int]] = _instructions(_load8)
+load64: Final[Callable[[Bytes, int], int]] = _instructions(_load64)  # little-endian
+load64_big_endian: Final[Callable[[Bytes, int], int]] = _instructions(_load64_big_endian)  # unsigned
+store8: Final[Callable[[Bytes, int, int], None]] = _instructions(_store8)
+store64: Final[Callable[[Bytes, int, int], None]] = _instructions(_store64)
+copy16: Final[Callable[[Bytes, int, Bytes, int], None]] = _instructions(_copy16)
+bits: Final[Callable[[float], int]] = _instructions(_bits)
+double: Final[Callable[[int], float]] = _instructions(_double)

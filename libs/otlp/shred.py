@@ -13,9 +13,35 @@ from libs.otlp.compiled import Bytes, Ints, compiled
 from libs.otlp.numerals import LONGEST, put_double, put_integer
 from libs.otlp.raw import bits, double, first, load8, load64, load64_big_endian, store64
 from libs.otlp.wire import (
-    ATTRIBUTE, CHECK, CHECK_TEXT, DOUBLE, FIXED32, FIXED32_NUMBER, FIXED64, FULL, ID, INSIDE, INTEGER, LENGTH, LENGTHS,
-    ODD, ROWS, SKIP_BYTES, SLACK, TEXT, TIME, UNUSUAL, VALUE, VARINT, VARINT_NUMBER, VARINTS, WORDS, check, is_utf8,
-    read_length, read_tag, read_varint, skip,
+    ATTRIBUTE,
+    CHECK,
+    CHECK_TEXT,
+    DOUBLE,
+    FIXED32_NUMBER,
+    FIXED64,
+    FULL,
+    ID,
+    INSIDE,
+    INTEGER,
+    LENGTH,
+    LENGTHS,
+    ODD,
+    ROWS,
+    SKIP_BYTES,
+    SLACK,
+    TEXT,
+    TIME,
+    UNUSUAL,
+    VALUE,
+    VARINT,
+    VARINT_NUMBER,
+    WORDS,
+    check,
+    is_utf8,
+    read_length,
+    read_tag,
+    read_varint,
+    skip,
 )  # fmt: skip
 
 # Words of a table's head

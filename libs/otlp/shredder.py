@@ -15,7 +15,18 @@ from libs.otlp.batch import Message
 from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.layout import Layout
 from libs.otlp.shred import (
-    BASE, CAPACITY, COUNT, FIXED_TEXTS, PENDING, PENDING_COUNT, PENDING_WANTED, SIDE, SIDE_WANTED, WANTED, WIDTH, shred,
+    BASE,
+    CAPACITY,
+    COUNT,
+    FIXED_TEXTS,
+    PENDING,
+    PENDING_COUNT,
+    PENDING_WANTED,
+    SIDE,
+    SIDE_WANTED,
+    WANTED,
+    WIDTH,
+    shred,
 )  # fmt: skip
 from libs.otlp.values import Cuts, number, text
 from libs.otlp.wire import SLACK
@@ -116,7 +127,7 @@ class Shredder:
         size = int(ends[-1]) if len(messages) else len(self._head)
         if len(self.data) < size + size // 4 + SLACK:
             self.data = np.empty(size + size // 2 + 4096 + SLACK, dtype=np.uint8)
-        target = memoryview(self.data)
+        target = self.data.data
         at = len(self._head)
         target[:at] = self._head
         for message in messages:

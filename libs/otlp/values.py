@@ -58,8 +58,7 @@ def number(value: float) -> str:
 def _json(value: Any, depth: int, cuts: Cuts) -> str:
     if depth == 0:
         cuts.count += 1
-        return "null"
-    match value.WhichOneof("value"):
+    match value.WhichOneof("value") if depth else None:
         case "array_value":
             return "[" + ",".join([_json(item, depth - 1, cuts) for item in value.array_value.values]) + "]"
         case "kvlist_value":
@@ -67,11 +66,9 @@ def _json(value: Any, depth: int, cuts: Cuts) -> str:
             return "{" + ",".join([f"{_quoted(key)}:{_json(item, depth - 1, cuts)}" for key, item in items]) + "}"
         case "string_value":
             return _quoted(value.string_value)
-        case "double_value" if not math.isfinite(value.double_value):
-            return "null"
         case "bytes_value":
             return _quoted(_base64(value))
-        case None:
+        case kind if kind is None or (kind == "double_value" and not math.isfinite(value.double_value)):
             return "null"
         case kind:
             return _TEXT[kind](value, cuts)

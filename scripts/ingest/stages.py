@@ -114,7 +114,7 @@ class Endless:
         self._stop = stop
         self._next = 0
 
-    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:  # noqa: ARG002
         """Return the next messages as fresh objects, as the Kafka client makes them."""
         if self._finished():
             self._stop()
@@ -129,7 +129,7 @@ class Endless:
     def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
         """Forget it."""
 
-    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
+    def committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:  # noqa: ARG002
         """Return nothing: the group is new."""
         return {}
 
@@ -143,7 +143,7 @@ class Endless:
     def resume(self, places: Sequence[TopicPartition]) -> None:
         """Never asked for."""
 
-    def seek(self, place: TopicPartition, offset: int) -> None:
+    def seek(self, place: TopicPartition, offset: int) -> None:  # noqa: ARG002
         """Go on from an offset."""
         self._next = offset
 
@@ -204,8 +204,11 @@ def _consume(signal: str, stage: str, messages: Sequence[bytes], meter: Meter) -
             sink.size = sum(len(record.value) for record in records)
             return decode_records(records)
 
+        def finish() -> None:
+            loop.stop()
+
         loop = BatchLoop(
-            lambda _forget: Endless(messages, meter.done, lambda: loop.stop()),
+            lambda _forget: Endless(messages, meter.done, finish),
             counted,
             VERSION,
             sink,

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 VARINT, FIXED64, LENGTH, START, END, FIXED32 = range(6)
 SPICE: Final = (
-    b"\x00", b"\xff", b"\x80\x00", b"\xff" * 9 + b"\x01", b"\xff" * 10, b"\x80" * 9 + b"\x02", b"\x0b", b"\x0c", b"\x0b\x0c",
-    b"\x0a\x00", b"\x0a\x80\x00", b"\x0a\xff\xff\xff\xff\x0f", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x08\x01",
-    b"\x07", b"\xfa\xff\xff\xff\x0f\x00", b"\xfd\x01\0\0\0\0",
+    b"\x00", b"\xff", b"\x80\x00", b"\xff" * 9 + b"\x01", b"\xff" * 10, b"\x80" * 9 + b"\x02", b"\x0b", b"\x0c",
+    b"\x0b\x0c", b"\x0a\x00", b"\x0a\x80\x00", b"\x0a\xff\xff\xff\xff\x0f", b"\xc0\x80", b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80", b"\x08\x01", b"\x07", b"\xfa\xff\xff\xff\x0f\x00", b"\xfd\x01\0\0\0\0",
 )  # fmt: skip
 
 
@@ -28,10 +28,7 @@ class Field:
 def mutate(body: bytes, kind: Any, source: random.Random) -> bytes:
     """Return a message of type `kind` with one to four things done to it."""
     for _ in range(source.choice((1, 1, 2, 4))):
-        if source.random() < 0.5:
-            body = source.choice(_BLIND)(body, source)
-        else:
-            body = _reworked(body, kind, source)
+        body = source.choice(_BLIND)(body, source) if source.random() < 0.5 else _reworked(body, kind, source)
     return body
 
 
@@ -146,7 +143,11 @@ def _retype(fields: list[Field], source: random.Random) -> None:
     if fields:
         field = source.choice(fields)
         field.wire = source.choice((VARINT, FIXED64, LENGTH, START, FIXED32))
-        contents = {VARINT: source.randrange(2**64), FIXED64: source.randbytes(8), FIXED32: source.randbytes(4)}
+        contents: dict[int, int | bytes] = {
+            VARINT: source.randrange(2**64),
+            FIXED64: source.randbytes(8),
+            FIXED32: source.randbytes(4),
+        }
         field.content = contents.get(field.wire, source.randbytes(source.randrange(9)))
 
 

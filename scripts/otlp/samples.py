@@ -14,8 +14,8 @@ START_NS = 1_795_243_440_000_000_000
 
 RESOURCE = {
     "service.name": "checkout", "service.namespace": "shop", "service.version": "2.14.3", "host.name": "node-7",
-    "k8s.pod.name": "checkout-7c9d4b6f5-x2x9q", "k8s.namespace.name": "shop", "deployment.environment.name": "production",
-    "telemetry.sdk.language": "java",
+    "k8s.pod.name": "checkout-7c9d4b6f5-x2x9q", "k8s.namespace.name": "shop",
+    "deployment.environment.name": "production", "telemetry.sdk.language": "java",
 }  # fmt: skip
 
 # Attributes as instrumentation sets them: mostly short texts, some numbers, few flags
@@ -74,7 +74,7 @@ def _logs(records: int, attributes: int, source: random.Random) -> Any:
     scope = resource.scope_logs.add()
     scope.scope.name = "com.shop.checkout.OrderService"
     for i in range(records):
-        record = scope.log_records.add()
+        record: Any = scope.log_records.add()
         record.time_unix_nano = START_NS + i * 1_000_000
         record.observed_time_unix_nano = record.time_unix_nano + 250_000
         record.severity_number, record.severity_text = source.choice(((9, "INFO"), (13, "WARN"), (17, "ERROR")))
@@ -91,7 +91,7 @@ def _spans(records: int, attributes: int, source: random.Random) -> Any:
     scope = resource.scope_spans.add()
     scope.scope.name, scope.scope.version = "io.opentelemetry.spring-webmvc-6.0", "2.10.0"
     for i in range(records):
-        span = scope.spans.add()
+        span: Any = scope.spans.add()
         span.trace_id, span.span_id, span.parent_span_id = (source.randbytes(n) for n in (16, 8, 8))
         span.name, span.kind, span.flags = source.choice(("GET /cart", "POST /checkout/:step")), 1 + i % 3, 257
         span.start_time_unix_nano = START_NS + i * 1_000_000
