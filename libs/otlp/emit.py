@@ -14,6 +14,18 @@ from libs.otlp.shred import EMPTY, same
 
 
 @compiled
+def transpose(rows: Ints, columns: Ints, count: int, width: int) -> None:
+    """Turn `count` rows of `width` slots into as many columns, one behind the other."""
+    source, target = first(rows), first(columns)
+    for begin in range(0, count, 64):
+        end = min(begin + 64, count)
+        for slot in range(width):
+            to = slot * count
+            for row in range(begin, end):
+                target[to + row] = source[row * width + slot]
+
+
+@compiled
 def strings_size(refs: Ints) -> int:
     """Return how many bytes `put_strings` writes."""
     total = 0

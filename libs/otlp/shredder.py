@@ -65,6 +65,7 @@ class Shredder:
         self._pending: Ints = np.empty(1024, dtype=np.int64)
         self._rows: Ints = np.empty(0, dtype=np.int64)
         self.data: Bytes = np.empty(0, dtype=np.uint8)
+        self._columns: dict[str, Ints] = {}  # by table, each with a row for every slot
         self._side = 0  # bytes to be free for what is written beside the messages
 
     def run(self, messages: Sequence[Message]) -> Ints:
@@ -73,6 +74,7 @@ class Shredder:
         ends = len(self._head) + np.cumsum(sizes)
         self._load(messages, ends)
         self._side = max(self._side, len(self.data) // 8)
+        self._columns.clear()
         status = np.zeros(len(messages), dtype=np.int64)
         while not self._walk(ends - sizes, ends, status):
             pass
@@ -80,7 +82,8 @@ class Shredder:
         return status
 
     def release(self) -> None:
-        """Give back buffers that an uncommon batch has blown up."""
+        """Give back columns, and buffers that an uncommon batch has blown up."""
+        self._columns.clear()
         if self._rows.nbytes > KEPT_BYTES:
             self._rows = np.empty(0, dtype=np.int64)
             self._tables[:, CAPACITY] = 1024
@@ -89,8 +92,14 @@ class Shredder:
             self._side = 0
 
     def column(self, table: str, slot: str) -> Ints:
-        """Return a slot of all rows of a table."""
-        return self._view(self._numbers[table])[:, self._slots[table][slot]].copy()
+        """Return a slot of all rows of a table; not to be changed."""
+        columns = self._columns.get(table)
+        if columns is None:
+            rows = self._view(self._numbers[table])
+            columns = self._columns[table] = np.empty(rows.shape[::-1], dtype=np.int64)
+            emit.transpose(rows.ravel(), columns.ravel(), *rows.shape)
+        column: Ints = columns[self._slots[table][slot]]
+        return column
 
     def add_texts(self, texts: Sequence[str]) -> Ints:
         """Return the references of texts, put beside the messages."""
