@@ -19,7 +19,7 @@ from numba import config, njit
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
-SOURCES: Final = ("raw.py", "wire.py", "numerals.py", "shred.py", "emit.py", "fingerprint.py")
+SOURCES: Final = ("raw.py", "wire.py", "numerals.py", "sorting.py", "shred.py", "emit.py", "fingerprint.py")
 
 F = TypeVar("F", bound=Callable[..., Any])
 

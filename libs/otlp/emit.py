@@ -10,7 +10,8 @@ import numpy as np
 
 from libs.otlp.compiled import Bytes, Ints, compiled
 from libs.otlp.raw import copy16, first, load8, load64, store8, store64
-from libs.otlp.shred import EMPTY, same
+from libs.otlp.shred import EMPTY
+from libs.otlp.sorting import same
 
 
 @compiled
