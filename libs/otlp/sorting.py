@@ -1,4 +1,4 @@
-"""Attributes sorted by their keys, by compiled functions. A reference is a position and, in its lower 32 bits, a size."""
+"""Attributes sorted by key, by compiled functions. A reference is a position and, in its lower 32 bits, a size."""
 
 from __future__ import annotations
 
