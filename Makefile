@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -20,6 +20,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "setup: the venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt || { echo "setup: packages could not be installed; is a package index reachable?" >&2; exit 2; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m scripts.warm_otlp
 	@touch $@
 
 up: setup ## start the whole suite on this machine, without Docker
@@ -45,6 +46,12 @@ demo-sweep: up ## the demo for SEEDS=n seeds of every cause, several at a time; 
 
 soak-ingest: setup ## kill consumers, broker and database under load, then compare every row (KILLS=50 SEED=1)
 	@$(PY) -m scripts.soak_ingest --kills $(or $(KILLS),50) --seed $(or $(SEED),1) $(if $(RATE),--rate $(RATE))
+
+bench-ingest: setup ## records per CPU-second of the telemetry consumers, as JSON lines (DATA=dir SEED=1 SECONDS=4)
+	@$(PY) -m scripts.bench_ingest $(if $(DATA),--data $(DATA)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+fuzz-otlp: setup ## mutated messages through the compiled decoders and the reference (COUNT=200000 SEED=1)
+	@$(PY) -m scripts.fuzz_otlp $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 bench-freshness: setup ## seconds from produce to queryable at 20 k records a second, as a JSON line
 	@$(PY) -m scripts.bench_freshness $(if $(RATE),--rate $(RATE)) $(if $(SECONDS_TO_RUN),--seconds $(SECONDS_TO_RUN))

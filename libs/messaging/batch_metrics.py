@@ -29,6 +29,9 @@ class BatchMetrics:
     def __init__(self, service: str, registry: CollectorRegistry) -> None:
         prefix = f"incidentscope_{service}"
         self._rows = Counter(f"{prefix}_rows_total", "Rows inserted", registry=registry)
+        self._truncated = Counter(
+            f"{prefix}_truncated_rows_total", "Rows of which something was cut", registry=registry
+        )
         self._messages = Counter(f"{prefix}_messages_total", "Messages read into batches", registry=registry)
         self._bytes = Counter(f"{prefix}_bytes_total", "Message bytes read into batches", registry=registry)
         self._batches = Counter(f"{prefix}_batches_total", "Batches closed", ["reason"], registry=registry)
@@ -60,6 +63,7 @@ class BatchMetrics:
         self._messages.inc(len(records))
         self._bytes.inc(sum(len(r.value) for r in records))
         self._rows.inc(batch.rows)
+        self._truncated.inc(batch.truncated)
         self._insert.observe(seconds)
         self._age.observe(max(0.0, time.time() - min(r.timestamp_ms for r in records) / 1000))
 

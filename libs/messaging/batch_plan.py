@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from libs.messaging.ports import Record
+from libs.otlp.fingerprint import fingerprint
 
 PREFIX: Final = "plan1"
 
@@ -59,4 +59,4 @@ def parse_plan(metadata: str) -> Plan | None:
 
 def digest(body: bytes) -> str:
     """Return the hash of encoded rows, 16 hex digits."""
-    return hashlib.blake2b(body, digest_size=8).hexdigest()
+    return fingerprint(body)

@@ -263,7 +263,8 @@ class BatchLoop:
     def _insert(self, delivery: Delivery, part: list[Record]) -> None:
         """Deliver the first part left. A refused part is halved until the message to blame stands alone."""
         decoded = delivery.decoded = delivery.decoded or self._decode(part)
-        plan = Plan(part[-1].offset, self._version, decoded.rows, digest(decoded.body))
+        whole = part is delivery.records
+        plan = delivery.plan if whole else Plan(part[-1].offset, self._version, decoded.rows, digest(decoded.body))
         rejected: Sequence[Rejected] = decoded.rejected
         started = time.monotonic()
         try:

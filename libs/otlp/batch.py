@@ -10,11 +10,19 @@ from libs.otlp.native import STRING, UINT32, UINT64, Column
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
+# What lies beyond these is cut, and counted on the row
 MAX_ATTRIBUTES = 1024  # of one resource, scope, record, event or link; SDKs stop at 128 by default
 MAX_NESTING = 32  # levels of lists and maps inside one attribute value
+MAX_KEY_BYTES = 1024
+MAX_TEXT_BYTES = 64 * 1024  # of one attribute value, written as text
+MAX_BODY_BYTES = 1024 * 1024  # of a log record's body
+
+# What lies beyond these is refused
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_NANOSECONDS = (1 << 63) - 1  # what DateTime64(9) can hold, the year 2262
 
 INGEST_COLUMNS = (
+    Column("TruncatedCount", UINT32),  # attributes, levels and ends of texts that were cut, the resource's included
     Column("IngestTopic", STRING),
     Column("IngestPartition", UINT32),
     Column("IngestOffset", UINT64),
@@ -57,12 +65,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """Rows of one table as a `FORMAT Native` block, and what was refused."""
+    """Rows of one table as `FORMAT Native` blocks, and what was refused; `truncated` counts rows that were cut."""
 
     columns: tuple[str, ...]
     body: bytes
     rows: int
     rejected: tuple[Rejected, ...]
+    truncated: int = 0
 
 
 Decode = Callable[[Sequence[Message]], DecodedBatch]

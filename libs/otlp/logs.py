@@ -6,9 +6,9 @@ from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from libs.otlp.batch import INGEST_COLUMNS
+from libs.otlp.batch import INGEST_COLUMNS, MAX_BODY_BYTES
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT8, Column
-from libs.otlp.values import attributes, identifier, nanoseconds, text
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, text
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "logs_raw"
@@ -38,6 +38,7 @@ COLUMNS = (
 
 def rows(record: Any, scope: Scope, index: int) -> list[Row]:
     """Return the one row of a log record. Without a time it gets the time it was observed, or received."""
+    cuts = Cuts(scope.cut)
     observed = nanoseconds(record.observed_time_unix_nano) or scope.received_ns
     return [
         (
@@ -50,16 +51,16 @@ def rows(record: Any, scope: Scope, index: int) -> list[Row]:
             record.severity_text,
             record.severity_number if 0 <= record.severity_number <= 24 else 0,
             scope.service,
-            text(record.body),
+            text(record.body, cuts, MAX_BODY_BYTES),
             scope.resource_schema_url,
             scope.resource,
             scope.schema_url,
             scope.name,
             scope.version,
             scope.attributes,
-            attributes(record.attributes),
+            attributes(record.attributes, cuts),
             record.event_name,
-            *scope.place(index),
+            *scope.place(index, cuts.count),
         )
     ]
 

@@ -20,7 +20,7 @@ from libs.otlp.native import (
     Column,
     array_of,
 )
-from libs.otlp.values import attributes, identifier, nanoseconds
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "metrics_timeseries"
@@ -82,11 +82,11 @@ def _value(point: Any) -> float:
     return float(point.as_int) if point.WhichOneof("value") == "as_int" else float(point.as_double)
 
 
-def _exemplars(point: Any) -> Values:
+def _exemplars(point: Any, cuts: Cuts) -> Values:
     if not point.exemplars:
         return {}
     return {
-        "Exemplars.FilteredAttributes": [attributes(e.filtered_attributes) for e in point.exemplars],
+        "Exemplars.FilteredAttributes": [attributes(e.filtered_attributes, cuts) for e in point.exemplars],
         "Exemplars.TimeUnix": [nanoseconds(e.time_unix_nano) for e in point.exemplars],
         "Exemplars.Value": [_value(e) for e in point.exemplars],
         "Exemplars.SpanId": [identifier(e.span_id) for e in point.exemplars],
@@ -94,37 +94,37 @@ def _exemplars(point: Any) -> Values:
     }
 
 
-def _gauge(_: Any, point: Any) -> Values:
-    return {"Value": _value(point), **_exemplars(point)}
+def _gauge(_: Any, point: Any, cuts: Cuts) -> Values:
+    return {"Value": _value(point), **_exemplars(point, cuts)}
 
 
-def _sum(data: Any, point: Any) -> Values:
+def _sum(data: Any, point: Any, cuts: Cuts) -> Values:
     return {
         "Value": _value(point),
         "AggregationTemporality": data.aggregation_temporality,
         "IsMonotonic": data.is_monotonic,
-        **_exemplars(point),
+        **_exemplars(point, cuts),
     }
 
 
-def _distribution(data: Any, point: Any) -> Values:
+def _distribution(data: Any, point: Any, cuts: Cuts) -> Values:
     return {
         "AggregationTemporality": data.aggregation_temporality,
         "Count": point.count,
         "Sum": point.sum,
         "Min": point.min,
         "Max": point.max,
-        **_exemplars(point),
+        **_exemplars(point, cuts),
     }
 
 
-def _histogram(data: Any, point: Any) -> Values:
+def _histogram(data: Any, point: Any, cuts: Cuts) -> Values:
     buckets = {"BucketCounts": point.bucket_counts, "ExplicitBounds": point.explicit_bounds}
-    return _distribution(data, point) | buckets
+    return _distribution(data, point, cuts) | buckets
 
 
-def _exponential_histogram(data: Any, point: Any) -> Values:
-    return _distribution(data, point) | {
+def _exponential_histogram(data: Any, point: Any, cuts: Cuts) -> Values:
+    return _distribution(data, point, cuts) | {
         "Scale": point.scale,
         "ZeroCount": point.zero_count,
         "PositiveOffset": point.positive.offset,
@@ -134,7 +134,7 @@ def _exponential_histogram(data: Any, point: Any) -> Values:
     }
 
 
-def _summary(_: Any, point: Any) -> Values:
+def _summary(_: Any, point: Any, _cuts: Cuts) -> Values:
     return {
         "Count": point.count,
         "Sum": point.sum,
@@ -143,7 +143,9 @@ def _summary(_: Any, point: Any) -> Values:
     }
 
 
-_TYPES: Final[dict[str, Callable[[Any, Any], Values]]] = {
+Typed = Callable[[Any, Any, Cuts], Values]
+
+_TYPES: Final[dict[str, Typed]] = {
     "gauge": _gauge,
     "sum": _sum,
     "histogram": _histogram,
@@ -166,15 +168,19 @@ def rows(metric: Any, scope: Scope, index: int) -> list[Row]:
         scope.name, scope.version, scope.attributes, scope.dropped_attributes, scope.schema_url,
         scope.service, metric.name, metric.description, metric.unit,
     )  # fmt: skip
-    return [
-        (*about, *_when(point, scope), *_typed(_TYPES[kind](data, point)), *scope.place(index + i))
-        for i, point in enumerate(data.data_points)
-    ]
+    return [_row(about, _TYPES[kind], data, point, scope, index + i) for i, point in enumerate(data.data_points)]
 
 
-def _when(point: Any, scope: Scope) -> Row:
+def _row(about: Row, typed: Typed, data: Any, point: Any, scope: Scope, index: int) -> Row:
+    cuts = Cuts(scope.cut)
+    when = _when(point, scope, cuts)
+    values = _typed(typed(data, point, cuts))
+    return *about, *when, *values, *scope.place(index, cuts.count)
+
+
+def _when(point: Any, scope: Scope, cuts: Cuts) -> Row:
     return (
-        attributes(point.attributes),
+        attributes(point.attributes, cuts),
         nanoseconds(point.start_time_unix_nano),
         nanoseconds(point.time_unix_nano) or scope.received_ns,
         point.flags,

@@ -11,8 +11,6 @@ from libs.otlp.metrics import METRICS
 from libs.otlp.spans import SPANS
 from libs.otlp.walk import decode
 
-VERSION: Final = 2  # goes into the plan of a batch: raise it when the same bytes begin to give other rows
-
 decode_logs: Final[Decode] = partial(decode, LOGS)
 decode_spans: Final[Decode] = partial(decode, SPANS)
 decode_metrics: Final[Decode] = partial(decode, METRICS)

@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from libs.otlp.batch import INGEST_COLUMNS
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT64, Column, array_of
-from libs.otlp.values import attributes, identifier, nanoseconds
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "spans_raw"
@@ -49,6 +49,7 @@ def rows(span: Any, scope: Scope, index: int) -> list[Row]:
 
     Unknown kinds and codes count as unspecified, an end before the start as no duration.
     """
+    cuts = Cuts(scope.cut)
     start = span.start_time_unix_nano
     return [
         (
@@ -64,18 +65,18 @@ def rows(span: Any, scope: Scope, index: int) -> list[Row]:
             scope.resource,
             scope.name,
             scope.version,
-            attributes(span.attributes),
+            attributes(span.attributes, cuts),
             max(span.end_time_unix_nano - start, 0) if start else 0,
             STATUS_CODES[span.status.code] if 0 <= span.status.code < len(STATUS_CODES) else STATUS_CODES[0],
             span.status.message,
             [nanoseconds(event.time_unix_nano) for event in span.events],
             [event.name for event in span.events],
-            [attributes(event.attributes) for event in span.events],
+            [attributes(event.attributes, cuts) for event in span.events],
             [identifier(link.trace_id) for link in span.links],
             [identifier(link.span_id) for link in span.links],
             [link.trace_state for link in span.links],
-            [attributes(link.attributes) for link in span.links],
-            *scope.place(index),
+            [attributes(link.attributes, cuts) for link in span.links],
+            *scope.place(index, cuts.count),
         )
     ]
 

@@ -5,25 +5,44 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from libs.kernel.errors import InvalidInput
-from libs.otlp.batch import MAX_ATTRIBUTES, MAX_NANOSECONDS, MAX_NESTING
+from libs.otlp.batch import MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_NANOSECONDS, MAX_NESTING, MAX_TEXT_BYTES
 from libs.otlp.native import EncodedMap, encode_map
 
 
-def text(value: Any) -> str:
+@dataclass(slots=True)
+class Cuts:
+    """How many attributes, levels and ends of texts were left out so far."""
+
+    count: int = 0
+
+
+def text(value: Any, cuts: Cuts, limit: int = MAX_TEXT_BYTES) -> str:
     """Return an AnyValue as text: a string as it is, bytes as base64, everything else as JSON.
 
-    Raises InvalidInput `nesting_too_deep`.
+    What goes beyond `limit` bytes or MAX_NESTING levels is cut.
     """
     kind = value.WhichOneof("value")
     if kind == "string_value":
-        return str(value.string_value)
+        return bounded(value.string_value, cuts, limit)
     write = _TEXT.get(kind)
-    return write(value) if write else ""
+    return bounded(write(value, cuts), cuts, limit) if write else ""
+
+
+def bounded(whole: str, cuts: Cuts, limit: int) -> str:
+    """Return a text, cut to so many bytes of UTF-8 and whole characters."""
+    if 4 * len(whole) <= limit:
+        return whole
+    raw = whole.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return whole
+    cuts.count += 1
+    return raw[:limit].decode("utf-8", "ignore")
 
 
 def number(value: float) -> str:
@@ -36,31 +55,36 @@ def number(value: float) -> str:
     return shortest.removesuffix(".0").replace("e-0", "e-").replace("e+0", "e+")
 
 
-def _json(value: Any, depth: int) -> str:
+def _json(value: Any, depth: int, cuts: Cuts) -> str:
     if depth == 0:
-        raise InvalidInput("nesting_too_deep", f"an attribute value nests deeper than {MAX_NESTING} levels")
-    match value.WhichOneof("value"):
+        cuts.count += 1
+    match value.WhichOneof("value") if depth else None:
         case "array_value":
-            return "[" + ",".join(_json(item, depth - 1) for item in value.array_value.values) + "]"
+            return "[" + ",".join([_json(item, depth - 1, cuts) for item in value.array_value.values]) + "]"
         case "kvlist_value":
             items = sorted({item.key: item.value for item in value.kvlist_value.values}.items())
-            pairs = (f"{_quoted(key)}:{_json(item, depth - 1)}" for key, item in items)
-            return "{" + ",".join(pairs) + "}"
-        case "string_value" | "bytes_value":
-            return _quoted(text(value))
-        case "double_value" if not math.isfinite(value.double_value):
+            return "{" + ",".join([f"{_quoted(key)}:{_json(item, depth - 1, cuts)}" for key, item in items]) + "}"
+        case "string_value":
+            return _quoted(value.string_value)
+        case "bytes_value":
+            return _quoted(_base64(value))
+        case kind if kind is None or (kind == "double_value" and not math.isfinite(value.double_value)):
             return "null"
-        case _:
-            return text(value) or "null"
+        case kind:
+            return _TEXT[kind](value, cuts)
 
 
-_TEXT: Final[dict[str | None, Callable[[Any], str]]] = {
-    "int_value": lambda value: str(value.int_value),
-    "bool_value": lambda value: "true" if value.bool_value else "false",
-    "double_value": lambda value: number(value.double_value),
-    "bytes_value": lambda value: base64.b64encode(value.bytes_value).decode(),
-    "array_value": lambda value: _json(value, MAX_NESTING),
-    "kvlist_value": lambda value: _json(value, MAX_NESTING),
+def _base64(value: Any) -> str:
+    return base64.b64encode(value.bytes_value).decode()
+
+
+_TEXT: Final[dict[str | None, Callable[[Any, Cuts], str]]] = {
+    "int_value": lambda value, _: str(value.int_value),
+    "bool_value": lambda value, _: "true" if value.bool_value else "false",
+    "double_value": lambda value, _: number(value.double_value),
+    "bytes_value": lambda value, _: _base64(value),
+    "array_value": lambda value, cuts: _json(value, MAX_NESTING, cuts),
+    "kvlist_value": lambda value, cuts: _json(value, MAX_NESTING, cuts),
 }
 
 
@@ -68,16 +92,15 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def attributes(items: Any) -> EncodedMap:
-    """Return key-values as an encoded map sorted by key; raises as `pairs` does."""
-    return encode_map(pairs(items))
+def attributes(items: Any, cuts: Cuts) -> EncodedMap:
+    """Return key-values as an encoded map sorted by key."""
+    return encode_map(pairs(items, cuts))
 
 
-def pairs(items: Any) -> Iterable[tuple[str, str]]:
-    """Return key-values as pairs of text; raises InvalidInput `too_many_attributes`, `nesting_too_deep`."""
-    if len(items) > MAX_ATTRIBUTES:
-        raise InvalidInput("too_many_attributes", f"{len(items)} attributes, at most {MAX_ATTRIBUTES} are taken")
-    return [(item.key, text(item.value)) for item in items]
+def pairs(items: Any, cuts: Cuts) -> list[tuple[str, str]]:
+    """Return the first MAX_ATTRIBUTES key-values as pairs of text."""
+    cuts.count += max(len(items) - MAX_ATTRIBUTES, 0)
+    return [(bounded(item.key, cuts, MAX_KEY_BYTES), text(item.value, cuts)) for item in items[:MAX_ATTRIBUTES]]
 
 
 def identifier(raw: bytes) -> str:

@@ -9,17 +9,20 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from libs.kernel.errors import InvalidInput
-from libs.otlp.batch import JSON, DecodedBatch, Message, Rejected
-from libs.otlp.native import Column, EncodedMap, block
+from libs.otlp.batch import JSON, MAX_MESSAGE_BYTES, DecodedBatch, Message, Rejected
+from libs.otlp.native import Column, EncodedMap, block, encode_map
 from libs.otlp.otlp_json import parse_json
-from libs.otlp.values import attributes, pairs
+from libs.otlp.values import Cuts, attributes, pairs
 
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the records of one scope share. `received_ns` stands in for times the sender left out."""
+    """What the records of one scope share.
+
+    `received_ns` stands in for times the sender left out; `cut` is how much of the resource and the scope was cut.
+    """
 
     message: Message
     received_ns: int
@@ -31,10 +34,11 @@ class Scope:
     attributes: EncodedMap
     dropped_attributes: int
     schema_url: str
+    cut: int
 
-    def place(self, index: int) -> Row:
-        """Return the ingest coordinates of a row."""
-        return self.message.topic, self.message.partition, self.message.offset, index
+    def place(self, index: int, cut: int) -> Row:
+        """Return how much of a row was cut, and its ingest coordinates."""
+        return cut, self.message.topic, self.message.partition, self.message.offset, index
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +76,29 @@ def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
             else:
                 rows += outcome
     names = tuple(column.name for column in signal.columns)
-    return DecodedBatch(names, block(signal.columns, rows), len(rows), tuple(rejected))
+    cut = names.index("TruncatedCount")
+    truncated = sum(1 for row in rows if row[cut])
+    return DecodedBatch(names, block(signal.columns, rows), len(rows), tuple(rejected), truncated)
 
 
 def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
     """Return an export request of type `kind` from protobuf or JSON bytes.
 
-    Without a content type the first byte tells: these requests never start with `{` in protobuf. Raises
-    InvalidInput `undecodable`, or the reasons of `parse_json`.
+    Raises InvalidInput `message_too_large`, `undecodable`, or the reasons of `parse_json`.
     """
-    if content_type.startswith(JSON) or (not content_type and value[:1] == b"{"):
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise InvalidInput("message_too_large", f"{len(value)} bytes, at most {MAX_MESSAGE_BYTES} are taken")
+    if is_json(value, content_type):
         return parse_json(kind, value)
     try:
         return kind.FromString(value)
     except DecodeError as error:
         raise InvalidInput("undecodable", f"not a protobuf {kind.DESCRIPTOR.name}: {error}") from error
+
+
+def is_json(value: bytes, content_type: str) -> bool:
+    """Tell JSON from protobuf. Without a content type the first byte does: no request starts with `{` in protobuf."""
+    return content_type.startswith(JSON) or (not content_type and value[:1] == b"{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +113,7 @@ def _outcomes(signal: Signal, message: Message, request: Any) -> Iterator[list[R
     index = message.first_index
     for resource in getattr(request, signal.resources):
         for scope in getattr(resource, signal.scopes):
-            try:
-                shared = _scope(message, resource, scope)
-            except InvalidInput as error:
-                records = getattr(scope, signal.records)
-                yield _Refusal(error, _part(signal, resource, scope, records), index)
-                index += sum(map(signal.count, records))
-                continue
+            shared = _scope(message, resource, scope)
             for record in getattr(scope, signal.records):
                 try:
                     rows = signal.rows(record, shared, index)
@@ -120,18 +126,21 @@ def _outcomes(signal: Signal, message: Message, request: Any) -> Iterator[list[R
 
 
 def _scope(message: Message, resource: Any, scope: Any) -> Scope:
-    resource_pairs = dict(pairs(resource.resource.attributes))
+    cuts = Cuts()
+    resource_pairs = dict(pairs(resource.resource.attributes, cuts))
+    scope_attributes = attributes(scope.scope.attributes, cuts)
     return Scope(
         message=message,
         received_ns=message.received_ms * 1_000_000,
         service=resource_pairs.get("service.name", ""),
-        resource=attributes(resource.resource.attributes),
+        resource=encode_map(resource_pairs.items()),
         resource_schema_url=resource.schema_url,
         name=scope.scope.name,
         version=scope.scope.version,
-        attributes=attributes(scope.scope.attributes),
+        attributes=scope_attributes,
         dropped_attributes=scope.scope.dropped_attributes_count,
         schema_url=scope.schema_url,
+        cut=cuts.count,
     )
 
 

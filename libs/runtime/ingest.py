@@ -18,7 +18,7 @@ from libs.messaging.dlq import DeadLetters
 from libs.messaging.kafka import KafkaConsumer, KafkaProducer
 from libs.messaging.ports import Record, TopicPartition
 from libs.otlp.batch import Decode, DecodedBatch, Message, Rejected
-from libs.otlp.reference import VERSION
+from libs.otlp.columnar import VERSION, ColumnarDecoder
 from libs.runtime.lifecycle import Lifecycle
 from libs.runtime.settings import ServiceSettings
 from libs.storage.clickhouse import ClickHouse
@@ -48,7 +48,7 @@ class Ingest:
     service: str
     topic: str
     table: str
-    decode: Decode
+    decode: ColumnarDecoder
     reference: Decode
 
 
@@ -134,5 +134,10 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
     checks = RollupChecks(clickhouse, ingest.table, lambda: loop.holds(0), metrics.checked)
     lifecycle.thread("rollup_checks", checks.run, checks.stop)
-    lifecycle.thread("batches", loop.run, loop.stop)
+
+    def run() -> None:
+        ingest.decode.warm_up()  # no batch is to wait for the compiler, and the group for this member
+        loop.run()
+
+    lifecycle.thread("batches", run, loop.stop)
     return clickhouse

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import queue
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-import httpx
 from clickhouse_driver import Client
 from clickhouse_driver import errors as driver_errors
 
 from libs.kernel.errors import InvalidInput, Unavailable
+from libs.storage.http_post import HttpPoster
 
 TIMEOUT_SECONDS = 30.0
 INSERT_SECONDS = 120.0
@@ -53,12 +54,12 @@ class ClickHouse:
         self._idle: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(pool_size):
             self._idle.put(None)  # connected when first needed
-        http_port = options.get("http_port", ["8123"])[0]
-        self._http = httpx.Client(
-            base_url=f"http://{self._host}:{http_port}",
-            headers={"X-ClickHouse-User": self._user, "X-ClickHouse-Key": self._password},
-            timeout=httpx.Timeout(INSERT_SECONDS, connect=TIMEOUT_SECONDS),
-            trust_env=False,
+        self._http = HttpPoster(
+            self._host,
+            int(options.get("http_port", ["8123"])[0]),
+            {"X-ClickHouse-User": self._user, "X-ClickHouse-Key": self._password},
+            TIMEOUT_SECONDS,
+            INSERT_SECONDS,
         )
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -95,12 +96,9 @@ class ClickHouse:
             "insert_deduplication_token": token,
             **DEDUPLICATION,
         }
-        try:
-            answer = self._http.post("/", params=params, content=body)
-        except httpx.TransportError as exc:
-            raise Unavailable(f"ClickHouse does not answer: {exc!r}") from exc
-        if answer.status_code != httpx.codes.OK:
-            raise _refusal(int(answer.headers.get("X-ClickHouse-Exception-Code", 0)), answer.text[:500])
+        answer = self._http.post(f"/?{urlencode(params)}", body)
+        if answer.status != http.client.OK:
+            raise _refusal(int(answer.headers.get("x-clickhouse-exception-code", 0)), answer.text[:500])
 
     def problem(self) -> str | None:
         """Return None when the server answers, else one sentence; a readiness check."""

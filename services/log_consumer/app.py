@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from libs.otlp.columnar_logs import decode_logs
 from libs.otlp.logs import TABLE
-from libs.otlp.reference import decode_logs
+from libs.otlp.reference import decode_logs as reference
 from libs.runtime.ingest import Ingest, start_ingest
 from libs.runtime.lifecycle import Lifecycle
 from libs.runtime.retention import run_retention
@@ -15,7 +16,7 @@ SERVICE = "log_consumer"
 
 def ingest(settings: Settings) -> Ingest:
     """Return what this consumer moves."""
-    return Ingest(SERVICE, settings.otel_logs_topic, TABLE, decode_logs, decode_logs)
+    return Ingest(SERVICE, settings.otel_logs_topic, TABLE, decode_logs, reference)
 
 
 async def start(lifecycle: Lifecycle, settings: Settings) -> None:

@@ -8,7 +8,8 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from libs.kernel.errors import InvalidInput, Unavailable
-from libs.otlp.reference import decode_spans
+from libs.otlp.columnar_spans import decode_spans
+from libs.otlp.reference import decode_spans as reference
 from libs.otlp.spans import TABLE
 from libs.runtime.ingest import Ingest, start_ingest
 from libs.runtime.lifecycle import Lifecycle
@@ -22,7 +23,7 @@ log = structlog.get_logger()
 
 def ingest(settings: Settings) -> Ingest:
     """Return what this consumer moves."""
-    return Ingest(SERVICE, settings.otel_traces_topic, TABLE, decode_spans, decode_spans)
+    return Ingest(SERVICE, settings.otel_traces_topic, TABLE, decode_spans, reference)
 
 
 async def start(lifecycle: Lifecycle, settings: Settings) -> None:

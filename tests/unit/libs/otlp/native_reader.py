@@ -53,17 +53,23 @@ class Reader:
         items = read(ends[-1] if ends else 0)
         return [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
-    def at_end(self) -> bool:
-        return self._at == len(self._body)
+    def rest(self) -> bytes:
+        return self._body[self._at :]
 
 
 def read_block(body: bytes) -> list[dict[str, Any]]:
     """Return the rows of one block as dictionaries; asserts that nothing is left over."""
+    rows, rest = read_first_block(body)
+    assert not rest
+    return rows
+
+
+def read_first_block(body: bytes) -> tuple[list[dict[str, Any]], bytes]:
+    """Return the rows of the first block as dictionaries, and the bytes behind it."""
     reader = Reader(body)
     columns, rows = reader.varint(), reader.varint()
     data = {}
     for _ in range(columns):
         name, kind = reader.string(), reader.string()
         data[name] = reader.column(kind, rows)
-    assert reader.at_end()
-    return [{name: values[i] for name, values in data.items()} for i in range(rows)]
+    return [{name: values[i] for name, values in data.items()} for i in range(rows)], reader.rest()

@@ -9,7 +9,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_FATAL4, LogReco
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as m
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from libs.otlp.batch import MAX_ATTRIBUTES, Decode, DecodedBatch
+from libs.otlp.batch import MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, Decode, DecodedBatch
 from libs.otlp.reference import decode_logs, decode_metrics, decode_spans
 from tests.unit.libs.otlp.native_reader import read_block
 from tests.unit.libs.otlp.requests import (
@@ -49,7 +49,8 @@ def test_a_log_record_fills_every_column() -> None:
         "Body": "boom", "ResourceSchemaUrl": "https://r",
         "ResourceAttributes": {"host.name": "h1", "service.name": "cart"}, "ScopeSchemaUrl": "https://s",
         "ScopeName": "lib", "ScopeVersion": "1.2", "ScopeAttributes": {"in": "scope"},
-        "LogAttributes": {"a": "x", "b": "1"}, "EventName": "e", "IngestTopic": "otel.test", "IngestPartition": 3,
+        "LogAttributes": {"a": "x", "b": "1"}, "EventName": "e", "TruncatedCount": 0,
+        "IngestTopic": "otel.test", "IngestPartition": 3,
         "IngestOffset": 9, "IngestIndex": 0,
     }  # fmt: skip
 
@@ -87,7 +88,8 @@ def test_a_span_fills_every_column() -> None:
         "SpanAttributes": {"http.route": "/"}, "Duration": 1500, "StatusCode": "Error", "StatusMessage": "no",
         "Events.Timestamp": [NOW_NS + 1], "Events.Name": ["exception"], "Events.Attributes": [{"k": "v"}],
         "Links.TraceId": [TRACE.hex()], "Links.SpanId": [SPAN.hex()], "Links.TraceState": ["c=d"],
-        "Links.Attributes": [{}], "IngestTopic": "otel.test", "IngestPartition": 3, "IngestOffset": 0,
+        "Links.Attributes": [{}], "TruncatedCount": 0,
+        "IngestTopic": "otel.test", "IngestPartition": 3, "IngestOffset": 0,
         "IngestIndex": 0,
     }  # fmt: skip
 
@@ -189,11 +191,6 @@ def test_an_undecodable_message_is_rejected_and_its_neighbours_are_kept(decode: 
     ("bad", "reason"),
     [
         (LogRecord(time_unix_nano=2**63), "timestamp_out_of_range"),
-        (LogRecord(body=nested(40)), "nesting_too_deep"),
-        (
-            LogRecord(attributes=attributes(dict.fromkeys(map(str, range(MAX_ATTRIBUTES + 1)), 1))),
-            "too_many_attributes",
-        ),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
@@ -206,14 +203,29 @@ def test_a_poison_record_is_split_out_with_its_resource_and_the_rest_is_kept(bad
     assert ExportLogsServiceRequest.FromString(rejected.part or b"") == logs(bad)
 
 
-def test_a_poison_resource_takes_its_own_records_only() -> None:
-    poison = logs(LogRecord(severity_text="bad"))
-    poison.resource_logs[0].resource.attributes.extend(attributes(dict.fromkeys(map(str, range(MAX_ATTRIBUTES)), 1)))
-    request = logs(LogRecord(severity_text="good"))
-    request.MergeFrom(poison)
-    batch = decode_logs([message(request)])
-    assert [r["SeverityText"] for r in read_block(batch.body)] == ["good"]
-    assert [r.part for r in batch.rejected] == [poison.SerializeToString()]
+def test_what_is_cut_is_counted_on_the_row_and_in_the_batch() -> None:
+    many = attributes({f"k{i:04}": 1 for i in range(MAX_ATTRIBUTES + 3)})
+    long = attributes({"k" * (MAX_KEY_BYTES + 1): "v" * (MAX_TEXT_BYTES + 1)})
+    records = LogRecord(attributes=many), LogRecord(attributes=long, body=nested(40)), LogRecord()
+    batch = decode_logs([message(logs(*records))])
+    first, second, third = read_block(batch.body)
+    assert [row["TruncatedCount"] for row in (first, second, third)] == [3, 3, 0]
+    assert len(first["LogAttributes"]) == MAX_ATTRIBUTES
+    assert second["LogAttributes"] == {"k" * MAX_KEY_BYTES: "v" * MAX_TEXT_BYTES}
+    assert (batch.rows, batch.truncated, batch.rejected) == (3, 2, ())
+
+
+def test_what_is_cut_of_a_resource_counts_on_each_of_its_rows() -> None:
+    request = spans(Span(), Span())
+    extra = attributes(dict.fromkeys(map(str, range(MAX_ATTRIBUTES)), 1))
+    request.resource_spans[0].resource.attributes.extend(extra)
+    assert [row["TruncatedCount"] for row in read_block(decode_spans([message(request)]).body)] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [None, "application/json"])
+def test_a_message_beyond_the_bound_is_refused(kind: str | None) -> None:
+    batch = decode_logs([message(b"\0" * (MAX_MESSAGE_BYTES + 1), content_type=kind or "")])
+    assert [one.reason for one in batch.rejected] == ["message_too_large"]
 
 
 def test_what_is_refused_keeps_its_numbers_so_that_a_replay_finds_them_free() -> None:

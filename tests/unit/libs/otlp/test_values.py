@@ -6,7 +6,7 @@ import pytest
 
 from libs.kernel.errors import InvalidInput
 from libs.otlp.batch import MAX_NANOSECONDS, MAX_NESTING
-from libs.otlp.values import identifier, nanoseconds, number, text
+from libs.otlp.values import Cuts, bounded, identifier, nanoseconds, number, text
 from tests.unit.libs.otlp.requests import nested, value
 
 
@@ -26,7 +26,7 @@ from tests.unit.libs.otlp.requests import nested, value
     ],
 )
 def test_any_value_becomes_the_text_the_collector_writes(plain: Any, expected: str) -> None:
-    assert text(value(plain)) == expected
+    assert text(value(plain), Cuts()) == expected
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,19 @@ def test_floats_are_written_in_their_shortest_form(plain: float, expected: str) 
     assert number(plain) == expected
 
 
-def test_nesting_is_bounded() -> None:
-    assert text(nested(MAX_NESTING - 1)).startswith("[[[")
-    with pytest.raises(InvalidInput, match="nests deeper") as refused:
-        text(nested(MAX_NESTING + 1))
-    assert refused.value.reason == "nesting_too_deep"
+def test_nesting_is_bounded_and_what_is_cut_is_counted() -> None:
+    cuts = Cuts()
+    assert text(nested(MAX_NESTING - 1), cuts) == "[" * (MAX_NESTING - 1) + '"x"' + "]" * (MAX_NESTING - 1)
+    assert cuts.count == 0
+    assert text(nested(MAX_NESTING + 5), cuts) == "[" * MAX_NESTING + "null" + "]" * MAX_NESTING
+    assert cuts.count == 1
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(4, "ab"), (6, "ab🙂"), (8, "ab🙂é")])
+def test_a_text_is_cut_between_characters(limit: int, expected: str) -> None:
+    cuts = Cuts()
+    assert bounded("ab🙂é", cuts, limit) == expected
+    assert cuts.count == (0 if limit == 8 else 1)
 
 
 def test_ids_are_lower_case_hex_and_zeros_mean_none() -> None:

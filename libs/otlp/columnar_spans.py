@@ -1,0 +1,96 @@
+"""Spans to rows of `spans_raw` through the compiled walk; `spans.py` says what the columns mean."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from libs.otlp.columnar import ColumnarDecoder, Shape
+from libs.otlp.columns import Parts, Tables, numbers, offsets
+from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
+from libs.otlp.spans import KINDS, SPANS, STATUS_CODES
+
+EVENT = Rows(
+    "events",
+    {"time_unix_nano": Keep("time"), "name": Keep("name"), "attributes": Attributes("event_attributes")},
+)
+
+LINK = Rows(
+    "links",
+    {
+        "trace_id": Keep("trace_id"),
+        "span_id": Keep("span_id"),
+        "trace_state": Keep("trace_state"),
+        "attributes": Attributes("link_attributes"),
+    },
+)
+
+SPAN = Rows(
+    "spans",
+    {
+        "trace_id": Keep("trace_id"),
+        "span_id": Keep("span_id"),
+        "trace_state": Keep("trace_state"),
+        "parent_span_id": Keep("parent_span_id"),
+        "name": Keep("name"),
+        "kind": Keep("kind"),
+        "start_time_unix_nano": Keep("start"),
+        "end_time_unix_nano": Keep("end"),
+        "attributes": Attributes("span_attributes"),
+        "events": EVENT,
+        "links": LINK,
+        "status": Inside("status", {"message": Keep("status_message"), "code": Keep("status_code")}),
+    },
+)
+
+
+def columns(tables: Tables) -> dict[str, Parts]:
+    """Return the columns that come from spans."""
+    column = tables.shredder.column
+    start, end = column("spans", "start"), column("spans", "end")
+    time = np.where(start != 0, start, end)
+    return {
+        "Timestamp": numbers(np.where(time != 0, time, tables.received()), "<i8"),
+        "TraceId": tables.ids("spans", "trace_id"),
+        "SpanId": tables.ids("spans", "span_id"),
+        "ParentSpanId": tables.ids("spans", "parent_span_id"),
+        "TraceState": tables.texts("spans", "trace_state"),
+        "SpanName": tables.texts("spans", "name"),
+        "SpanKind": tables.named(column("spans", "kind"), KINDS),
+        "SpanAttributes": tables.maps("spans", "span_attributes"),
+        "Duration": numbers(np.where(start != 0, np.maximum(end - start, 0), 0), "<u8"),
+        "StatusCode": tables.named(column("spans", "status_code"), STATUS_CODES),
+        "StatusMessage": tables.texts("spans", "status_message"),
+        **_events(tables),
+        **_links(tables),
+    }
+
+
+def _events(tables: Tables) -> dict[str, Parts]:
+    ends = offsets(tables.shredder.column("spans", "events"))
+    return {
+        "Events.Timestamp": [ends, *numbers(tables.shredder.column("events", "time"), "<i8")],
+        "Events.Name": [ends, *tables.texts("events", "name")],
+        "Events.Attributes": [ends, *tables.maps("events", "event_attributes")],
+    }
+
+
+def _links(tables: Tables) -> dict[str, Parts]:
+    ends = offsets(tables.shredder.column("spans", "links"))
+    return {
+        "Links.TraceId": [ends, *tables.ids("links", "trace_id")],
+        "Links.SpanId": [ends, *tables.ids("links", "span_id")],
+        "Links.TraceState": [ends, *tables.texts("links", "trace_state")],
+        "Links.Attributes": [ends, *tables.maps("links", "link_attributes")],
+    }
+
+
+SHAPE: Final = Shape(
+    resources("resource_spans", "scope_spans", {"spans": SPAN}),
+    (*KINDS, *STATUS_CODES),
+    lambda shredder: shredder.column("spans", "owner"),
+    columns,
+)
+
+decode_spans: Final = ColumnarDecoder(SPANS, SHAPE)
