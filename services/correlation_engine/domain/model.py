@@ -80,6 +80,21 @@ class LogSignature:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LogTransition:
+    """What a service logs after a statement, within one span.
+
+    `ran` counts how often `signature` was logged, `followed` how often `following` came next; an empty `following` is
+    the span's end.
+    """
+
+    service: str
+    signature: str
+    following: str
+    ran: FloatArray
+    followed: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Gauge:
     """A measured level; NaN where nothing was reported. `unit` is UCUM."""
 
@@ -112,6 +127,7 @@ class Telemetry:
     signatures: tuple[LogSignature, ...] = ()
     gauges: tuple[Gauge, ...] = ()
     changes: tuple[Change, ...] = ()
+    transitions: tuple[LogTransition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
