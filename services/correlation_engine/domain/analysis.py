@@ -10,6 +10,7 @@ from services.correlation_engine.domain import (
     changes,
     error_origin,
     fusion,
+    lost_behaviour,
     narrative,
     onset,
     saturation,
@@ -38,6 +39,7 @@ SCORERS = (
     saturation.score,
     traffic.score,
     signatures.score,
+    lost_behaviour.score,
 )
 MAX_HYPOTHESES = 5
 NAMED_SCORE = 0.25  # a first suspect below this is not a cause

@@ -6,7 +6,7 @@ suspected, and what a worse-off node further down explains is taken off (softly)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from services.correlation_engine.domain import changes
@@ -18,6 +18,9 @@ PER_HOP = 0.95  # fades with the distance to that node
 UNREACHED = 0.3  # what a suspect keeps when the affected services do not depend on it
 SUPPORT = {EvidenceKind.LOG_SIGNATURE: 0.4, EvidenceKind.RESOURCE_SATURATION: 0.8, EvidenceKind.TRAFFIC_CHANGE: 0.1}
 DEPLOY_SUPPORT = 1.5
+LOST_WEIGHT = 0.9  # lines that stop may have been silenced on purpose
+EXHAUSTED_WEIGHT = 0.9
+EXHAUSTED = 0.8
 ALONE = {EvidenceKind.RESOURCE_SATURATION: 0.5, EvidenceKind.LOG_SIGNATURE: 0.3}  # for nodes without request telemetry
 
 
@@ -48,7 +51,8 @@ def rank(evidence: Iterable[Evidence], scene: Scene) -> list[Suspicion]:
     for item in evidence:
         by_node.setdefault(item.service, []).append(item)
     relevance = _relevance(by_node, scene)
-    gated = {node: _gate(found, _totals(by_node, relevance), scene) for node, found in by_node.items()}
+    totals = {cause: _total(by_node, relevance, cause) for cause in _classes(scene)}
+    gated = {node: _gate(found, totals, scene) for node, found in by_node.items()}
     scored: dict[str, float] = {}
     deploys: dict[str, Evidence | None] = {}
     for node, found in by_node.items():
@@ -68,19 +72,43 @@ def _relevance(nodes: Collection[str], scene: Scene) -> dict[str, float]:
     return {node: 1.0 if not reached or node in reached else UNREACHED for node in nodes}
 
 
-def _totals(by_node: Mapping[str, list[Evidence]], relevance: Mapping[str, float]) -> tuple[float, float]:
-    """Return all excess failures and milliseconds found, each by its strength and relevance."""
-    weighted = [(relevance[e.service] * e.strength, e) for found in by_node.values() for e in found]
-    return sum(w * e.excess_errors for w, e in weighted), sum(w * e.excess_ms for w, e in weighted)
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """One class of causes: which evidence carries it and in which currency suspects share it out."""
+
+    amount: Callable[[Evidence], float]
+    weight: float
 
 
-def _gate(found: list[Evidence], totals: tuple[float, float], scene: Scene) -> float:
-    """Return the suspicion from classes that can carry a cause: shares of the excess, combined as independent."""
-    errors = _share([(e.strength, e.excess_errors) for e in found], totals[0])
-    latency = _share([(e.strength, e.excess_ms) for e in found], totals[1])
-    carried = 1 - (1 - scene.weights[0] * errors) * (1 - scene.weights[1] * latency)
-    if found[0].service in scene.measured or carried > 0:
-        return carried
+def _classes(scene: Scene) -> tuple[_Class, ...]:
+    """Return failures, time, work not done and exhausted resources, each with how much it matters here."""
+    errors, latency = scene.weights
+    return (
+        _Class(lambda e: e.excess_errors, errors),
+        _Class(lambda e: e.excess_ms, latency),
+        _Class(lambda e: e.excess_lost, LOST_WEIGHT),
+        _Class(_exhausted, EXHAUSTED_WEIGHT),
+    )
+
+
+def _exhausted(evidence: Evidence) -> float:
+    """Return 1 for a resource that is at its limit, which needs no failing request to be a cause."""
+    saturated = evidence.kind is EvidenceKind.RESOURCE_SATURATION and evidence.unit == "1"
+    return 1.0 if saturated and evidence.strength >= EXHAUSTED else 0.0
+
+
+def _total(by_node: Mapping[str, list[Evidence]], relevance: Mapping[str, float], cause: _Class) -> float:
+    """Return all that was found of one class, each by its strength and relevance."""
+    return sum(relevance[e.service] * e.strength * cause.amount(e) for found in by_node.values() for e in found)
+
+
+def _gate(found: list[Evidence], totals: Mapping[_Class, float], scene: Scene) -> float:
+    """Return the suspicion from classes that can carry a cause: shares of each, combined as independent."""
+    innocent = 1.0
+    for cause, total in totals.items():
+        innocent *= 1 - cause.weight * _share([(e.strength, cause.amount(e)) for e in found], total)
+    if found[0].service in scene.measured or innocent < 1:
+        return 1 - innocent
     return max((ALONE.get(e.kind, 0.0) * e.strength for e in found), default=0.0)
 
 

@@ -174,6 +174,8 @@ class EvidenceKind(StrEnum):
     UNHEALTHY_DEPENDENCY = "unhealthy_dependency"
     TRAFFIC_CHANGE = "traffic_change"
     LOG_SIGNATURE = "log_signature"
+    LOST_BEHAVIOUR = "lost_behaviour"
+    NETWORK_GAP = "network_gap"
     DEPLOY = "deploy"
 
 
@@ -208,8 +210,8 @@ class Reason(StrEnum):
 class Evidence:
     """One claim with its numbers. `observed` and `baseline` are in `unit`; `strength` is 0 to 1 within the class.
 
-    `excess_errors` (failed requests or calls) and `excess_ms` (time) are what this adds over the baseline in the whole
-    incident window: the two currencies in which suspects are compared.
+    `excess_errors` (failed requests or calls), `excess_ms` (time) and `excess_lost` (steps of work not done) are what
+    this adds over the baseline in the whole incident window: the currencies in which suspects are compared.
     """
 
     kind: EvidenceKind
@@ -223,6 +225,7 @@ class Evidence:
     end: datetime
     excess_errors: float = 0.0
     excess_ms: float = 0.0
+    excess_lost: float = 0.0
     url: str = ""
     change_id: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from services.correlation_engine.domain import stats, wording
-from services.correlation_engine.domain.model import Evidence, EvidenceKind, Gauge, Telemetry, Window
+from services.correlation_engine.domain.model import Evidence, EvidenceKind, FloatArray, Gauge, Telemetry, Window
 
 RESOURCE = re.compile(r"cpu|memory|filesystem|disk|utili[sz]ation|usage|open_fds|file_descriptor|threads|connections")
 UTILISATION_FLOOR = 0.02
@@ -24,9 +24,14 @@ def is_share(gauge: Gauge) -> bool:
     return gauge.metric.endswith(("utilization", "utilisation"))
 
 
+def as_share(gauge: Gauge) -> FloatArray:
+    """Return the values of a gauge that is a share of a limit as a fraction of it."""
+    return gauge.values / 100 if gauge.unit == "%" else gauge.values
+
+
 def _score(gauge: Gauge, window: Window) -> Evidence | None:
     share = is_share(gauge)
-    values = gauge.values / 100 if share and gauge.unit == "%" else gauge.values
+    values = as_share(gauge) if share else gauge.values
     shift = stats.level_shift(values, window, UTILISATION_FLOOR if share else 0.0)
     if shift is None or shift.excess <= 0:
         return None

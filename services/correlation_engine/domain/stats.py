@@ -13,6 +13,7 @@ import numpy as np
 from services.correlation_engine.domain.model import FloatArray, Window
 
 MAD_TO_SIGMA = 1.4826  # the median absolute deviation of a normal distribution is 0.6745 sigma
+NINTH_DECILE_SIGMAS = 1.2816  # where a normal distribution has its ninth decile
 MIN_BASELINE_STEPS = 5
 NOISE_Z = 4.0  # a shift below this is noise
 CERTAIN_Z = 10.0  # a shift above this is beyond doubt
@@ -45,12 +46,17 @@ def significance(z: float) -> float:
 
 
 def median_and_scale(values: FloatArray) -> tuple[float, float]:
-    """Return the median and the MAD as a standard deviation, NaN ignored; (NaN, NaN) when there are too few values."""
+    """Return the median and a robust standard deviation, NaN ignored; (NaN, NaN) when there are too few values.
+
+    The deviation is the larger of the MAD's and the ninth decile's: latencies and counts have long upper tails, which
+    the MAD does not see, and a tail that is usual must not look like an outage.
+    """
     known = values[np.isfinite(values)]
     if known.size < MIN_BASELINE_STEPS:
         return math.nan, math.nan
     middle = float(np.median(known))
-    return middle, MAD_TO_SIGMA * float(np.median(np.abs(known - middle)))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(known - middle)))
+    return middle, max(spread, (float(np.quantile(known, 0.9)) - middle) / NINTH_DECILE_SIGMAS)
 
 
 def per_step(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

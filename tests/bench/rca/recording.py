@@ -57,7 +57,7 @@ class Recording:
         """Return what was recorded before an instant."""
         limit = int(end.timestamp() * 1e9)
         calls = tuple(c for c in self.calls if c.time < limit)
-        return Recording(self.start, end, calls, tuple(x for x in self.lines if x.time < limit))
+        return Recording(self.start, min(self.end, end), calls, tuple(x for x in self.lines if x.time < limit))
 
 
 def read_recording(traces: Iterable[Path], logs: Iterable[Path]) -> Recording:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -38,19 +38,17 @@ class Rollup:
             if 0 <= place < self.grid.length:
                 self.sums[key][place] += amount
 
-    def resample(self, recorded: Recording, places: range, rng: np.random.Generator) -> None:
-        """Fill minutes with whole traces drawn with replacement, as many a minute as were recorded in one."""
-        traces: dict[str, int] = {}
-        keys: dict[Key, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-        for trace, _time, key, amount in self._items(recorded):
-            keys[key][traces.setdefault(trace, len(traces))] += amount
-        minutes = (recorded.end - recorded.start) / self.grid.step
-        rate = len(traces) / max(1.0, round(minutes))
-        drawn = rng.poisson(rate / len(traces), (len(places), len(traces))).astype(float)
-        for key, by_trace in keys.items():
-            column = np.zeros(len(traces))
-            column[list(by_trace)] = list(by_trace.values())
-            self.sums[key][places.start : places.stop] += drawn @ column
+    def resample(self, pool: Sequence[Recording], places: range, rng: np.random.Generator) -> None:
+        """Fill each minute from one recording drawn from the pool, by whole traces drawn with replacement."""
+        drawn = rng.integers(len(pool), size=len(places))
+        for number, recorded in enumerate(pool):
+            chosen = np.asarray(places)[drawn == number]
+            items = list(self._items(recorded))
+            traces = {trace: i for i, trace in enumerate(sorted({item[0] for item in items}))}
+            minutes = max(1.0, round((recorded.end - recorded.start) / self.grid.step))
+            times = rng.poisson(1 / minutes, (len(traces), chosen.size))
+            for trace, _time, key, amount in items:
+                self.sums[key][chosen] += amount * times[traces[trace]]
 
     def _items(self, recorded: Recording) -> Iterator[Item]:
         for call in recorded.calls:

@@ -1,9 +1,10 @@
 """Train Ticket outages in the Nezha layout: spans and logs around each fault, pod metrics all day.
 
-Spans and logs exist for one fault-free minute a day and for about three minutes around a fault. The baseline minutes
-the engine needs are resampled, with replacement, from the traces of the fault-free minute; from the first recorded
-minute on everything is as recorded. Files are named by the minute they end in, so the recording starts before the
-fault and its presence says nothing about where or when the fault is.
+Spans and logs exist for one fault-free minute a day and for about three minutes around a fault, of which the first
+ends before the fault begins. The baseline minutes the engine needs are resampled with replacement: each from the
+traces of one quiet minute, which is the day's fault-free one or the first recorded one of another case of the day.
+From a case's first recorded minute on everything is as recorded; its own first minute is never in its baseline's
+pool, so that it can also serve as a quiet time.
 """
 
 from __future__ import annotations
@@ -31,23 +32,25 @@ HISTORY = timedelta(minutes=80)
 
 def cases(folder: Path) -> Iterator[Case]:
     """Yield each fault, and for each the recorded time before it as a quiet one."""
-    for described in json.loads((folder / "cases.json").read_text()):
-        yield from _case(folder, described)
+    described = json.loads((folder / "cases.json").read_text())
+    for case in described:
+        pool = [_free(folder / case["day"])]
+        pool += [_first_minute(folder, o) for o in described if o["day"] == case["day"] and o["id"] != case["id"]]
+        yield from _case(folder, case, [p for p in pool if p.calls])
 
 
-def _case(folder: Path, described: dict[str, Any]) -> Iterator[Case]:
+def _case(folder: Path, described: dict[str, Any], pool: list[Recording]) -> Iterator[Case]:
     day = folder / described["day"]
     injected = datetime.fromisoformat(described["inject_time_utc"])
     onset = injected.replace(second=0, microsecond=0)
     recorded = _recorded(day, described["minutes"])
-    common = (day, described["id"], recorded, onset)
     yield Case(
         NAME, described["id"], described["fault"], described["service"],
-        _telemetry(*common, recorded.end), (), onset,
+        _telemetry(day, described["id"], recorded, onset, recorded.end, pool), (), onset,
     )  # fmt: skip
     if recorded.start + timedelta(seconds=20) < injected:
         before = recorded.start.replace(second=0, microsecond=0)
-        telemetry = _telemetry(day, described["id"], recorded, before, injected)
+        telemetry = _telemetry(day, described["id"], recorded, before, injected, pool)
         yield Case(NAME, f"{described['id']}-before", FAULT_FREE, "", telemetry, (), before)
 
 
@@ -58,9 +61,18 @@ def _recorded(day: Path, minutes: list[str]) -> Recording:
 
 
 @lru_cache(maxsize=2)
-def _quiet(day: Path) -> Recording:
+def _free(day: Path) -> Recording:
     free = day / "fault_free"
     return read_recording(sorted((free / "trace").glob("*.csv")), sorted((free / "log").glob("*.csv")))
+
+
+def _first_minute(folder: Path, described: dict[str, Any]) -> Recording:
+    return _before(folder / described["day"], described["minutes"][0], described["inject_time_utc"])
+
+
+@lru_cache(maxsize=64)
+def _before(day: Path, minute: str, injected: str) -> Recording:
+    return _recorded(day, [minute]).until(datetime.fromisoformat(injected))
 
 
 @lru_cache(maxsize=2)
@@ -68,13 +80,14 @@ def _pods(day: Path) -> list[pods.Pod]:
     return pods.pods(day / "metric")
 
 
-def _telemetry(day: Path, seed: str, recorded: Recording, onset: datetime, end: datetime) -> Telemetry:
+def _telemetry(
+    day: Path, seed: str, recorded: Recording, onset: datetime, end: datetime, pool: list[Recording]
+) -> Telemetry:
     grid = Grid(onset - HISTORY, end)
-    quiet = _quiet(day)
     first = grid.index(recorded.start)
     rng = np.random.default_rng(zlib.crc32(seed.encode()))
     usual = Rollup(grid)
-    usual.resample(quiet, range(first), rng)
+    usual.resample(pool, range(first), rng)
     real = Rollup(grid)
     real.add(recorded.until(end))
     services, edges, signatures, transitions = merged(usual, real)

@@ -1,0 +1,97 @@
+"""What a service no longer does: a log statement that used to follow another, or to come with each request, stops.
+
+A wrong return value or a swallowed exception fails no request and slows none; the code that used to run next, and the
+lines it logs, are all that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.correlation_engine.domain import calls, stats, wording
+from services.correlation_engine.domain.model import Evidence, EvidenceKind, LogTransition, Telemetry, Window
+
+USUAL_SHARE = 0.5  # a statement that follows less often is one of several paths, which traffic mix alone changes
+MIN_LOST = 3.0
+MIN_SHARE = 0.1  # of the times it would have run
+LEAST_RATE = 0.05  # lines per request, for a statement to belong to serving requests
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """How often something did not happen that used to."""
+
+    service: str
+    count: float
+    share: float
+    usual: float
+    z: float
+    what: str
+
+
+def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
+    """Return one piece of evidence per service, of its largest loss."""
+    largest: dict[str, _Loss] = {}
+    for loss in (*_of_transitions(telemetry, window), *_of_signatures(telemetry, window)):
+        known = largest.get(loss.service)
+        if known is None or (loss.count, loss.what) > (known.count, known.what):
+            largest[loss.service] = loss
+    return [_evidence(loss, window) for loss in largest.values()]
+
+
+def is_usual(transition: LogTransition, usual: slice) -> bool:
+    """Tell whether one statement used to follow another in most cases."""
+    ran = float(transition.ran[usual].sum())
+    return ran > 0 and float(transition.followed[usual].sum()) >= USUAL_SHARE * ran
+
+
+def _of_transitions(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
+    for t in telemetry.transitions:
+        if not is_usual(t, window.baseline):
+            continue
+        shift = stats.proportion_shift(t.ran - t.followed, t.ran, window)
+        if shift is None:
+            continue
+        following = f"logs {wording.excerpt(t.following)}" if t.following else "ends"
+        what = f"after {wording.excerpt(t.signature)} {t.service} no longer {following}"
+        yield from _clear(t.service, shift, float(t.ran[window.incident].sum()), 1 - shift.baseline, what)
+
+
+def _of_signatures(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
+    """Compare lines per request: a request that fails at once logs nothing that a transition could begin with."""
+    services = calls.by_service(telemetry)
+    for s in telemetry.signatures:
+        served = services.get(s.service)
+        if served is None:
+            continue
+        fewer = stats.mean_shift(-s.counts, served.requests, window)
+        if fewer is None or -fewer.baseline < LEAST_RATE or not (s.counts[window.baseline] > 0).mean() > USUAL_SHARE:
+            continue
+        requests = float(served.requests[window.incident].sum())
+        what = f"{s.service} logs less often per request than before: {wording.excerpt(s.example)}"
+        share = stats.Shift(fewer.excess / -fewer.baseline, 0.0, fewer.scale / -fewer.baseline)
+        yield from _clear(s.service, share, -fewer.baseline * requests, 1.0, what)
+
+
+def _clear(service: str, shift: stats.Shift, usual_count: float, usual: float, what: str) -> Iterator[_Loss]:
+    lost = shift.excess * usual_count
+    if lost >= MIN_LOST and shift.excess >= MIN_SHARE and stats.significance(shift.z) > 0:
+        yield _Loss(service, lost, shift.excess, usual, shift.z, what)
+
+
+def _evidence(loss: _Loss, window: Window) -> Evidence:
+    return Evidence(
+        EvidenceKind.LOST_BEHAVIOUR,
+        loss.service,
+        f"In {wording.percent(loss.share)} of the cases ({loss.count:.0f}) {loss.what}.",
+        observed=float(np.clip(loss.usual - loss.share, 0.0, 1.0)),
+        baseline=loss.usual,
+        unit="1",
+        strength=stats.significance(loss.z) * min(1.0, 2 * loss.share),
+        start=window.onset,
+        end=window.end,
+        excess_lost=loss.count,
+    )
