@@ -12,11 +12,13 @@ from services.correlation_engine.domain import (
     fusion,
     lost_behaviour,
     narrative,
+    network_gap,
     onset,
     saturation,
     self_latency,
     signatures,
     symptoms,
+    timing,
     traffic,
     unhealthy_dependency,
 )
@@ -36,6 +38,7 @@ SCORERS = (
     error_origin.score,
     self_latency.score,
     unhealthy_dependency.score,
+    network_gap.score,
     saturation.score,
     traffic.score,
     signatures.score,
@@ -61,7 +64,9 @@ def analyse(telemetry: Telemetry, affected: Collection[str], started_at: datetim
 
 def analyse_window(telemetry: Telemetry, affected: Collection[str], window: Window) -> Analysis:
     """Return the ranked causes of an incident whose window is given."""
-    evidence = [item for scorer in SCORERS for item in scorer(telemetry, window)]
+    found = [item for scorer in SCORERS for item in scorer(telemetry, window)]
+    hurting = timing.courses(telemetry, affected, window)
+    evidence = [replace(e, strength=e.strength * timing.agreement(e, hurting, window)) for e in found]
     suffering = symptoms.measure(telemetry, window)
     graph = CallGraph.of(telemetry.edges)
     deploys = _latest_per_service(changes.score(telemetry, window))
@@ -132,8 +137,10 @@ def _verdict(
         return refused, Reason.NO_TELEMETRY, "No telemetry of any service reached us in this time."
     known = {name: suffering[name] for name in affected if name in suffering}
     unhurt = bool(known) and not any(s.strength > 0 for s in known.values())
+    unseen = bool(known) and not any(s.visible for s in known.values())
     first = hypotheses[0] if hypotheses else None
-    if first and first.score >= NAMED_SCORE and (not unhurt or _clear(first)):
+    certain = first is not None and (_clear(first) or (bool(known) and not unhurt))
+    if first and first.score >= NAMED_SCORE and certain and not unseen:
         detail = f"{first.service} clears its own noise and explains most of what the affected services suffer."
         return Verdict.CAUSE_NAMED, Reason.CLEARS_NOISE, detail
     if not any(s.requests[window.baseline].any() for s in telemetry.services):

@@ -43,6 +43,7 @@ def _score(series: ServiceSeries, below: calls.Calls | None, window: Window) -> 
         start=window.onset,
         end=window.end,
         excess_errors=own * requests,
+        course=stats.per_step(series.errors, series.requests),
     )
 
 

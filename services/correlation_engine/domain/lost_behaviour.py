@@ -12,7 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.correlation_engine.domain import calls, stats, wording
-from services.correlation_engine.domain.model import Evidence, EvidenceKind, LogTransition, Telemetry, Window
+from services.correlation_engine.domain.model import (
+    Evidence,
+    EvidenceKind,
+    FloatArray,
+    LogTransition,
+    Telemetry,
+    Window,
+)
 
 USUAL_SHARE = 0.5  # a statement that follows less often is one of several paths, which traffic mix alone changes
 MIN_LOST = 3.0
@@ -30,6 +37,7 @@ class _Loss:
     usual: float
     z: float
     what: str
+    course: FloatArray
 
 
 def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
@@ -57,7 +65,8 @@ def _of_transitions(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
             continue
         following = f"logs {wording.excerpt(t.following)}" if t.following else "ends"
         what = f"after {wording.excerpt(t.signature)} {t.service} no longer {following}"
-        yield from _clear(t.service, shift, float(t.ran[window.incident].sum()), 1 - shift.baseline, what)
+        course = stats.per_step(t.ran - t.followed, t.ran)
+        yield from _clear(t.service, shift, float(t.ran[window.incident].sum()), 1 - shift.baseline, what, course)
 
 
 def _of_signatures(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
@@ -73,13 +82,16 @@ def _of_signatures(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
         requests = float(served.requests[window.incident].sum())
         what = f"{s.service} logs less often per request than before: {wording.excerpt(s.example)}"
         share = stats.Shift(fewer.excess / -fewer.baseline, 0.0, fewer.scale / -fewer.baseline)
-        yield from _clear(s.service, share, -fewer.baseline * requests, 1.0, what)
+        course = -stats.per_step(s.counts, served.requests)
+        yield from _clear(s.service, share, -fewer.baseline * requests, 1.0, what, course)
 
 
-def _clear(service: str, shift: stats.Shift, usual_count: float, usual: float, what: str) -> Iterator[_Loss]:
+def _clear(
+    service: str, shift: stats.Shift, usual_count: float, usual: float, what: str, course: FloatArray
+) -> Iterator[_Loss]:
     lost = shift.excess * usual_count
     if lost >= MIN_LOST and shift.excess >= MIN_SHARE and stats.significance(shift.z) > 0:
-        yield _Loss(service, lost, shift.excess, usual, shift.z, what)
+        yield _Loss(service, lost, shift.excess, usual, shift.z, what, course)
 
 
 def _evidence(loss: _Loss, window: Window) -> Evidence:
@@ -94,4 +106,5 @@ def _evidence(loss: _Loss, window: Window) -> Evidence:
         start=window.onset,
         end=window.end,
         excess_lost=loss.count,
+        course=loss.course,
     )

@@ -211,7 +211,8 @@ class Evidence:
     """One claim with its numbers. `observed` and `baseline` are in `unit`; `strength` is 0 to 1 within the class.
 
     `excess_errors` (failed requests or calls), `excess_ms` (time) and `excess_lost` (steps of work not done) are what
-    this adds over the baseline in the whole incident window: the currencies in which suspects are compared.
+    this adds over the baseline in the whole incident window: the currencies in which suspects are compared. `course` is
+    what was observed at each step of the grid, NaN where nothing was.
     """
 
     kind: EvidenceKind
@@ -226,6 +227,7 @@ class Evidence:
     excess_errors: float = 0.0
     excess_ms: float = 0.0
     excess_lost: float = 0.0
+    course: FloatArray | None = field(default=None, compare=False, repr=False)
     url: str = ""
     change_id: str = ""
 

@@ -23,7 +23,7 @@ def cause_kind(suspicion: Suspicion) -> CauseKind:
         return CauseKind.DEPLOY
     if strongest(suspicion, EvidenceKind.RESOURCE_SATURATION) >= SATURATION_NAMED:
         return CauseKind.RESOURCE_SATURATION
-    outside = [e for e in suspicion.evidence if e.kind is EvidenceKind.UNHEALTHY_DEPENDENCY]
+    outside = [e for e in suspicion.evidence if e.kind in (EvidenceKind.UNHEALTHY_DEPENDENCY, EvidenceKind.NETWORK_GAP)]
     inside = [e for e in suspicion.evidence if e.kind in (EvidenceKind.ERROR_ORIGIN, EvidenceKind.SELF_LATENCY)]
     if not outside or _excess(inside) > _excess(outside):
         return CauseKind.SERVICE_FAULT

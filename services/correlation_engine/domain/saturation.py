@@ -54,4 +54,5 @@ def _score(gauge: Gauge, window: Window) -> Evidence | None:
         strength=strength,
         start=window.onset,
         end=window.end,
+        course=values,
     )

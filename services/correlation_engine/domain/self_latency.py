@@ -47,4 +47,5 @@ def _score(series: ServiceSeries, below: calls.Calls | None, window: Window) -> 
         start=window.onset,
         end=window.end,
         excess_ms=excess * requests,
+        course=stats.per_step(series.duration_ms - waited, series.requests),
     )

@@ -15,9 +15,10 @@ from services.correlation_engine.domain.model import FloatArray, Window
 MAD_TO_SIGMA = 1.4826  # the median absolute deviation of a normal distribution is 0.6745 sigma
 NINTH_DECILE_SIGMAS = 1.2816  # where a normal distribution has its ninth decile
 MIN_BASELINE_STEPS = 5
+VISIBLE_Z = 2.0  # a shift below this does not show at all
 NOISE_Z = 4.0  # a shift below this is noise
 CERTAIN_Z = 10.0  # a shift above this is beyond doubt
-PROPORTION_FLOOR = 0.005  # half a percentage point
+PROPORTION_FLOOR = 0.0025  # a quarter of a percentage point
 LEVEL_FLOOR = 0.05  # of the baseline level
 
 

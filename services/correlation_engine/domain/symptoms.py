@@ -33,6 +33,11 @@ class Symptom:
         return stats.significance(self.latency.z) if self.latency else 0.0
 
     @property
+    def visible(self) -> bool:
+        """Tell whether there is any trouble to see, be it too little to be sure of."""
+        return self.silent or any(shift.z >= stats.VISIBLE_Z for shift in (self.errors, self.latency) if shift)
+
+    @property
     def strength(self) -> float:
         """Return the larger of the two."""
         return max(self.error_strength, self.latency_strength)

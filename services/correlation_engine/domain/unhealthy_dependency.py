@@ -14,7 +14,6 @@ from services.correlation_engine.domain.model import Evidence, EvidenceKind, Ser
 
 MIN_FAILURES = 3.0
 FLOOR_MS = 0.2
-BETWEEN = 0.5  # time lost between two ends that both report is as likely the caller's
 SILENT_SHARE = 0.1  # of its usual requests
 
 
@@ -50,6 +49,7 @@ def _failures(node: str, seen: calls.Calls, reported: ServiceSeries | None, wind
         start=window.onset,
         end=window.end,
         excess_errors=unreported,
+        course=stats.per_step(seen.errors, seen.calls),
     )
 
 
@@ -69,23 +69,24 @@ def is_silent(series: ServiceSeries, window: Window) -> bool:
 
 
 def _waiting(node: str, seen: calls.Calls, reported: ServiceSeries | None, window: Window) -> Evidence | None:
-    level = stats.mean_shift(seen.client_ms, seen.calls, window)
-    beyond = seen.client_ms - seen.server_ms if reported else seen.client_ms
-    shift = stats.mean_shift(beyond, seen.calls, window, FLOOR_MS, level=level.baseline if level else None)
+    """Judge by the callers' clock a node that does not answer for itself; of others, network_gap does."""
+    if reported is not None and not is_silent(reported, window):
+        return None
+    shift = stats.mean_shift(seen.client_ms, seen.calls, window, FLOOR_MS)
     if shift is None or stats.significance(shift.z) <= 0:
         return None
-    answers = reported is not None and not is_silent(reported, window)
+    silence = "it reports almost no requests any more" if reported else "it sends no telemetry itself"
     return Evidence(
         EvidenceKind.UNHEALTHY_DEPENDENCY,
         node,
         f"Calls to {node} take {wording.milliseconds(shift.observed)} as its callers ({wording.names(seen.peers)}) "
-        f"see it ({wording.milliseconds(shift.baseline)} before)"
-        f"{', beyond the time it reports itself' if reported else '; it sends no telemetry itself'}.",
+        f"see it ({wording.milliseconds(shift.baseline)} before); {silence}.",
         observed=shift.observed,
         baseline=shift.baseline,
         unit="ms",
         strength=stats.significance(shift.z),
         start=window.onset,
         end=window.end,
-        excess_ms=shift.excess * float(seen.calls[window.incident].sum()) * (BETWEEN if answers else 1.0),
+        excess_ms=shift.excess * float(seen.calls[window.incident].sum()),
+        course=stats.per_step(seen.client_ms, seen.calls),
     )

@@ -42,6 +42,10 @@ class _EvidenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Evidence
     """Log lines that are new or far more frequent."""
     EVIDENCE_KIND_DEPLOY: _EvidenceKind.ValueType  # 7
     """A deploy or configuration change shortly before onset."""
+    EVIDENCE_KIND_LOST_BEHAVIOUR: _EvidenceKind.ValueType  # 8
+    """A log statement that used to follow another, or to come with each request, stopped."""
+    EVIDENCE_KIND_NETWORK_GAP: _EvidenceKind.ValueType  # 9
+    """Callers wait longer than the callee reports."""
 
 class EvidenceKind(_EvidenceKind, metaclass=_EvidenceKindEnumTypeWrapper):
     """The class a piece of evidence belongs to."""
@@ -62,6 +66,10 @@ EVIDENCE_KIND_LOG_SIGNATURE: EvidenceKind.ValueType  # 6
 """Log lines that are new or far more frequent."""
 EVIDENCE_KIND_DEPLOY: EvidenceKind.ValueType  # 7
 """A deploy or configuration change shortly before onset."""
+EVIDENCE_KIND_LOST_BEHAVIOUR: EvidenceKind.ValueType  # 8
+"""A log statement that used to follow another, or to come with each request, stopped."""
+EVIDENCE_KIND_NETWORK_GAP: EvidenceKind.ValueType  # 9
+"""Callers wait longer than the callee reports."""
 Global___EvidenceKind: _TypeAlias = EvidenceKind  # noqa: Y015
 
 class _CauseKind:

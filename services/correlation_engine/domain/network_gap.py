@@ -1,0 +1,88 @@
+"""Time that passes between two ends of a call: the caller waits for it, the callee does not know of it.
+
+Both ends are suspects. A node whose network is slow shows it in all its calls, its peers only in those with that node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.correlation_engine.domain import calls, stats, unhealthy_dependency, wording
+from services.correlation_engine.domain.model import Edge, Evidence, EvidenceKind, Telemetry, Window
+from services.correlation_engine.domain.stats import Shift
+
+FLOOR_MS = 0.2
+ALIKE = 0.1  # shares of affected calls that differ by less tell the ends of a call not apart
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """One relation whose gap widened; `ms` is what that adds in the incident window."""
+
+    edge: Edge
+    shift: Shift
+    ms: float
+
+
+def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
+    """Return one piece of evidence per node that more of its calls speak against than against the other ends."""
+    services = calls.by_service(telemetry)
+    reporting = {n for n, s in services.items() if not unhealthy_dependency.is_silent(s, window)}
+    edges = [e for e in telemetry.edges if e.client != e.server and e.instrumented and e.server in reporting]
+    gaps = [gap for edge in edges if (gap := _gap(edge, window)) is not None]
+    affected = _shares(edges, gaps, window)
+    blamed: dict[str, list[tuple[_Gap, float]]] = {}
+    for gap in gaps:
+        for node, part in _parts(gap.edge, affected):
+            blamed.setdefault(node, []).append((gap, part))
+    return [_evidence(node, found, window) for node, found in blamed.items()]
+
+
+def _gap(edge: Edge, window: Window) -> _Gap | None:
+    level = stats.mean_shift(edge.client_ms, edge.calls, window)
+    between = edge.client_ms - edge.server_ms
+    shift = stats.mean_shift(between, edge.calls, window, FLOOR_MS, level=level.baseline if level else None)
+    if shift is None or stats.significance(shift.z) <= 0:
+        return None
+    return _Gap(edge, shift, shift.excess * float(edge.calls[window.incident].sum()))
+
+
+def _shares(edges: list[Edge], gaps: list[_Gap], window: Window) -> dict[str, float]:
+    """Return per node the share of its calls, made and served, whose gap widened."""
+    widened = {(g.edge.client, g.edge.server) for g in gaps}
+    total: dict[str, float] = {}
+    slow: dict[str, float] = {}
+    for edge in edges:
+        made = float(edge.calls[window.incident].sum())
+        for node in (edge.client, edge.server):
+            total[node] = total.get(node, 0.0) + made
+            slow[node] = slow.get(node, 0.0) + made * ((edge.client, edge.server) in widened)
+    return {node: slow[node] / made if made else 0.0 for node, made in total.items()}
+
+
+def _parts(edge: Edge, affected: dict[str, float]) -> Iterator[tuple[str, float]]:
+    difference = affected[edge.server] - affected[edge.client]
+    if difference > -ALIKE:
+        yield edge.server, 1.0 if difference >= ALIKE else 0.5
+    if difference < ALIKE:
+        yield edge.client, 1.0 if difference <= -ALIKE else 0.5
+
+
+def _evidence(node: str, found: list[tuple[_Gap, float]], window: Window) -> Evidence:
+    gap, _part = max(found, key=lambda pair: (pair[0].ms * pair[1], pair[0].edge.client, pair[0].edge.server))
+    ends = wording.names(sorted({n for g, _ in found for n in (g.edge.client, g.edge.server)} - {node}))
+    return Evidence(
+        EvidenceKind.NETWORK_GAP,
+        node,
+        f"Calls between {node} and {ends} wait up to {wording.milliseconds(gap.shift.observed)} beyond what the callee "
+        f"reports ({wording.milliseconds(gap.shift.baseline)} before).",
+        observed=gap.shift.observed,
+        baseline=gap.shift.baseline,
+        unit="ms",
+        strength=max(stats.significance(g.shift.z) for g, _ in found),
+        start=window.onset,
+        end=window.end,
+        excess_ms=sum(g.ms * part for g, part in found),
+        course=stats.per_step(gap.edge.client_ms - gap.edge.server_ms, gap.edge.calls),
+    )
