@@ -76,6 +76,7 @@ def analyse_window(telemetry: Telemetry, affected: Collection[str], window: Wind
         weights=symptoms.weights(suffering, affected),
         measured=frozenset(s.service for s in telemetry.services) | graph.callers.keys(),
         deploys=deploys,
+        usual=symptoms.usual(telemetry, affected, window),
     )
     ranked = fusion.rank(evidence, scene)
     hypotheses = _hypotheses(ranked, scene, suffering)

@@ -18,6 +18,8 @@ PER_HOP = 0.95  # fades with the distance to that node
 UNREACHED = 0.3  # what a suspect keeps when the affected services do not depend on it
 SUPPORT = {EvidenceKind.LOG_SIGNATURE: 0.4, EvidenceKind.RESOURCE_SATURATION: 0.8, EvidenceKind.TRAFFIC_CHANGE: 0.1}
 DEPLOY_SUPPORT = 1.5
+MATERIAL_ERRORS = 0.002  # of the requests
+MATERIAL_TIME = 0.03  # of their time
 LOST_WEIGHT = 0.9  # lines that stop may have been silenced on purpose
 EXHAUSTED_WEIGHT = 0.9
 EXHAUSTED = 0.8
@@ -36,13 +38,17 @@ class Suspicion:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the fusion knows besides the evidence. `weights` are those of failures and slowness."""
+    """What the fusion knows besides the evidence. `weights` are those of failures and slowness.
+
+    `usual` is how many requests the incident is about, and how many milliseconds they used to take in all.
+    """
 
     graph: CallGraph
     affected: frozenset[str]
     weights: tuple[float, float]
     measured: frozenset[str]
     deploys: Mapping[str, Evidence]
+    usual: tuple[float, float] = (0.0, 0.0)
 
 
 def rank(evidence: Iterable[Evidence], scene: Scene) -> list[Suspicion]:
@@ -51,7 +57,7 @@ def rank(evidence: Iterable[Evidence], scene: Scene) -> list[Suspicion]:
     for item in evidence:
         by_node.setdefault(item.service, []).append(item)
     relevance = _relevance(by_node, scene)
-    totals = {cause: _total(by_node, relevance, cause) for cause in _classes(scene)}
+    totals = {cause: max(_total(by_node, relevance, cause), cause.least) for cause in _classes(scene)}
     gated = {node: _gate(found, totals, scene) for node, found in by_node.items()}
     scored: dict[str, float] = {}
     deploys: dict[str, Evidence | None] = {}
@@ -74,18 +80,22 @@ def _relevance(nodes: Collection[str], scene: Scene) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """One class of causes: which evidence carries it and in which currency suspects share it out."""
+    """One class of causes: which evidence carries it and in which currency suspects share it out.
+
+    What is found in all is taken to be no less than `least`: clear yet tiny shifts must not explain an incident.
+    """
 
     amount: Callable[[Evidence], float]
     weight: float
+    least: float = 0.0
 
 
 def _classes(scene: Scene) -> tuple[_Class, ...]:
     """Return failures, time, work not done and exhausted resources, each with how much it matters here."""
     errors, latency = scene.weights
     return (
-        _Class(lambda e: e.excess_errors, errors),
-        _Class(lambda e: e.excess_ms, latency),
+        _Class(lambda e: e.excess_errors, errors, MATERIAL_ERRORS * scene.usual[0]),
+        _Class(lambda e: e.excess_ms, latency, MATERIAL_TIME * scene.usual[1]),
         _Class(lambda e: e.excess_lost, LOST_WEIGHT),
         _Class(_exhausted, EXHAUSTED_WEIGHT),
     )

@@ -52,12 +52,17 @@ def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
 
 def is_usual(transition: LogTransition, usual: slice) -> bool:
     """Tell whether one statement used to follow another in most cases."""
+    if not transition.signature:
+        return False
     ran = float(transition.ran[usual].sum())
     return ran > 0 and float(transition.followed[usual].sum()) >= USUAL_SHARE * ran
 
 
 def _of_transitions(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
     for t in telemetry.transitions:
+        if not t.signature:
+            yield from _of_silence(t, window)
+            continue
         if not is_usual(t, window.baseline):
             continue
         shift = stats.proportion_shift(t.ran - t.followed, t.ran, window)
@@ -67,6 +72,17 @@ def _of_transitions(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
         what = f"after {wording.excerpt(t.signature)} {t.service} no longer {following}"
         course = stats.per_step(t.ran - t.followed, t.ran)
         yield from _clear(t.service, shift, float(t.ran[window.incident].sum()), 1 - shift.baseline, what, course)
+
+
+def _of_silence(t: LogTransition, window: Window) -> Iterator[_Loss]:
+    """Compare the spans that log anything with the requests served: one that fails at once logs nothing."""
+    fewer = stats.mean_shift(-t.followed, t.ran, window)
+    if fewer is None or -fewer.baseline < LEAST_RATE:
+        return
+    requests = float(t.ran[window.incident].sum())
+    share = stats.Shift(fewer.excess / -fewer.baseline, 0.0, fewer.scale / -fewer.baseline)
+    course = -stats.per_step(t.followed, t.ran)
+    yield from _clear(t.service, share, requests, 1.0, f"{t.service} serves a request without logging a line", course)
 
 
 def _of_signatures(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:

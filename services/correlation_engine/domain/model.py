@@ -84,7 +84,7 @@ class LogTransition:
     """What a service logs after a statement, within one span.
 
     `ran` counts how often `signature` was logged, `followed` how often `following` came next; an empty `following` is
-    the span's end.
+    the span's end. With an empty `signature` too, `ran` counts requests served and `followed` spans that log anything.
     """
 
     service: str

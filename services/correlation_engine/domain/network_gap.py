@@ -5,7 +5,7 @@ Both ends are suspects. A node whose network is slow shows it in all its calls, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.correlation_engine.domain import calls, stats, unhealthy_dependency, wording
@@ -13,7 +13,7 @@ from services.correlation_engine.domain.model import Edge, Evidence, EvidenceKin
 from services.correlation_engine.domain.stats import Shift
 
 FLOOR_MS = 0.2
-ALIKE = 0.1  # shares of affected calls that differ by less tell the ends of a call not apart
+CLEARER = 0.1  # by how much more of a caller's calls must be affected than of its callee's for the caller to be blamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,12 @@ def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
     reporting = {n for n, s in services.items() if not unhealthy_dependency.is_silent(s, window)}
     edges = [e for e in telemetry.edges if e.client != e.server and e.instrumented and e.server in reporting]
     gaps = [gap for edge in edges if (gap := _gap(edge, window)) is not None]
-    affected = _shares(edges, gaps, window)
-    blamed: dict[str, list[tuple[_Gap, float]]] = {}
+    served = _shares(edges, gaps, window, lambda e: e.server)
+    made = _shares(edges, gaps, window, lambda e: e.client)
+    blamed: dict[str, list[_Gap]] = {}
     for gap in gaps:
-        for node, part in _parts(gap.edge, affected):
-            blamed.setdefault(node, []).append((gap, part))
+        client, server = gap.edge.client, gap.edge.server
+        blamed.setdefault(client if made[client] >= served[server] + CLEARER else server, []).append(gap)
     return [_evidence(node, found, window) for node, found in blamed.items()]
 
 
@@ -48,30 +49,21 @@ def _gap(edge: Edge, window: Window) -> _Gap | None:
     return _Gap(edge, shift, shift.excess * float(edge.calls[window.incident].sum()))
 
 
-def _shares(edges: list[Edge], gaps: list[_Gap], window: Window) -> dict[str, float]:
-    """Return per node the share of its calls, made and served, whose gap widened."""
+def _shares(edges: list[Edge], gaps: list[_Gap], window: Window, end: Callable[[Edge], str]) -> dict[str, float]:
+    """Return per node, at one end of calls, the share of these calls whose gap widened."""
     widened = {(g.edge.client, g.edge.server) for g in gaps}
     total: dict[str, float] = {}
     slow: dict[str, float] = {}
     for edge in edges:
-        made = float(edge.calls[window.incident].sum())
-        for node in (edge.client, edge.server):
-            total[node] = total.get(node, 0.0) + made
-            slow[node] = slow.get(node, 0.0) + made * ((edge.client, edge.server) in widened)
+        made, node = float(edge.calls[window.incident].sum()), end(edge)
+        total[node] = total.get(node, 0.0) + made
+        slow[node] = slow.get(node, 0.0) + made * ((edge.client, edge.server) in widened)
     return {node: slow[node] / made if made else 0.0 for node, made in total.items()}
 
 
-def _parts(edge: Edge, affected: dict[str, float]) -> Iterator[tuple[str, float]]:
-    difference = affected[edge.server] - affected[edge.client]
-    if difference > -ALIKE:
-        yield edge.server, 1.0 if difference >= ALIKE else 0.5
-    if difference < ALIKE:
-        yield edge.client, 1.0 if difference <= -ALIKE else 0.5
-
-
-def _evidence(node: str, found: list[tuple[_Gap, float]], window: Window) -> Evidence:
-    gap, _part = max(found, key=lambda pair: (pair[0].ms * pair[1], pair[0].edge.client, pair[0].edge.server))
-    ends = wording.names(sorted({n for g, _ in found for n in (g.edge.client, g.edge.server)} - {node}))
+def _evidence(node: str, found: list[_Gap], window: Window) -> Evidence:
+    gap = max(found, key=lambda g: (g.ms, g.edge.client, g.edge.server))
+    ends = wording.names(sorted({n for g in found for n in (g.edge.client, g.edge.server)} - {node}))
     return Evidence(
         EvidenceKind.NETWORK_GAP,
         node,
@@ -80,9 +72,9 @@ def _evidence(node: str, found: list[tuple[_Gap, float]], window: Window) -> Evi
         observed=gap.shift.observed,
         baseline=gap.shift.baseline,
         unit="ms",
-        strength=max(stats.significance(g.shift.z) for g, _ in found),
+        strength=max(stats.significance(g.shift.z) for g in found),
         start=window.onset,
         end=window.end,
-        excess_ms=sum(g.ms * part for g, part in found),
+        excess_ms=sum(g.ms for g in found),
         course=stats.per_step(gap.edge.client_ms - gap.edge.server_ms, gap.edge.calls),
     )

@@ -67,6 +67,24 @@ def _usual(series: ServiceSeries, window: Window) -> float:
     return float(np.nanmedian(values)) if np.isfinite(values).any() else math.nan
 
 
+def usual(telemetry: Telemetry, affected: Collection[str], window: Window) -> tuple[float, float]:
+    """Return the requests served in the window where the trouble is noticed, and the ms they used to take in all.
+
+    That is at the affected services; when none is known, where requests come in: at services nobody calls.
+    """
+    called = {edge.server for edge in telemetry.edges}
+    measured = [s for s in telemetry.services if s.service in affected]
+    requests = time = 0.0
+    for series in measured or [s for s in telemetry.services if s.service not in called]:
+        served = float(series.requests[window.incident].sum())
+        before, _scale = stats.median_and_scale(
+            stats.per_step(series.duration_ms[window.baseline], series.requests[window.baseline])
+        )
+        requests += served
+        time += 0.0 if math.isnan(before) else served * before
+    return requests, time
+
+
 def weights(symptoms: Mapping[str, Symptom], affected: Collection[str]) -> tuple[float, float]:
     """Return how much failures and slowness matter in this incident, the larger 1, neither below a tenth.
 

@@ -76,6 +76,7 @@ def _transitions(lines: Iterable[Line]) -> Iterator[Item]:
     traced = sorted((x for x in lines if x.span), key=lambda x: (x.trace, x.span, x.service, x.time))
     for (trace, _span, service), group in groupby(traced, key=lambda x: (x.trace, x.span, x.service)):
         found = list(group)
+        yield trace, found[0].time, ("logging", service), 1.0
         for line, after in zip(found, [*(x.signature for x in found[1:]), ""], strict=True):
             yield trace, line.time, ("ran", service, line.signature), 1.0
             yield trace, line.time, ("next", service, line.signature, after), 1.0
@@ -99,8 +100,19 @@ def merged(*rollups: Rollup) -> Parts:
         tuple(_service(str(k[0]), v, kinds["ms"][k], grid) for k, v in kinds["requests"].items()),
         tuple(_edge(k, v, kinds, grid) for k, v in kinds["calls"].items()),
         tuple(_signature(k, v, texts[("log", *k)]) for k, v in kinds["log"].items()),
-        tuple(LogTransition(str(k[0]), str(k[1]), str(k[2]), kinds["ran"][k[:2]], v) for k, v in kinds["next"].items()),
+        (*_transitions_of(kinds), *_logging(kinds)),
     )
+
+
+def _transitions_of(kinds: dict[str, dict[Key, FloatArray]]) -> Iterator[LogTransition]:
+    for key, followed in kinds["next"].items():
+        yield LogTransition(str(key[0]), str(key[1]), str(key[2]), kinds["ran"][key[:2]], followed)
+
+
+def _logging(kinds: dict[str, dict[Key, FloatArray]]) -> Iterator[LogTransition]:
+    for key, spans in kinds["logging"].items():
+        if key in kinds["requests"]:
+            yield LogTransition(str(key[0]), "", "", kinds["requests"][key], spans)
 
 
 def _service(name: str, requests: FloatArray, ms: FloatArray, grid: Grid) -> ServiceSeries:
