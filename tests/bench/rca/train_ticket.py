@@ -1,10 +1,13 @@
 """Train Ticket outages in the Nezha layout: spans and logs around each fault, pod metrics all day.
 
 Spans and logs exist for one fault-free minute a day and for about three minutes around a fault, of which the first
-ends before the fault begins. The baseline minutes the engine needs are resampled with replacement: each from the
-traces of one quiet minute, which is the day's fault-free one or the first recorded one of another case of the day.
-From a case's first recorded minute on everything is as recorded; its own first minute is never in its baseline's
-pool, so that it can also serve as a quiet time.
+mostly ends before the fault shows. The baseline minutes the engine needs are resampled with replacement: each from the
+traces of one minute, which is the day's fault-free one or the first recorded one of another case of the day. Some of
+these already show their own fault, for the written injection times are up to a minute late; a baseline has to bear
+that. From a case's first recorded minute on everything is as recorded.
+
+Quiet times are the fault-free minute, over a baseline of the first minutes, and times after a day's last fault, of
+which there are pod metrics only.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,30 +31,49 @@ from tests.bench.rca.rollup import Rollup, merged
 NAME = "train_ticket"
 FOLDER = "nezha_train_ticket"
 HISTORY = timedelta(minutes=80)
+RECORDED = timedelta(minutes=4)
+APART = timedelta(minutes=20)  # a quiet time and what it is compared with begin at least this long after a fault
+QUIET_EVERY = timedelta(minutes=30)
 
 
 def cases(folder: Path) -> Iterator[Case]:
-    """Yield each fault, and for each the recorded time before it as a quiet one."""
+    """Yield each fault, and quiet times of the same days."""
     described = json.loads((folder / "cases.json").read_text())
     for case in described:
-        pool = [_free(folder / case["day"])]
-        pool += [_first_minute(folder, o) for o in described if o["day"] == case["day"] and o["id"] != case["id"]]
-        yield from _case(folder, case, [p for p in pool if p.calls])
+        others = [o for o in described if o["day"] == case["day"] and o["id"] != case["id"]]
+        pool = [_free(folder / case["day"]), *(_first_minute(folder, o) for o in others)]
+        yield _case(folder / case["day"], case, pool)
+    for name in sorted({d["day"] for d in described}):
+        of_day = [d for d in described if d["day"] == name]
+        yield _quiet_minute(folder / name, [_first_minute(folder, d) for d in of_day])
+        yield from _quiet_metrics(folder / name, max(_minute(d) for d in of_day))
 
 
-def _case(folder: Path, described: dict[str, Any], pool: list[Recording]) -> Iterator[Case]:
-    day = folder / described["day"]
-    injected = datetime.fromisoformat(described["inject_time_utc"])
-    onset = injected.replace(second=0, microsecond=0)
-    recorded = _recorded(day, described["minutes"])
-    yield Case(
-        NAME, described["id"], described["fault"], described["service"],
-        _telemetry(day, described["id"], recorded, onset, recorded.end, pool), (), onset,
-    )  # fmt: skip
-    if recorded.start + timedelta(seconds=20) < injected:
-        before = recorded.start.replace(second=0, microsecond=0)
-        telemetry = _telemetry(day, described["id"], recorded, before, injected, pool)
-        yield Case(NAME, f"{described['id']}-before", FAULT_FREE, "", telemetry, (), before)
+def _minute(described: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(described["inject_time_utc"]).replace(second=0, microsecond=0)
+
+
+def _case(day: Path, described: dict[str, Any], pool: list[Recording]) -> Case:
+    recorded, onset = _recorded(day, described["minutes"]), _minute(described)
+    telemetry = _telemetry(day, described["id"], recorded, onset, recorded.end, pool)
+    return Case(NAME, described["id"], described["fault"], described["service"], telemetry, (), onset)
+
+
+def _quiet_minute(day: Path, pool: list[Recording]) -> Case:
+    free = _free(day)
+    onset = free.start.replace(second=0, microsecond=0)
+    name = f"{day.name}-fault-free"
+    return Case(NAME, name, FAULT_FREE, "", _telemetry(day, name, free, onset, free.end, pool), (), onset)
+
+
+def _quiet_metrics(day: Path, last_fault: datetime) -> Iterator[Case]:
+    end = datetime.fromtimestamp(max(pod.taken[-1] for pod in _pods(day)), UTC)
+    at = last_fault + APART + HISTORY
+    while at + RECORDED < end:
+        grid = Grid(at - HISTORY, at + RECORDED)
+        telemetry = Telemetry(grid, gauges=pods.gauges(grid, _pods(day)))
+        yield Case(NAME, f"{day.name}-quiet-{at:%H%M}", FAULT_FREE, "", telemetry, (), at)
+        at += QUIET_EVERY
 
 
 def _recorded(day: Path, minutes: list[str]) -> Recording:
