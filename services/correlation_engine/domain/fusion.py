@@ -23,6 +23,7 @@ MATERIAL_TIME = 0.03  # of their time
 LOST_WEIGHT = 0.9  # lines that stop may have been silenced on purpose
 EXHAUSTED_WEIGHT = 0.9
 EXHAUSTED = 0.8
+UNUSUAL_WEIGHT = 0.4  # use that exhausts nothing goes along with trouble more often than it causes any
 ALONE = {EvidenceKind.RESOURCE_SATURATION: 0.5, EvidenceKind.LOG_SIGNATURE: 0.3}  # for nodes without request telemetry
 
 
@@ -98,6 +99,7 @@ def _classes(scene: Scene) -> tuple[_Class, ...]:
         _Class(lambda e: e.excess_ms, latency, MATERIAL_TIME * scene.usual[1]),
         _Class(lambda e: e.excess_lost, LOST_WEIGHT),
         _Class(_exhausted, EXHAUSTED_WEIGHT),
+        _Class(_unusual, UNUSUAL_WEIGHT),
     )
 
 
@@ -105,6 +107,11 @@ def _exhausted(evidence: Evidence) -> float:
     """Return 1 for a resource that is at its limit, which needs no failing request to be a cause."""
     saturated = evidence.kind is EvidenceKind.RESOURCE_SATURATION and evidence.unit == "1"
     return 1.0 if saturated and evidence.strength >= EXHAUSTED else 0.0
+
+
+def _unusual(evidence: Evidence) -> float:
+    """Return 1 for a resource used far more than usual, though it does not run out."""
+    return 1.0 if evidence.kind is EvidenceKind.RESOURCE_SATURATION and not _exhausted(evidence) else 0.0
 
 
 def _total(by_node: Mapping[str, list[Evidence]], relevance: Mapping[str, float], cause: _Class) -> float:

@@ -10,6 +10,8 @@ from services.correlation_engine.domain.model import Evidence, EvidenceKind, Flo
 RESOURCE = re.compile(r"cpu|memory|filesystem|disk|utili[sz]ation|usage|open_fds|file_descriptor|threads|connections")
 UTILISATION_FLOOR = 0.02
 NEARLY_FULL, FULL = 0.7, 0.95  # share of the limit at which a resource starts to, and certainly does, hold work up
+UNUSUAL = 2.5  # how much clearer use that exhausts nothing must stand out than use that does
+UNUSUAL_STRENGTH = 0.6
 UNBOUNDED_STRENGTH = 0.6  # a rise without a known limit says less than a resource at its limit
 
 
@@ -36,7 +38,8 @@ def _score(gauge: Gauge, window: Window) -> Evidence | None:
     if shift is None or shift.excess <= 0:
         return None
     fullness = min(1.0, max(0.0, (shift.observed - NEARLY_FULL) / (FULL - NEARLY_FULL)))
-    strength = stats.significance(shift.z) * (fullness if share else UNBOUNDED_STRENGTH)
+    unusual = UNUSUAL_STRENGTH * stats.significance(shift.z / UNUSUAL)
+    strength = max(unusual, stats.significance(shift.z) * (fullness if share else UNBOUNDED_STRENGTH))
     if strength <= 0:
         return None
     observed, before = (
