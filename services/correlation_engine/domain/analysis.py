@@ -8,6 +8,7 @@ from datetime import datetime
 
 from services.correlation_engine.domain import (
     changes,
+    confidence,
     error_origin,
     fusion,
     lost_behaviour,
@@ -48,7 +49,6 @@ MAX_HYPOTHESES = 5
 NAMED_SCORE = 0.25  # a first suspect below this is not a cause
 CLEAR = 0.8  # strength from which a class of evidence can make up for symptoms that are still small
 UNNAMED = 0.25  # of its confidence a suspect keeps when nothing shows that the incident is about it
-NONE_OF_THEM = 0.15  # weight of a cause that left no trace here
 
 
 def analyse(telemetry: Telemetry, affected: Collection[str], started_at: datetime) -> Analysis:
@@ -97,7 +97,7 @@ def _latest_per_service(evidence: Collection[Evidence]) -> dict[str, Evidence]:
 def _hypotheses(
     ranked: list[fusion.Suspicion], scene: fusion.Scene, suffering: dict[str, symptoms.Symptom]
 ) -> tuple[Hypothesis, ...]:
-    total = sum(s.score for s in ranked) + NONE_OF_THEM
+    likely = confidence.confidences([s.score for s in ranked])
     hurt = {name for name, symptom in suffering.items() if symptom.strength > 0}
     built = []
     for place, suspicion in enumerate(ranked[:MAX_HYPOTHESES], start=1):
@@ -111,7 +111,7 @@ def _hypotheses(
                 cause_kind=kind,
                 statement=narrative.statement(suspicion, kind, chain, suffering),
                 score=suspicion.score,
-                confidence=suspicion.score / total,
+                confidence=likely[place - 1],
                 evidence=suspicion.evidence + ((deploy,) if deploy else ()),
                 chain=chain,
                 impacted=narrative.impacted(suspicion.node, scene.graph, suffering),

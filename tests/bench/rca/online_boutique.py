@@ -54,6 +54,7 @@ class _Day:
         known = {pod.service for pod in self._pods}
         calls = set(zip(graph["Source"], graph["Target"], strict=True))
         calls |= {(caller, callee) for caller, _, callee in (column.partition("_") for column in self._source)}
+        self._front = pods.read_table(folder / "front_service.csv")
         self._calls = sorted((caller, callee) for caller, callee in calls if caller in known and callee in known)
         self.end = datetime.fromtimestamp(max(pod.taken[-1] for pod in self._pods), UTC)
 
@@ -64,7 +65,8 @@ class _Day:
             pod.service: 60 * pods.on_grid(grid, pod.taken, pod.table["PodWorkload(Ops)"]) for pod in self._pods
         }
         edges = self._edges(grid, requests)
-        return Telemetry(grid, _services(grid, requests, edges), edges, (), pods.gauges(grid, self._pods))
+        seen = 1000 * pods.on_grid(grid, pods.taken_at(self._front), self._front["LatencyP50(s)"])
+        return Telemetry(grid, _services(grid, requests, edges, seen), edges, (), pods.gauges(grid, self._pods))
 
     def _edges(self, grid: Grid, requests: dict[str, FloatArray]) -> tuple[Edge, ...]:
         """Return each call with its median latency at both ends; a callee's requests are shared out by its callers."""
@@ -98,14 +100,17 @@ class _Day:
         return 1000 * pods.on_grid(grid, pods.taken_at(table), table[column])
 
 
-def _services(grid: Grid, requests: dict[str, FloatArray], edges: tuple[Edge, ...]) -> tuple[ServiceSeries, ...]:
-    """Return what each service says of its requests: the latency its callees' end of the calls shows."""
+def _services(
+    grid: Grid, requests: dict[str, FloatArray], edges: tuple[Edge, ...], front_ms: FloatArray
+) -> tuple[ServiceSeries, ...]:
+    """Return what each service says of its requests: its end of the calls, the front's latency where nobody calls."""
     built = []
     for service, rate in requests.items():
         seen = [e for e in edges if e.server == service]
         made = sum((e.calls for e in seen), grid.zeros())
         ms = sum((e.server_ms for e in seen), grid.zeros())
         if not seen:
-            made, ms = np.nan_to_num(rate), grid.zeros()
+            made = np.where(np.isfinite(front_ms), np.nan_to_num(rate), 0.0)
+            ms = made * np.nan_to_num(front_ms)
         built.append(ServiceSeries(service, made, grid.zeros(), ms, np.full(grid.length, np.nan)))
     return tuple(built)

@@ -59,7 +59,8 @@ def _checks(results: Results) -> None:
     ours = results.outcomes.get((OURS, "detected"), [])
     print(f"cause named in {sum(o.named for o in ours)} of {len(ours)} outages, "
           f"rightly in {sum(o.named * o.within(1) for o in ours):.0f}; "
-          f"expected calibration error {calibration_error(ours):.3f}")  # fmt: skip
+          f"expected calibration error {calibration_error(ours):.3f}, "
+          f"quiet windows included {calibration_error([*ours, *results.quiet]):.3f}")  # fmt: skip
 
 
 def lines(all_results: list[Results]) -> Iterator[Line]:
