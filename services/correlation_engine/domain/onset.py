@@ -52,7 +52,7 @@ def estimate(telemetry: Telemetry, affected: Collection[str], started_at: dateti
     grid = telemetry.grid
     alert = min(max(grid.index(started_at), 0), grid.length - 1)
     search = max(grid.index(started_at - LOOK_BACK), stats.MIN_BASELINE_STEPS)
-    if search >= grid.length:
+    if search > alert:
         return alert, grid.length
     below = CallGraph.of(telemetry.edges).downstream(affected)
     runs: dict[int, list[_Run]] = {0: [], 1: [], 2: []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -38,7 +39,7 @@ def shares(**steps: float) -> FloatArray:
         ({"m75_85": 0.4}, 84, 75),
         ({"m72_73": 0.4, "m82_85": 0.4}, 84, 82),
         ({"m79_80": 0.4, "m82_85": 0.4}, 84, 79),
-        ({}, 83, 83),
+        ({}, 83, 81),
     ],
 )
 def test_the_onset_is_the_start_of_the_run_the_alert_belongs_to(
@@ -46,13 +47,26 @@ def test_the_onset_is_the_start_of_the_run_the_alert_belongs_to(
 ) -> None:
     started_at = START + timedelta(minutes=alert_minute, seconds=10)
 
-    assert onset.estimate_onset(telemetry(shares(**steps)), ("app",), started_at) == expected
+    first, _end = onset.estimate(telemetry(shares(**steps)), ("app",), started_at)
+
+    assert first == expected
 
 
-def test_services_that_did_not_alert_do_not_move_the_onset() -> None:
+def test_when_those_that_alerted_show_nothing_others_date_the_onset() -> None:
     started_at = START + timedelta(minutes=84)
 
-    assert onset.estimate_onset(telemetry(shares(m80_85=0.5)), ("other",), started_at) == 84
+    assert onset.estimate(telemetry(shares(m80_85=0.5)), ("other",), started_at) == (80, GRID.length)
+
+
+def test_those_that_alerted_date_the_onset_before_others_do() -> None:
+    early, late = telemetry(shares(m78_85=0.5)).services[0], telemetry(shares(m82_85=0.5)).services[0]
+    both = Telemetry(GRID, (replace(early, service="other"), late))
+
+    assert onset.estimate(both, ("app",), START + timedelta(minutes=84))[0] == 82
+
+
+def test_the_window_ends_when_those_that_alerted_have_recovered() -> None:
+    assert onset.estimate(telemetry(shares(m80_83=0.5)), ("app",), START + timedelta(minutes=84)) == (80, 84)
 
 
 def test_the_window_has_an_hour_of_baseline_and_a_guard_minute() -> None:

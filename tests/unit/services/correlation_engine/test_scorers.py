@@ -124,7 +124,7 @@ def test_failures_the_callee_reports_itself_are_not_held_against_it_twice() -> N
     assert unhealthy_dependency.score(world, WINDOW) == []
 
 
-def test_a_resource_at_its_limit_is_saturation_and_a_busy_one_is_not() -> None:
+def test_a_resource_at_its_limit_is_saturation_and_a_busy_one_is_weak_evidence() -> None:
     world = telemetry(
         gauge("starved", flat(0.3, 0.99)),
         gauge("busy", flat(0.3, 0.6)),
@@ -135,8 +135,8 @@ def test_a_resource_at_its_limit_is_saturation_and_a_busy_one_is_not() -> None:
 
     found = saturation.score(world, WINDOW)
 
-    assert {e.service: round(e.observed, 2) for e in found} == {"starved": 0.99, "percent": 0.98}
-    assert all(e.strength == 1.0 for e in found)
+    assert {e.service: round(e.observed, 2) for e in found} == {"starved": 0.99, "busy": 0.6, "percent": 0.98}
+    assert {e.service: e.strength for e in found if e.strength > 0.6} == {"starved": 1.0, "percent": 1.0}
 
 
 def test_usage_without_a_known_limit_is_weaker_than_a_full_resource() -> None:
@@ -239,7 +239,7 @@ def test_scorers_bear_series_that_are_all_zero() -> None:
 def test_evidence_kinds_cover_every_scorer() -> None:
     assert {k.value for k in EvidenceKind} == {
         "error_origin", "self_latency", "resource_saturation", "unhealthy_dependency", "traffic_change",
-        "log_signature", "deploy",
+        "log_signature", "deploy", "lost_behaviour", "network_gap",
     }  # fmt: skip
 
 

@@ -15,13 +15,19 @@ def test_significance_is_zero_for_noise_and_one_beyond_doubt() -> None:
     assert [stats.significance(z) for z in (-50, 3.9, 7, 10, 1e9)] == [0, 0, 0.5, 1, 1]
 
 
-def test_median_and_scale_ignore_a_quarter_of_outliers() -> None:
-    values = np.array([10.0, 11, 9, 10, 12, 8, 10, 11, 500, 900, math.nan])
+def test_median_and_scale_ignore_a_tenth_of_outliers() -> None:
+    values = np.array([10.0, 11, 9, 10, 12, 8, 10, 11, 9, 10, 12, 8, 10, 11, 9, 10, 12, 8, 10, 900, math.nan])
 
     middle, scale = stats.median_and_scale(values)
 
-    assert middle == 10.5
+    assert middle == 10
     assert scale < 2
+
+
+def test_a_long_upper_tail_that_is_usual_widens_the_scale() -> None:
+    values = np.array([10.0, 10, 10, 10, 10, 10, 10, 10, 60, 80])
+
+    assert stats.median_and_scale(values)[1] > 30
 
 
 def test_too_few_values_have_no_median() -> None:
