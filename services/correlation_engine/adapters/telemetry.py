@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from libs.storage.clickhouse import ClickHouse
+from services.correlation_engine.adapters import transitions
 from services.correlation_engine.domain.model import (
     Edge,
     FloatArray,
@@ -117,15 +118,18 @@ class ClickHouseTelemetry:
             "resource": RESOURCE.pattern,
         }
         queries = (REQUESTS, LATENCY, EDGES, SIGNATURES, VANISHED, GAUGES)
-        requests, latency, edges, signatures, vanished, gauges = await asyncio.gather(
-            *(asyncio.to_thread(self._clickhouse.query, sql, params) for sql in queries)
+        (requests, latency, edges, signatures, vanished, gauges), following = await asyncio.gather(
+            asyncio.gather(*(asyncio.to_thread(self._clickhouse.query, sql, params) for sql in queries)),
+            asyncio.to_thread(transitions.load, self._clickhouse, tenant, grid),
         )
+        services = _services(requests, latency, grid)
         return Telemetry(
             grid=grid,
-            services=_services(requests, latency, grid),
+            services=services,
             edges=tuple(_edge(row, grid) for row in edges),
             signatures=tuple(_signature(row, grid) for row in signatures + vanished),
             gauges=tuple(_gauge(row, grid) for row in gauges),
+            transitions=(*following.between, *transitions.logging(following, services)),
         )
 
 

@@ -1,4 +1,4 @@
-"""What a service no longer does: a log statement that used to follow another, or to come with each request, stops.
+"""What a service no longer does: a log statement that used to follow another stops, or requests that log nothing.
 
 A wrong return value or a swallowed exception fails no request and slows none; the code that used to run next, and the
 lines it logs, are all that is missing.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.correlation_engine.domain import calls, stats, wording
+from services.correlation_engine.domain import stats, wording
 from services.correlation_engine.domain.model import (
     Evidence,
     EvidenceKind,
@@ -24,7 +24,7 @@ from services.correlation_engine.domain.model import (
 USUAL_SHARE = 0.5  # a statement that follows less often is one of several paths, which traffic mix alone changes
 MIN_LOST = 3.0
 MIN_SHARE = 0.1  # of the times it would have run
-LEAST_RATE = 0.05  # lines per request, for a statement to belong to serving requests
+LEAST_RATE = 0.05  # logging spans per request, for logging to belong to serving requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Loss:
 def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
     """Return one piece of evidence per service, of its largest loss."""
     largest: dict[str, _Loss] = {}
-    for loss in (*_of_transitions(telemetry, window), *_of_signatures(telemetry, window)):
+    for loss in _of_transitions(telemetry, window):
         known = largest.get(loss.service)
         if known is None or (loss.count, loss.what) > (known.count, known.what):
             largest[loss.service] = loss
@@ -83,23 +83,6 @@ def _of_silence(t: LogTransition, window: Window) -> Iterator[_Loss]:
     share = stats.Shift(fewer.excess / -fewer.baseline, 0.0, fewer.scale / -fewer.baseline)
     course = -stats.per_step(t.followed, t.ran)
     yield from _clear(t.service, share, requests, 1.0, f"{t.service} serves a request without logging a line", course)
-
-
-def _of_signatures(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
-    """Compare lines per request: a request that fails at once logs nothing that a transition could begin with."""
-    services = calls.by_service(telemetry)
-    for s in telemetry.signatures:
-        served = services.get(s.service)
-        if served is None:
-            continue
-        fewer = stats.mean_shift(-s.counts, served.requests, window)
-        if fewer is None or -fewer.baseline < LEAST_RATE or not (s.counts[window.baseline] > 0).mean() > USUAL_SHARE:
-            continue
-        requests = float(served.requests[window.incident].sum())
-        what = f"{s.service} logs less often per request than before: {wording.excerpt(s.example)}"
-        share = stats.Shift(fewer.excess / -fewer.baseline, 0.0, fewer.scale / -fewer.baseline)
-        course = -stats.per_step(s.counts, served.requests)
-        yield from _clear(s.service, share, -fewer.baseline * requests, 1.0, what, course)
 
 
 def _clear(

@@ -1,0 +1,102 @@
+"""Which log statement follows which within a span, from the raw lines of a sample of traces.
+
+A statement is its `Class#line` where the line names one, else the line less what varies. Sampling takes whole traces,
+by a hash of their id, so that about as many lines are read however many there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from libs.storage.clickhouse import ClickHouse
+from services.correlation_engine.domain.model import FloatArray, Grid, LogTransition, ServiceSeries
+
+MAX_LINES = 300_000
+MAX_TRANSITIONS = 20_000
+
+_RANGE = "TenantId = %(tenant)s AND Timestamp >= toDateTime64(%(start)s, 9) AND Timestamp < toDateTime64(%(end)s, 9)"
+
+LINES = """
+SELECT sum(Count) FROM log_signatures_1m
+WHERE TenantId = %(tenant)s AND Minute >= toDateTime(%(start)s) AND Minute < toDateTime(%(end)s)"""
+
+SPANS = rf"""
+SELECT ServiceName, intDiv(toUnixTimestamp(min(Timestamp)) - %(start)s, 60) AS Step,
+    arrayMap(x -> x.2, arraySort(groupArray((Timestamp, Statement)))) AS Statements
+FROM (
+    SELECT ServiceName, TraceId, SpanId, Timestamp, substring(substringIndex(Body, '\n', 1), 1, 256) AS Line,
+        extract(Line, '[\\w.$\\[\\]]*[A-Za-z\\]]#\\d+\\b') AS Named,
+        if(Named != '', Named, replaceRegexpAll(Line, '\\b(?:[0-9a-fA-F-]{{8,}}|\\d[\\d.,:]*)', '<*>')) AS Statement
+    FROM logs_raw
+    WHERE {_RANGE} AND SpanId != '' AND ServiceName != '' AND cityHash64(TraceId) %% %(every)s = 0
+)
+GROUP BY TraceId, SpanId, ServiceName"""
+
+TRANSITIONS = f"""
+SELECT ServiceName, Pair.1 AS Statement, Pair.2 AS Following, groupArray(Step), groupArray(Times)
+FROM (
+    SELECT ServiceName, Step, arrayJoin(arrayZip(Statements, arrayPushBack(arrayPopFront(Statements), ''))) AS Pair,
+        count() AS Times
+    FROM ({SPANS}) GROUP BY ServiceName, Step, Pair
+)
+GROUP BY ServiceName, Statement, Following ORDER BY sum(Times) DESC LIMIT {MAX_TRANSITIONS}"""
+
+LOGGING = f"""
+SELECT ServiceName, groupArray(Step), groupArray(Spans)
+FROM (
+    SELECT ServiceName, intDiv(toUnixTimestamp(Timestamp) - %(start)s, 60) AS Step,
+        %(every)s * uniqExact(TraceId, SpanId) AS Spans
+    FROM logs_raw
+    WHERE {_RANGE} AND SpanId != '' AND ServiceName != '' AND cityHash64(TraceId) %% %(every)s = 0
+    GROUP BY ServiceName, Step
+)
+GROUP BY ServiceName"""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What follows what, and per service how many spans log anything (an estimate from the sample)."""
+
+    between: tuple[LogTransition, ...]
+    logging: dict[str, FloatArray]
+
+
+def load(clickhouse: ClickHouse, tenant: str, grid: Grid) -> Following:
+    """Return the transitions of all services on a grid of minutes; raises Unavailable."""
+    start = int(grid.start.timestamp())
+    params = {"tenant": tenant, "start": start, "end": start + 60 * grid.length}
+    lines = int(clickhouse.query(LINES, params)[0][0] or 0)
+    if not lines:
+        return Following((), {})
+    sampled = {**params, "every": max(1, -(-lines // MAX_LINES))}
+    rows = clickhouse.query(TRANSITIONS, sampled)
+    logging = {row[0]: _laid(grid, row[1], row[2]) for row in clickhouse.query(LOGGING, sampled)}
+    return Following(tuple(_transitions(rows, grid)), logging)
+
+
+def logging(found: Following, services: Iterable[ServiceSeries]) -> Iterator[LogTransition]:
+    """Return, per service that logs, the requests served beside the spans that log anything."""
+    for series in services:
+        if series.service in found.logging:
+            yield LogTransition(series.service, "", "", series.requests, found.logging[series.service])
+
+
+def _laid(grid: Grid, steps: list[int], times: list[int]) -> FloatArray:
+    laid = grid.zeros()
+    for step, count in zip(steps, times, strict=True):
+        if 0 <= step < grid.length:
+            laid[step] += count
+    return laid
+
+
+def _transitions(rows: list[tuple[str, str, str, list[int], list[int]]], grid: Grid) -> Iterator[LogTransition]:
+    followed = {(row[0], row[1], row[2]): _laid(grid, row[3], row[4]) for row in rows}
+    ran: dict[tuple[str, str], FloatArray] = defaultdict(grid.zeros)
+    for (service, statement, _following), times in followed.items():
+        ran[service, statement] = np.add(ran[service, statement], times)
+    for (service, statement, following), times in followed.items():
+        yield LogTransition(service, statement, following, ran[service, statement], times)

@@ -1,1 +1,0 @@
-"""Root-cause ranking measured on recorded outages: `python -m tests.bench.rca --help`."""
