@@ -20,7 +20,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with the sets, unpacked or .tar.xz")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "incidentscope-bench-rca")
     parser.add_argument("--sets", nargs="*", default=[], choices=[*data.ADAPTERS], help="only these")
-    parser.add_argument("--seed", type=int, default=1, help="of the bootstrap and of the held-out half")
+    parser.add_argument("--seed", type=int, default=1, help="of the bootstrap intervals")
     parser.add_argument("--cases", action="store_true", help="print every case")
     parser.add_argument("--fast", action="store_true", help="leave out the onset shifts")
     return parser.parse_args()
@@ -38,7 +38,7 @@ def main() -> int:
     all_results: list[Results] = []
     for name in names:
         found = data.cases(name, arguments.data, arguments.cache)
-        all_results.append(run_set(name, found, arguments.seed, shifts, arguments.cases))
+        all_results.append(run_set(name, found, shifts, arguments.cases))
     for results in all_results:
         report.table(results, arguments.seed)
     for line in report.lines(all_results):

@@ -20,7 +20,6 @@ class Outcome:
     places: Mapping[int, float]
     confidence: float = 0.0
     named: bool = False
-    held_out: bool = False
 
     def within(self, k: int) -> float:
         """Return the chance that the cause is among the first k."""

@@ -1,8 +1,9 @@
 """PetShop issues: five-minute metrics per node, a call graph, and the node a symptom was seen at.
 
 Calls are not measured, nodes are: a node's requests are divided among its callers by the requests those serve. The
-steps before an issue's recording are taken from the scenario's quiet recording; scenarios without one use that of
-`low_traffic`, as the data's description suggests.
+steps before an issue's recording are the end of the scenario's quiet recording, made months later, then the first
+step of the scenario's other issues, recorded the same days before anything was wrong. Scenarios without a quiet
+recording use that of `low_traffic`, as the data's description suggests.
 """
 
 from __future__ import annotations
@@ -55,8 +56,12 @@ def cases(folder: Path) -> Iterator[Case]:
         own = scenario / "noissue" / "metrics.csv"
         quiet = _read(own if own.exists() else folder / BASELINE_OF_THOSE_WITHOUT / "noissue" / "metrics.csv")
         calls = _calls(scenario / "graph.csv")
-        for issue in sorted((scenario / "issues").iterdir()):
-            yield _issue(scenario.name, issue, quiet, calls)
+        issues = {path: _read(path / "metrics.csv") for path in sorted((scenario / "issues").iterdir())}
+        for issue in issues:
+            before = quiet
+            for other in (table for path, table in issues.items() if path != issue):
+                before = other.rows(0, 1).after(before)
+            yield _issue(scenario.name, issue, before, calls)
         if own.exists():
             yield from _quiet(scenario.name, quiet, calls)
 

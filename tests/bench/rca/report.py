@@ -19,7 +19,6 @@ def _groups(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
     groups = {"all": outcomes}
     for outcome in sorted(outcomes, key=lambda o: o.fault):
         groups.setdefault(outcome.fault, []).append(outcome)
-    groups["held-out"] = [o for o in outcomes if o.held_out]
     return groups
 
 

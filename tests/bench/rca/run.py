@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,21 +31,21 @@ class Results:
         self.outcomes.setdefault((method, onset), []).append(outcome)
 
 
-def run_set(name: str, cases: Iterable[Case], seed: int, shifts: tuple[timedelta, ...], verbose: bool) -> Results:
+def run_set(name: str, cases: Iterable[Case], shifts: tuple[timedelta, ...], verbose: bool) -> Results:
     """Judge every method on every case, one case in memory at a time."""
-    results, held_out = Results(name), random.Random(f"{seed}-{name}")
+    results = Results(name)
     for number, case in enumerate(cases, start=1):
         print(f"\r{name}: case {number} {case.id:<32}", end="", file=sys.stderr, flush=True)
         if case.is_fault_free:
             found = analyse(case.telemetry, case.affected, _alert(case))
-            results.quiet.append(_outcome(case, found, False))
+            results.quiet.append(_outcome(case, found))
             if verbose:
                 _show(case, found)
             continue
-        _judge(case, results, held_out.random() < 0.5, verbose)
+        _judge(case, results, verbose)
         for shift in shifts:
             shifted = analyse(case.telemetry, case.affected, _within(case.onset + shift, case.telemetry.grid))
-            results.shifted.setdefault(round(shift / timedelta(minutes=1)), []).append(_outcome(case, shifted, False))
+            results.shifted.setdefault(round(shift / timedelta(minutes=1)), []).append(_outcome(case, shifted))
     print(file=sys.stderr)
     return results
 
@@ -60,30 +59,30 @@ def _within(instant: datetime, grid: Grid) -> datetime:
     return min(instant, grid.end - timedelta(seconds=1))
 
 
-def _judge(case: Case, results: Results, held_out: bool, verbose: bool) -> None:
+def _judge(case: Case, results: Results, verbose: bool) -> None:
     grid = case.telemetry.grid
     given = grid.index(case.onset)
     window = Window(grid, slice(0, given - onsets.GUARD_STEPS), slice(given, grid.length))
     found = {"given": analyse_window(case.telemetry, case.affected, window)}
     found["detected"] = analyse(case.telemetry, case.affected, _alert(case))
     for onset, analysis in found.items():
-        results.add(OURS, onset, _outcome(case, analysis, held_out))
+        results.add(OURS, onset, _outcome(case, analysis))
         step = analysis.window.incident.start
         for method, score in baselines.METHODS.items():
             place = measure.rank(score(case.telemetry, step), case.cause)
-            results.add(method, onset, Outcome(case.id, case.fault, {place: 1.0}, held_out=held_out))
+            results.add(method, onset, Outcome(case.id, case.fault, {place: 1.0}))
         blind = measure.uniform(len(candidates(case.telemetry)))
-        results.add("random", onset, Outcome(case.id, case.fault, blind, held_out=held_out))
+        results.add("random", onset, Outcome(case.id, case.fault, blind))
     if verbose:
         _show(case, found["detected"])
 
 
-def _outcome(case: Case, analysis: Analysis, held_out: bool) -> Outcome:
+def _outcome(case: Case, analysis: Analysis) -> Outcome:
     scores = {h.service: h.score for h in analysis.hypotheses}
     first = analysis.hypotheses[0].confidence if analysis.hypotheses else 0.0
     named = analysis.verdict is Verdict.CAUSE_NAMED
     place = measure.rank(scores, case.cause)
-    return Outcome(case.id, case.fault, {place: 1.0}, first, named, held_out)
+    return Outcome(case.id, case.fault, {place: 1.0}, first, named)
 
 
 def _show(case: Case, analysis: Analysis) -> None:
