@@ -63,7 +63,7 @@ def _of_transitions(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
         if not t.signature:
             yield from _of_silence(t, window)
             continue
-        if not is_usual(t, window.baseline):
+        if not is_usual(t, window.baseline) or not _may_be_lost(t, window):
             continue
         shift = stats.proportion_shift(t.ran - t.followed, t.ran, window)
         if shift is None:
@@ -72,6 +72,12 @@ def _of_transitions(telemetry: Telemetry, window: Window) -> Iterator[_Loss]:
         what = f"after {wording.excerpt(t.signature)} {t.service} no longer {following}"
         course = stats.per_step(t.ran - t.followed, t.ran)
         yield from _clear(t.service, shift, float(t.ran[window.incident].sum()), 1 - shift.baseline, what, course)
+
+
+def _may_be_lost(t: LogTransition, window: Window) -> bool:
+    """Tell at little cost whether enough went missing to look closer: most transitions go on as ever."""
+    ran, followed = float(t.ran[window.incident].sum()), float(t.followed[window.incident].sum())
+    return ran - followed >= max(MIN_LOST, MIN_SHARE * ran)
 
 
 def _of_silence(t: LogTransition, window: Window) -> Iterator[_Loss]:

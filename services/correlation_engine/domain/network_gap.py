@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from services.correlation_engine.domain import calls, stats, unhealthy_dependency, wording
 from services.correlation_engine.domain.model import Edge, Evidence, EvidenceKind, Telemetry, Window
 from services.correlation_engine.domain.stats import Shift
@@ -30,7 +32,7 @@ def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
     services = calls.by_service(telemetry)
     reporting = {n for n, s in services.items() if not unhealthy_dependency.is_silent(s, window)}
     edges = [e for e in telemetry.edges if e.client != e.server and e.instrumented and e.server in reporting]
-    gaps = [gap for edge in edges if (gap := _gap(edge, window)) is not None]
+    gaps = [gap for edge in _widened(edges, window) if (gap := _gap(edge, window)) is not None]
     served = _shares(edges, gaps, window, lambda e: e.server)
     made = _shares(edges, gaps, window, lambda e: e.client)
     blamed: dict[str, list[_Gap]] = {}
@@ -38,6 +40,19 @@ def score(telemetry: Telemetry, window: Window) -> list[Evidence]:
         client, server = gap.edge.client, gap.edge.server
         blamed.setdefault(client if made[client] >= served[server] + CLEARER else server, []).append(gap)
     return [_evidence(node, found, window) for node, found in blamed.items()]
+
+
+def _widened(edges: list[Edge], window: Window) -> list[Edge]:
+    """Return the edges whose gap in the incident is beyond its usual median, found for all at once."""
+    if not edges:
+        return []
+    between = np.vstack([e.client_ms - e.server_ms for e in edges])
+    calls_made = np.vstack([e.calls for e in edges])
+    usual = stats.row_quantile(stats.per_step(between, calls_made)[:, window.baseline], 0.5)
+    added = (v[:, window.incident].sum(axis=1, keepdims=True) for v in (between, calls_made))
+    during = stats.per_step(*added)
+    beyond = (during - usual)[:, 0] >= stats.NOISE_Z * FLOOR_MS
+    return [edge for edge, more in zip(edges, beyond, strict=True) if more]
 
 
 def _gap(edge: Edge, window: Window) -> _Gap | None:

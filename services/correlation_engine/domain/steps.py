@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from services.correlation_engine.domain import lost_behaviour, saturation, stats
 from services.correlation_engine.domain.model import FloatArray, Telemetry
+from services.correlation_engine.domain.stats import Matrix
 
-Matrix = npt.NDArray[np.float64]  # one row per series, one column per step
 FLOOR_MS = 1.0
 LEAST_RAN = 3.0  # of a statement in a step, for what follows it to say anything
 CAP = 10.0
@@ -42,9 +41,9 @@ def _usual(values: Matrix, usual: slice) -> tuple[Matrix, Matrix]:
     """Return each row's median and robust deviation, 0 for rows without enough values."""
     known = np.isfinite(values[:, usual]).sum(axis=1) >= stats.MIN_BASELINE_STEPS
     safe = np.where(known[:, None], values[:, usual], 0.0)
-    middle = np.nanmedian(safe, axis=1, keepdims=True)
-    spread = stats.MAD_TO_SIGMA * np.nanmedian(np.abs(safe - middle), axis=1, keepdims=True)
-    upper = (np.nanquantile(safe, 0.9, axis=1, keepdims=True) - middle) / stats.NINTH_DECILE_SIGMAS
+    middle = stats.row_quantile(safe, 0.5)
+    spread = stats.MAD_TO_SIGMA * stats.row_quantile(np.abs(safe - middle), 0.5)
+    upper = (stats.row_quantile(safe, 0.9) - middle) / stats.NINTH_DECILE_SIGMAS
     return middle, np.maximum(spread, upper)
 
 
