@@ -63,6 +63,8 @@ class DetectAnomalies:
         self._tracks: dict[Key, Track] = {}
         self._baselines: Mapping[Target, Baseline | None] = {}
         self._learned_at: datetime | None = None
+        self._seasons: Mapping[Target, Sequence[Traffic]] = {}
+        self._season_of: datetime | None = None
 
     async def __call__(self) -> None:
         """Do one round; raises Unavailable when the rollups cannot be read, after sending again what still fires."""
@@ -90,8 +92,27 @@ class DetectAnomalies:
         rule = self._rules.baseline
         end = minute - timedelta(minutes=rule.gap_minutes)
         minutes = await self._rollups.minutes(self._tenants(), end - timedelta(minutes=rule.minutes), end)
-        self._baselines = {target: learn(traffic, rule) for target, traffic in minutes.items()}
+        season = await self._season(minute)
+        self._baselines = {
+            target: learn(minutes.get(target, ()), rule, season.get(target, ())) for target in minutes.keys() | season
+        }
         self._learned_at = minute
+
+    async def _season(self, minute: datetime) -> Mapping[Target, Sequence[Traffic]]:
+        """Return the minutes around this time of earlier days; read once an hour, they change slowly."""
+        hour = minute.replace(minute=0)
+        if self._season_of != hour:
+            rule = self._rules.baseline
+            half = timedelta(minutes=rule.minutes / 2)
+            found: dict[Target, list[Traffic]] = {}
+            for days in rule.season_days:
+                middle = hour + timedelta(minutes=30) - timedelta(days=days)
+                for target, traffic in (
+                    await self._rollups.minutes(self._tenants(), middle - half, middle + half)
+                ).items():
+                    found.setdefault(target, []).extend(traffic)
+            self._seasons, self._season_of = found, hour
+        return self._seasons
 
     def _evaluated(self, windows: Windows, now: datetime) -> list[Step]:
         targets = windows.keys() | {target for target, _name in self._tracks}

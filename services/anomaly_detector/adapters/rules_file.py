@@ -49,6 +49,7 @@ class _Baseline(_Table):
     needed_minutes: Count
     minute_requests: Count
     burst_quantile: Fraction
+    season_days: Annotated[list[Annotated[int, Field(ge=1, le=28)]], Field(max_length=4)] = []
 
     @model_validator(mode="after")
     def _can_be_met(self) -> _Baseline:
@@ -73,6 +74,7 @@ class _Rule(_Table):
     no_data_seconds: Seconds
     min_errors: Annotated[int, Field(ge=0)] = 0
     min_z: Annotated[float, Field(ge=0)] = 0.0
+    min_sigmas: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> _Rule:
@@ -136,6 +138,8 @@ def _rule_set(file: _File) -> RuleSet:
         every=timedelta(seconds=file.evaluation.every_seconds),
         resend_every=timedelta(seconds=file.evaluation.resend_seconds),
         ends_after=timedelta(seconds=file.evaluation.ends_after_seconds),
-        baseline=BaselineRule(**file.baseline.model_dump()),
+        baseline=BaselineRule(
+            **{**file.baseline.model_dump(), "season_days": tuple(sorted(file.baseline.season_days))}
+        ),
         rules=tuple(rule.rule() for rule in file.rules),
     )

@@ -81,7 +81,11 @@ def _usual(rule: Rule, baseline: Baseline | None) -> Usual | None:
 def _limit(rule: Rule, usual: Usual | None) -> float:
     if usual is None:
         return rule.warmup_limit
-    relative = max(rule.baseline_factor * usual.level, rule.burst_factor * usual.burst)
+    relative = max(
+        rule.baseline_factor * usual.level,
+        rule.burst_factor * usual.burst,
+        usual.level + rule.min_sigmas * usual.scale,
+    )
     if rule.kind is Kind.ERROR_RATIO:
         # Three times 40 % cannot be reached: for a service that often fails, half-way to failing always is enough.
         relative = min(relative, (1 + usual.level) / 2)

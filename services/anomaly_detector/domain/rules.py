@@ -19,7 +19,8 @@ class Rule:
     """One condition. Limits are fractions of requests for ERROR_RATIO and milliseconds for LATENCY_P95.
 
     `min_errors` and `min_z` (standard deviations) belong to ERROR_RATIO. A value must reach `limit`,
-    `baseline_factor` times what is usual and `burst_factor` times a usual bad minute; with no baseline, `warmup_limit`.
+    `baseline_factor` times what is usual, `burst_factor` times a usual bad minute and lie `min_sigmas` robust standard
+    deviations of minutes above what is usual; with no baseline, `warmup_limit`.
     """
 
     name: str
@@ -37,17 +38,22 @@ class Rule:
     no_data_after: timedelta
     min_errors: int = 0
     min_z: float = 0.0
+    min_sigmas: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineRule:
-    """What is usual is learned from `minutes` minutes that end `gap_minutes` before the current one."""
+    """What is usual is learned from `minutes` minutes that end `gap_minutes` before the current one.
+
+    And from as many around the same time each of `season_days` ago.
+    """
 
     minutes: int
     gap_minutes: int
     needed_minutes: int
     minute_requests: int
     burst_quantile: float
+    season_days: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

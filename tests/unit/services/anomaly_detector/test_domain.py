@@ -68,15 +68,41 @@ def test_every_reason_has_a_verdict() -> None:
 def test_nine_minutes_are_too_few_to_learn_from_and_gaps_do_not_count() -> None:
     busy, idle = Traffic(100, 1, 80), Traffic(2, 2, 9000)
     assert learn([busy] * 9 + [idle] * 50, RULES.baseline) is None
-    assert learn([busy] * 10 + [idle] * 50, RULES.baseline) == Baseline(Usual(0.01, 0.01), Usual(80, 80))
+    assert learn([busy] * 10 + [idle] * 50, RULES.baseline) == Baseline(Usual(0.01, 0.01, 0.0025), Usual(80, 80, 4))
 
 
 def test_a_few_bad_minutes_do_not_move_what_is_usual() -> None:
     minutes = [Traffic(100, 1, 80)] * 55 + [Traffic(100, 60, 5000)] * 5
     learned = learn(minutes, RULES.baseline)
     assert learned is not None
-    assert learned.p95_ms == Usual(80, 80)
+    assert learned.p95_ms == Usual(80, 80, 4)
     assert learned.error_ratio.burst == 0.01
+
+
+def test_what_was_usual_at_this_time_of_earlier_days_is_usual() -> None:
+    now, then = [Traffic(100, 1, 80)] * 60, [Traffic(100, 8, 900)] * 60
+
+    both = learn(now, RULES.baseline, season=then)
+
+    assert both is not None
+    assert (both.error_ratio.level, both.p95_ms.level) == (0.08, 900)
+    assert evaluate(LATENCY, {2: Traffic(400, 0, 900)}, both).reason is Reason.USUAL
+    assert evaluate(LATENCY, {2: Traffic(400, 0, 900)}, learn(now, RULES.baseline)).reason is Reason.ABOVE_USUAL
+
+
+def test_after_a_pause_earlier_days_alone_teach_what_is_usual() -> None:
+    assert learn([], RULES.baseline, season=[Traffic(100, 1, 80)] * 20) == learn(
+        [Traffic(100, 1, 80)] * 20, RULES.baseline
+    )
+
+
+def test_minutes_that_vary_much_need_more_to_stand_out() -> None:
+    wild = [Traffic(100, 0, ms) for ms in (50, 100, 150, 200, 250, 300, 350)] * 8
+    learned = learn(wild, RULES.baseline)
+    assert learned is not None
+    assert learned.p95_ms.scale > 100
+    assert evaluate(LATENCY, {2: Traffic(400, 0, 650)}, learned).reason is Reason.USUAL
+    assert evaluate(LATENCY, {2: Traffic(400, 0, 950)}, learned).reason is Reason.ABOVE_USUAL
 
 
 @pytest.mark.parametrize(("q", "expected"), [(0.01, 1), (0.5, 5), (0.9, 9), (1.0, 10)])
