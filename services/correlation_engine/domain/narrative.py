@@ -69,6 +69,8 @@ def _own_trouble(suspicion: Suspicion) -> str:
     failing, slow = EvidenceKind.ERROR_ORIGIN in kinds, EvidenceKind.SELF_LATENCY in kinds
     if failing and slow:
         return "fails requests and became slow"
+    if EvidenceKind.LOST_BEHAVIOUR in kinds and not (failing or slow):
+        return "no longer does part of its work"
     return "fails requests" if failing else "became slow" if slow else "shows trouble of its own"
 
 

@@ -11,7 +11,7 @@ RESOURCE = re.compile(r"cpu|memory|filesystem|disk|utili[sz]ation|usage|open_fds
 UTILISATION_FLOOR = 0.02
 NEARLY_FULL, FULL = 0.7, 0.95  # share of the limit at which a resource starts to, and certainly does, hold work up
 UNUSUAL = 2.5  # how much clearer use that exhausts nothing must stand out than use that does
-UNUSUAL_STRENGTH = 0.6
+UNUSUAL_STRENGTH = 0.45  # not enough to say that anything ran out
 UNBOUNDED_STRENGTH = 0.6  # a rise without a known limit says less than a resource at its limit
 
 
