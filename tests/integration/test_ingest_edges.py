@@ -250,3 +250,24 @@ def test_a_sampled_call_counts_for_those_it_stands_for(
     send(server, service="cart")
     edge = edge_when(world, tenant, "front", "cart", Calls=stands_for, Unpaired=0)
     assert (edge["Errors"], edge["ClientDurationSum"]) == (stands_for, stands_for * 30_000_000)
+
+
+@pytest.mark.parametrize(
+    ("tracestate", "about", "stands_for"),
+    [
+        ("", {"sampling.adjusted_count": "4"}, 4),
+        ("", {"SampleRate": "10"}, 10),
+        ("", {"SampleRate": "0"}, 1),
+        ("", {"sampling.adjusted_count": "many"}, 1),
+        ("ot=th:8", {"sampling.adjusted_count": "4"}, 2),
+    ],
+)
+def test_an_adjusted_count_may_be_an_attribute(
+    world: IngestWorld, tenant: str, send: Send, tracestate: str, about: dict[str, str], stands_for: int
+) -> None:
+    client, server = call(new_trace())
+    for half, service in ((client, "front"), (server, "cart")):
+        half.trace_state = tracestate
+        half.attributes.extend(attributes(about))
+        send(half, service=service)
+    edge_when(world, tenant, "front", "cart", Calls=stands_for, Unpaired=0)

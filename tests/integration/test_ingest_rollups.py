@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,39 +140,27 @@ def test_a_trace_is_found_by_its_time_range(tenant: Tenant) -> None:
     assert view == [(1,)]
 
 
-EVERY_METRIC = (
-    "ResourceAttributes ResourceSchemaUrl ScopeName ScopeVersion ScopeAttributes ScopeDroppedAttrCount ScopeSchemaUrl "
-    "ServiceName MetricName MetricDescription MetricUnit Attributes StartTimeUnix TimeUnix Flags"
-)
-EXEMPLARS = "Exemplars.FilteredAttributes Exemplars.TimeUnix Exemplars.Value Exemplars.SpanId Exemplars.TraceId"
-DISTRIBUTION = "Count Sum Min Max AggregationTemporality"
-VIEWS = {
-    "otel_logs": (
-        "Timestamp TimestampTime TraceId SpanId TraceFlags SeverityText SeverityNumber ServiceName Body "
-        "ResourceSchemaUrl ResourceAttributes ScopeSchemaUrl ScopeName ScopeVersion ScopeAttributes LogAttributes "
-        "EventName"
-    ),
-    "otel_traces": (
-        "Timestamp TraceId SpanId ParentSpanId TraceState SpanName SpanKind ServiceName ResourceAttributes ScopeName "
-        "ScopeVersion SpanAttributes Duration StatusCode StatusMessage Events.Timestamp Events.Name Events.Attributes "
-        "Links.TraceId Links.SpanId Links.TraceState Links.Attributes"
-    ),
-    "otel_traces_trace_id_ts": "TraceId Start End",
-    "otel_metrics_gauge": f"{EVERY_METRIC} {EXEMPLARS} Value",
-    "otel_metrics_sum": f"{EVERY_METRIC} {EXEMPLARS} Value AggregationTemporality IsMonotonic",
-    "otel_metrics_histogram": f"{EVERY_METRIC} {EXEMPLARS} {DISTRIBUTION} BucketCounts ExplicitBounds",
-    "otel_metrics_exponential_histogram": (
-        f"{EVERY_METRIC} {EXEMPLARS} {DISTRIBUTION} Scale ZeroCount PositiveOffset PositiveBucketCounts NegativeOffset "
-        "NegativeBucketCounts"
-    ),
-    "otel_metrics_summary": f"{EVERY_METRIC} Count Sum ValueAtQuantiles.Quantile ValueAtQuantiles.Value",
-}
+EXPORTER = json.loads(Path(__file__).with_name("exporter_columns.json").read_text())["tables"]
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", EXPORTER)
 def test_views_have_the_columns_of_the_collectors_exporter(clickhouse: ClickHouse, view: str) -> None:
-    columns = [name for name, *_ in clickhouse.query(f"DESCRIBE TABLE {view}")]
-    assert {*VIEWS[view].split(), "TenantId"} == set(columns)
+    columns = {name: plain(kind) for name, kind, *_ in clickhouse.query(f"DESCRIBE TABLE {view}")}
+    wanted = {name: plain(kind) for name, kind in EXPORTER[view]["columns"].items()}
+    assert columns == wanted | {"TenantId": "String"}
+
+
+def plain(kind: str) -> str:
+    """Return a type without how it is stored: dictionaries, and the function that merges its rows."""
+    without_dictionary = re.sub(r"LowCardinality\((\w+)\)", r"\1", kind)
+    return re.sub(r"SimpleAggregateFunction\(\w+, (\w+)\)", r"\1", without_dictionary)
+
+
+def test_attributes_are_listed_as_items(tenant: Tenant) -> None:
+    made = span(new_trace(), 1, http__route="/cart", a="=")
+    tenant.insert(SPANS, decode_spans, spans(made))
+    sql = "SELECT SpanAttributeItems, has(ResourceAttributeItems, 'service.name=cart') FROM otel_traces WHERE MINE"
+    assert tenant.query(sql) == [(["a==", "http.route=/cart"], 1)]
 
 
 def test_every_table_that_views_write_to_drops_repeated_blocks(clickhouse: ClickHouse) -> None:

@@ -142,6 +142,30 @@ def test_old_names_and_units_are_read_unless_the_new_ones_are_there(tenant: Tena
     assert health(tenant, "Requests, Errors") == [("cart", 4, 4), ("cart", 10, 2)]
 
 
+@pytest.mark.parametrize(
+    ("about", "failed"),
+    [
+        ({"http.response.status_code": "502"}, 1), ({"http.response.status_code": "404"}, 0),
+        ({"http.response.status_code": "200", "error.type": "timeout"}, 1),
+        ({"http.status_code": "500"}, 1), ({"http.status_code": "499"}, 0),
+    ],
+)  # fmt: skip
+def test_a_failure_is_known_by_its_error_type_or_its_status(tenant: Tenant, about: dict[str, str], failed: int) -> None:
+    measured = histogram("http.server.request.duration", DELTA, [(0.5, [1, 0, 0, 0], about)])
+    tenant.insert(METRICS, decode_metrics, metrics(measured))
+    assert health(tenant, "Requests, Errors") == [("cart", 1, failed)]
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("s", 1000), ("ms", 1), ("us", 0.001)])
+def test_quantiles_are_those_of_the_interpolated_buckets(tenant: Tenant, unit: str, scale: float) -> None:
+    # 40 up to 0.1, 40 up to 0.5, 20 up to 1: the 50th is a quarter into the second, the 95th three quarters into the
+    # third, the 99th 19 twentieths.
+    measured = histogram("rpc.server.duration", DELTA, [(0.5, [40, 40, 20, 0], {}), (0.6, [0, 0, 0, 0], {})], unit)
+    tenant.insert(METRICS, decode_metrics, metrics(measured))
+    ((_, p50, p95, p99),) = health(tenant, "P50Ms, P95Ms, P99Ms")
+    assert [p50, p95, p99] == pytest.approx([0.2 * scale, 0.875 * scale, 0.975 * scale])
+
+
 def test_exponential_histograms_of_changing_scale_stay_comparable(tenant: Tenant) -> None:
     def point(at: float, scale: int, offset: int, counts: list[int]) -> m.Metric:
         made = m.ExponentialHistogramDataPoint(
