@@ -20,6 +20,7 @@ _ADVICE: Mapping[Verdict, str] = {
     Verdict.MISSING: "is missing",
     Verdict.MALFORMED: "does not have the form it must have",
     Verdict.MISMATCH: "does not match; check that both sides have the same secret",
+    Verdict.EXPIRED: "was made too long ago or ahead; check the sender's clock",
 }
 
 

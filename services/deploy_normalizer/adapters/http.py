@@ -43,6 +43,7 @@ _STATUS: Mapping[str, int] = {
     Verdict.MISSING: 401,
     Verdict.MALFORMED: 401,
     Verdict.MISMATCH: 401,
+    Verdict.EXPIRED: 401,
 }
 
 
