@@ -44,7 +44,7 @@ async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> Non
     lifecycle.health.check("postgres", deploys.problem)
     lifecycle.background("postgres_watch", deploys.watch)
     lifecycle.background("outbox_relay", relay.run)
-    lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys))
+    lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys, tenants))
     servicer = DeployServicer(DeployLookup(deploys))
     await serve_grpc(
         lifecycle, settings.deploy_grpc_port, tenants, partial(_add_servicer, servicer), (SERVICE_NAME,)
@@ -68,9 +68,11 @@ def _warn_of_closed_doors(settings: DeployNormalizerSettings, tenants: TenantReg
             log.warning("webhooks_refused", provider=provider, reason="not_configured", tenants=closed[:20])
 
 
-async def _forget_deliveries(deploys: PostgresDeploys) -> None:
+async def _forget_deliveries(deploys: PostgresDeploys, tenants: TenantRegistry) -> None:
     while True:
         try:
+            for tenant in sorted(tenants.ids):
+                await deploys.forget_unread(tenant)
             log.info("deliveries_forgotten", count=await deploys.forget_deliveries())
         except Unavailable as exc:
             log.warning("deliveries_not_forgotten", error=str(exc))

@@ -12,8 +12,8 @@ import pytest
 from libs.kernel.clock import ManualClock
 from libs.storage.postgres import open_pool
 from services.deploy_normalizer.adapters.postgres import PostgresDeploys
-from services.deploy_normalizer.domain.deploy import Status
-from services.deploy_normalizer.ports import DeployStore, Effect
+from services.deploy_normalizer.domain.deploy import Provider, Status
+from services.deploy_normalizer.ports import DeployStore, Effect, Unread
 from tests.integration.deploy_world import schema
 from tests.unit.services.deploy_normalizer.deploy_store_suite import LAWS
 from tests.unit.services.deploy_normalizer.world import NOON, minutes, report
@@ -64,7 +64,7 @@ def test_when_the_event_cannot_be_kept_nothing_is(place: tuple[str, str], monkey
 
     async def act(store: PostgresDeploys) -> None:
         with monkeypatch.context() as broken:
-            broken.setattr("libs.storage.outbox.enqueue", refuse)
+            broken.setattr("libs.storage.outbox.enqueue_all", refuse)
             with pytest.raises(ConnectionError):
                 await store.record("acme", report(Status.PENDING), "d-1")
         again = await store.record("acme", report(Status.PENDING), "d-1")
@@ -91,6 +91,8 @@ def test_a_plain_database_role_sees_and_writes_rows_of_its_tenant_only(place: tu
     async def act(store: PostgresDeploys) -> None:
         await store.record("acme", report(Status.PENDING), "d-1")
         await store.record("other", report(Status.PENDING), "d-2")
+        for tenant in ("acme", "other"):
+            await store.keep_unread(tenant, Unread(Provider.GENERIC, "d", "e", "r", "p", b""))
 
     with_store(place, act)
     url, name = place
@@ -99,7 +101,7 @@ def test_a_plain_database_role_sees_and_writes_rows_of_its_tenant_only(place: tu
         conn.execute(f"GRANT USAGE ON SCHEMA {name} TO {name}_role".encode())
         conn.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {name} TO {name}_role".encode())
         conn.execute(f"SET LOCAL ROLE {name}_role".encode())
-        for table in ("deploy", "report"):
+        for table in ("deploy", "report", "unread_delivery"):
             seen = f"SELECT tenant_id FROM {table}".encode()
             assert conn.execute(seen).fetchall() == []
             conn.execute("SELECT set_config('app.tenant_id', 'acme', true)")
@@ -108,3 +110,17 @@ def test_a_plain_database_role_sees_and_writes_rows_of_its_tenant_only(place: tu
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("INSERT INTO report VALUES ('other', 'x', 'x', 'x', now(), '{}')")
         conn.rollback()
+
+
+def test_what_cannot_be_read_is_kept_once_and_its_repetitions_are_counted(place: tuple[str, str]) -> None:
+    unread = Unread(Provider.GITLAB, "d-1", "wiki_page", "unsupported_event", "not known", b"\x00{}")
+
+    async def act(store: PostgresDeploys) -> None:
+        await store.keep_unread("acme", unread)
+        await store.keep_unread("acme", unread)
+        await store.keep_unread("other", unread)
+
+    with_store(place, act)
+    found = rows(place, "SELECT tenant_id, provider, event, reason, body, times FROM unread_delivery ORDER BY 1")
+    kept = ("gitlab", "wiki_page", "unsupported_event", b"\x00{}")
+    assert found == [("acme", *kept, 2), ("other", *kept, 1)]

@@ -9,7 +9,7 @@ from incidentscope.deploy.v1 import deploy_events_pb2, deploy_pb2
 
 from libs.kernel.ids import uuid7
 from libs.messaging.cloudevents import CloudEvent
-from services.deploy_normalizer.domain.deploy import Deploy, Provider, Status
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Movement, Provider, Status
 
 SOURCE = "/incidentscope/deploy_normalizer"
 
@@ -23,6 +23,22 @@ STATUSES: Mapping[Status, deploy_pb2.DeployStatus.ValueType] = {
 PROVIDERS: Mapping[Provider, deploy_pb2.Provider.ValueType] = {
     Provider.GITHUB: deploy_pb2.PROVIDER_GITHUB,
     Provider.ARGOCD: deploy_pb2.PROVIDER_ARGOCD,
+    Provider.GITLAB: deploy_pb2.PROVIDER_GITLAB,
+    Provider.GENERIC: deploy_pb2.PROVIDER_GENERIC,
+}
+KINDS: Mapping[Kind, deploy_pb2.ChangeKind.ValueType] = {
+    Kind.DEPLOY: deploy_pb2.CHANGE_KIND_DEPLOY,
+    Kind.CODE_CHANGE: deploy_pb2.CHANGE_KIND_CODE_CHANGE,
+    Kind.RELEASE: deploy_pb2.CHANGE_KIND_RELEASE,
+    Kind.CI_OUTCOME: deploy_pb2.CHANGE_KIND_CI_OUTCOME,
+    Kind.CONFIGURATION: deploy_pb2.CHANGE_KIND_CONFIGURATION,
+}
+MOVEMENTS: Mapping[Movement, deploy_pb2.DeployMovement.ValueType] = {
+    Movement.UNKNOWN: deploy_pb2.DEPLOY_MOVEMENT_UNSPECIFIED,
+    Movement.NEW: deploy_pb2.DEPLOY_MOVEMENT_NEW,
+    Movement.REDEPLOY: deploy_pb2.DEPLOY_MOVEMENT_REDEPLOY,
+    Movement.ROLLBACK: deploy_pb2.DEPLOY_MOVEMENT_ROLLBACK,
+    Movement.PROMOTION: deploy_pb2.DEPLOY_MOVEMENT_PROMOTION,
 }
 
 
@@ -42,6 +58,10 @@ def to_message(deploy: Deploy) -> deploy_pb2.Deploy:
         actor=deploy.actor,
         url=deploy.url,
         description=deploy.description,
+        kind=KINDS[deploy.kind],
+        movement=MOVEMENTS[deploy.movement],
+        previous_deploy_id=deploy.previous_id,
+        source_deploy_id=deploy.source_id,
     )
     message.started_at.FromDatetime(deploy.started_at)
     message.updated_at.FromDatetime(deploy.updated_at)

@@ -9,10 +9,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.deploy_normalizer.domain.deploy import Deploy, Provider, Report, Status, combine, deploy_id
+from services.deploy_normalizer.domain.deploy import (
+    Deploy,
+    Kind,
+    Provider,
+    Report,
+    Status,
+    combine,
+    deploy_id,
+    same_reports,
+)
+from services.deploy_normalizer.domain.lineage import moved
 from services.deploy_normalizer.domain.query import DeployQuery
 from services.deploy_normalizer.domain.signature import github_signature
-from services.deploy_normalizer.ports import Effect, Recorded
+from services.deploy_normalizer.ports import Effect, Recorded, Unread
 
 SECRET = "open sesame"
 TOKEN = "argo token"
@@ -115,6 +125,7 @@ class MemoryDeploys:
 
     def __init__(self) -> None:
         self.announced: list[Deploy] = []
+        self.unread: dict[tuple[str, str, str], list[Unread]] = {}
         self._deliveries: set[tuple[str, str, str]] = set()
         self._reports: dict[tuple[str, str], list[Report]] = {}
         self._deploys: dict[tuple[str, str], Deploy] = {}
@@ -128,12 +139,18 @@ class MemoryDeploys:
         said = self._reports.setdefault(key, [])
         if not any((r.event, r.status, r.at) == (report.event, report.status, report.at) for r in said):
             said.append(report)
-        after = combine(tenant, said)
-        if self._deploys.get(key) == after:
-            return Recorded(Effect.UNCHANGED, after)
-        self._deploys[key] = after
-        self.announced.append(after)
-        return Recorded(Effect.RECORDED, after)
+        after, before = combine(tenant, said), self._deploys.get(key)
+        if before is not None and same_reports(before, after):
+            return Recorded(Effect.UNCHANGED, before)
+        theirs = [d for (owner, _), d in self._deploys.items() if (owner, d.service) == (tenant, after.service)]
+        changed = moved(after, [d for d in theirs if d.kind is Kind.DEPLOY])
+        self._deploys |= {(tenant, d.id): d for d in changed}
+        self.announced += changed
+        return Recorded(Effect.RECORDED, changed[0])
+
+    async def keep_unread(self, tenant: str, unread: Unread) -> None:
+        """Keep a delivery that could not be read, once."""
+        self.unread.setdefault((tenant, unread.provider, unread.delivery), []).append(unread)
 
     async def find(self, tenant: str, deploy_id: str) -> Deploy | None:
         """Return one deploy of the tenant, or None."""
@@ -145,6 +162,7 @@ class MemoryDeploys:
             deploy
             for (owner, _), deploy in self._deploys.items()
             if owner == tenant
+            and query.only.admits(deploy)
             and (not query.services or deploy.service in query.services)
             and deploy.started_at < query.window.end
             and (deploy.finished_at or deploy.updated_at) >= query.window.start

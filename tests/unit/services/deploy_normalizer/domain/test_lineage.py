@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.deploy_normalizer.domain.deploy import Deploy, Provider, Status
-from services.deploy_normalizer.domain.lineage import Movement, lineage
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Movement, Provider, Status
+from services.deploy_normalizer.domain.lineage import lineage
 
 
 def _deploy(minute: int, revision: str, environment: str = "production", status: Status = Status.SUCCEEDED,
@@ -18,6 +19,7 @@ def _deploy(minute: int, revision: str, environment: str = "production", status:
         environment=environment, version="", revision=revision, status=status, event="deployment_status",
         repository="", actor="", url="", description="", started_at=start,
         finished_at=start + timedelta(minutes=1), updated_at=start + timedelta(minutes=1),
+        succeeded_at=start + timedelta(minutes=1) if status in (Status.SUCCEEDED, Status.INACTIVE) else None,
     )  # fmt: skip
 
 
@@ -52,3 +54,23 @@ def test_a_promotion_is_shown_by_the_latest_environment_it_came_through() -> Non
 
 def test_without_revision_or_version_nothing_can_be_told() -> None:
     assert lineage(_deploy(30, ""), [_deploy(0, "")]).movement is Movement.UNKNOWN
+
+
+def test_what_was_skipped_never_ran() -> None:
+    skipped = replace(_deploy(10, "b", status=Status.INACTIVE), succeeded_at=None)
+
+    assert lineage(HERE, [_deploy(0, "a"), skipped]).movement is Movement.REDEPLOY
+    assert lineage(skipped, [_deploy(0, "a")]).movement is Movement.UNKNOWN
+
+
+def test_only_deploys_move_a_revision() -> None:
+    release = replace(_deploy(0, "a"), kind=Kind.RELEASE)
+
+    assert lineage(HERE, [release]).movement is Movement.NEW
+    assert lineage(release, [HERE]).movement is Movement.UNKNOWN
+
+
+def test_what_ran_before_is_named_beside_what_shows_the_movement() -> None:
+    between = _deploy(10, "b")
+
+    assert lineage(HERE, [_deploy(0, "a"), between]).previous == between
