@@ -18,8 +18,10 @@ from libs.storage.outbox_relay import Relay
 from libs.storage.postgres import open_pool
 from services.deploy_normalizer.adapters.grpc_api import SERVICE_NAME, DeployServicer
 from services.deploy_normalizer.adapters.http import Webhook, webhook_app
+from services.deploy_normalizer.adapters.live_kafka import LiveKafka
 from services.deploy_normalizer.adapters.postgres import SCHEMA, PostgresDeploys
 from services.deploy_normalizer.handlers import ArgocdWebhook, DeployLookup, GithubWebhook
+from services.deploy_normalizer.live import LiveDeploys
 from services.deploy_normalizer.settings import DeployNormalizerSettings
 
 SERVICE = "deploy_normalizer"
@@ -45,7 +47,10 @@ async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> Non
     lifecycle.background("postgres_watch", deploys.watch)
     lifecycle.background("outbox_relay", relay.run)
     lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys, tenants))
-    servicer = DeployServicer(DeployLookup(deploys))
+    live = LiveDeploys()
+    tail = LiveKafka(settings.kafka_bootstrap, live, asyncio.get_running_loop())
+    lifecycle.thread("live_deploys", tail.run, tail.stop)
+    servicer = DeployServicer(DeployLookup(deploys), live)
     await serve_grpc(
         lifecycle, settings.deploy_grpc_port, tenants, partial(_add_servicer, servicer), (SERVICE_NAME,)
     )  # fmt: skip

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import TypeVar
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.deploy.v1 import deploy_events_pb2, deploy_pb2
 
+from libs.kernel.errors import InvalidInput
 from libs.kernel.ids import uuid7
 from libs.messaging.cloudevents import CloudEvent
 from services.deploy_normalizer.domain.deploy import Deploy, Kind, Movement, Provider, Status
 
+Word = TypeVar("Word", Status, Provider, Kind, Movement)
 SOURCE = "/incidentscope/deploy_normalizer"
 
 STATUSES: Mapping[Status, deploy_pb2.DeployStatus.ValueType] = {
@@ -74,3 +78,41 @@ def deploy_changed(deploy: Deploy, now: datetime) -> CloudEvent:
     """Return the event that a deploy appeared or moved on."""
     data = deploy_events_pb2.DeployChanged(deploy=to_message(deploy))
     return CloudEvent(uuid7(now), SOURCE, now, deploy.id, deploy.tenant, data)
+
+
+def from_message(message: deploy_pb2.Deploy) -> Deploy:
+    """Return the deploy that `to_message` made the message of; raises InvalidInput on words this version lacks."""
+    finished = _instant(message.finished_at) if message.HasField("finished_at") else None
+    return Deploy(
+        id=message.id,
+        tenant=message.tenant_id,
+        provider=_word(PROVIDERS, message.provider),
+        service=message.service,
+        environment=message.environment,
+        version=message.version,
+        revision=message.revision,
+        status=_word(STATUSES, message.status),
+        event=message.provider_event,
+        repository=message.repository,
+        actor=message.actor,
+        url=message.url,
+        description=message.description,
+        started_at=_instant(message.started_at),
+        finished_at=finished,
+        updated_at=_instant(message.updated_at),
+        kind=_word(KINDS, message.kind or deploy_pb2.CHANGE_KIND_DEPLOY),
+        movement=_word(MOVEMENTS, message.movement),
+        previous_id=message.previous_deploy_id,
+        source_id=message.source_deploy_id,
+    )
+
+
+def _instant(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def _word(words: Mapping[Word, int], number: int) -> Word:
+    for word, known in words.items():
+        if known == number:
+            return word
+    raise InvalidInput("unknown_word", f"a newer version wrote this event: {number} is none of {', '.join(words)}")

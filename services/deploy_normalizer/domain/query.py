@@ -71,9 +71,7 @@ def place_after(query: DeployQuery, token: str) -> Place:
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as exc:
         raise InvalidInput("page_token", "page_token is not one that this service gave out") from exc
     if fingerprint != _fingerprint(query) or not isinstance(deploy_id, str) or "\x00" in deploy_id:
-        raise InvalidInput(
-            "page_token", "page_token belongs to another query; keep the rest of the request the same"
-        )
+        raise InvalidInput("page_token", "page_token belongs to another query; keep the rest of the request the same")
     return place
 
 

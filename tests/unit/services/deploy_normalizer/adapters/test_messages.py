@@ -9,6 +9,7 @@ import pytest
 from incidentscope.deploy.v1 import deploy_pb2
 from incidentscope.deploy.v1.deploy_events_pb2 import DeployChanged
 
+from libs.kernel.errors import InvalidInput
 from libs.messaging import topics
 from libs.messaging.cloudevents import decode, record
 from services.deploy_normalizer.adapters.messages import (
@@ -17,6 +18,7 @@ from services.deploy_normalizer.adapters.messages import (
     PROVIDERS,
     STATUSES,
     deploy_changed,
+    from_message,
     to_message,
 )
 from services.deploy_normalizer.domain.deploy import Kind, Movement, Provider, Status, combine
@@ -55,3 +57,17 @@ def test_the_event_survives_the_wire() -> None:
     event = decode(sent.headers, sent.value)
     assert (sent.key, event.tenant, event.subject, event.time) == (b"checkout", "acme", deploy.id, minutes(1))
     assert event.data == DeployChanged(deploy=to_message(deploy))
+
+
+def test_a_message_is_read_back() -> None:
+    deploy = replace(
+        combine("acme", [report(Status.IN_PROGRESS, kind=Kind.RELEASE)]), movement=Movement.NEW, previous_id="b"
+    )
+    assert from_message(to_message(deploy)) == deploy
+
+
+def test_a_word_of_a_newer_version_is_refused() -> None:
+    message = to_message(combine("acme", [report(Status.PENDING)]))
+    message.status = 77  # type: ignore[assignment]
+    with pytest.raises(InvalidInput, match="77"):
+        from_message(message)
