@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import grpc
@@ -11,7 +12,7 @@ from incidentscope.deploy.v1 import deploy_service_pb2_grpc as pb_grpc
 
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
-from libs.kernel.errors import Unavailable
+from libs.kernel.errors import IncidentScopeError, Unavailable
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle, run
 from libs.storage.outbox_relay import Relay
@@ -20,8 +21,11 @@ from services.deploy_normalizer.adapters.grpc_api import SERVICE_NAME, DeploySer
 from services.deploy_normalizer.adapters.http import Webhook, webhook_app
 from services.deploy_normalizer.adapters.live_kafka import LiveKafka
 from services.deploy_normalizer.adapters.postgres import SCHEMA, PostgresDeploys
-from services.deploy_normalizer.handlers import ArgocdWebhook, DeployLookup, GithubWebhook
-from services.deploy_normalizer.live import LiveDeploys
+from services.deploy_normalizer.adapters.rules_file import RulesFile
+from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.handlers.live import LiveDeploys
+from services.deploy_normalizer.handlers.lookup import DeployLookup
+from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GenericWebhook, GithubWebhook, GitlabWebhook
 from services.deploy_normalizer.settings import DeployNormalizerSettings
 
 SERVICE = "deploy_normalizer"
@@ -38,6 +42,8 @@ def main() -> int:
 async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> None:
     """Start everything on the lifecycle; raises IncidentScopeError when a part cannot start."""
     tenants = TenantRegistry.load(settings)
+    rules = RulesFile(settings.deploy_service_rules_file)
+    lifecycle.background("rules_file", rules.watch)
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
     deploys = PostgresDeploys(pool, SystemClock())
@@ -54,11 +60,8 @@ async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> Non
     await serve_grpc(
         lifecycle, settings.deploy_grpc_port, tenants, partial(_add_servicer, servicer), (SERVICE_NAME,)
     )  # fmt: skip
-    webhooks: dict[str, Webhook] = {
-        "github": GithubWebhook(deploys, settings.github_secrets, settings.github_rules),
-        "argocd": ArgocdWebhook(deploys, settings.argocd_tokens),
-    }
-    _warn_of_closed_doors(settings, tenants)
+    _check_doors(settings, tenants)
+    webhooks = _webhooks(deploys, settings, rules)
     await lifecycle.serve_http(webhook_app(webhooks, tenants, [*lifecycle.health.routes()]), settings.health_port)
 
 
@@ -66,9 +69,28 @@ def _add_servicer(servicer: DeployServicer, server: grpc.aio.Server) -> None:
     pb_grpc.add_DeployServiceServicer_to_server(servicer, server)
 
 
-def _warn_of_closed_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) -> None:
-    for provider, secrets in (("github", settings.github_secrets), ("argocd", settings.argocd_tokens)):
-        closed = sorted(tenant for tenant in tenants.ids if not secrets.of(tenant))
+def _webhooks(deploys: PostgresDeploys, settings: DeployNormalizerSettings, rules: RulesFile) -> Mapping[str, Webhook]:
+    return {
+        "github": GithubWebhook(deploys, settings.github_secrets, settings.github_rules, rules.rules),
+        "gitlab": GitlabWebhook(deploys, settings.gitlab_tokens, settings.gitlab_signing, rules.rules),
+        "argocd": ArgocdWebhook(deploys, settings.argocd_tokens, rules.rules),
+        "generic": GenericWebhook(deploys, settings.generic_secrets, rules.rules),
+    }
+
+
+def _check_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) -> None:
+    """Warn of doors that nobody can enter; raises IncidentScopeError on secrets for a tenant that does not exist."""
+    doors: Mapping[str, tuple[Secrets, ...]] = {
+        "github": (settings.github_secrets,),
+        "gitlab": (settings.gitlab_tokens, settings.gitlab_signing),
+        "argocd": (settings.argocd_tokens,),
+        "generic": (settings.generic_secrets,),
+    }
+    for provider, kinds in doors.items():
+        unknown = sorted({tenant for secrets in kinds for tenant in secrets.per_tenant} - set(tenants.ids))
+        if unknown:
+            raise IncidentScopeError(f"{provider} has a webhook secret for {unknown[0]!r}, which is no tenant")
+        closed = sorted(tenant for tenant in tenants.ids if not any(secrets.of(tenant) for secrets in kinds))
         if closed:
             log.warning("webhooks_refused", provider=provider, reason="not_configured", tenants=closed[:20])
 

@@ -19,8 +19,8 @@ from services.deploy_normalizer.adapters.messages import KINDS, STATUSES, to_mes
 from services.deploy_normalizer.domain.deploy import Kind, Status
 from services.deploy_normalizer.domain.fields import NAME_CHARS
 from services.deploy_normalizer.domain.query import DeployFilter, DeployQuery, place_after
-from services.deploy_normalizer.handlers import DeployLookup
-from services.deploy_normalizer.live import LiveDeploys, WatchEnded
+from services.deploy_normalizer.handlers.live import LiveDeploys, WatchEnded
+from services.deploy_normalizer.handlers.lookup import DeployLookup
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["DeployService"].full_name
 DEFAULT_PAGE = 100

@@ -17,7 +17,7 @@ from libs.kernel.errors import InvalidInput
 from libs.messaging import cloudevents
 from libs.messaging.topics import DEPLOYS_EVENTS
 from services.deploy_normalizer.adapters.messages import from_message
-from services.deploy_normalizer.live import LiveDeploys
+from services.deploy_normalizer.handlers.live import LiveDeploys
 
 TOPIC = DEPLOYS_EVENTS.name
 LOOK_AGAIN_SECONDS = 30.0  # how soon new partitions are noticed

@@ -31,6 +31,7 @@ SCHEMA = "deploy"
 WATCH_SECONDS = 3.0
 DELIVERIES_KEPT = timedelta(days=30)  # GitHub offers redelivery for three days
 
+UNREAD_KEPT = 1000
 EARLIER_JUDGED_BY = 200  # deploys of the service that a movement is judged by; more change nothing in practice
 LATER_JUDGED_ANEW = 50
 
@@ -57,7 +58,9 @@ INSERT INTO unread_delivery (tenant_id, provider, delivery, event, reason, probl
 VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (tenant_id, provider, delivery) DO UPDATE SET times = unread_delivery.times + 1"""
 _FORGET_UNREAD = """
-DELETE FROM unread_delivery WHERE tenant_id = current_setting('app.tenant_id') AND received_at < now() - %s::interval"""
+DELETE FROM unread_delivery WHERE tenant_id = %(tenant)s AND (received_at < now() - %(kept)s::interval
+  OR received_at < (SELECT received_at FROM unread_delivery WHERE tenant_id = %(tenant)s
+                    ORDER BY received_at DESC OFFSET %(most)s LIMIT 1))"""
 _TOUCHING = f"""
 SELECT {_COLUMNS} FROM deploy
 WHERE tenant_id = %(tenant)s AND started_at < %(end)s AND touched_until >= %(start)s
@@ -148,9 +151,10 @@ class PostgresDeploys:
             return await inbox.forget(conn, DELIVERIES_KEPT)
 
     async def forget_unread(self, tenant: str) -> None:
-        """Drop a tenant's unread deliveries older than DELIVERIES_KEPT; raises Unavailable."""
+        """Drop a tenant's unread deliveries beyond DELIVERIES_KEPT and the newest UNREAD_KEPT; raises Unavailable."""
         async with transaction(self._pool, tenant) as conn:
-            await conn.execute(_FORGET_UNREAD, (DELIVERIES_KEPT,))
+            parameters = {"tenant": tenant, "kept": DELIVERIES_KEPT, "most": UNREAD_KEPT - 1}
+            await conn.execute(_FORGET_UNREAD, parameters)
 
     async def watch(self) -> None:
         """Keep `problem` current until cancelled."""

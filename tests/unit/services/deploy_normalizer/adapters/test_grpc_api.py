@@ -15,8 +15,8 @@ from libs.kernel.errors import InvalidInput, Unavailable
 from services.deploy_normalizer.adapters.grpc_api import DEFAULT_PAGE, DeployServicer, read_query
 from services.deploy_normalizer.domain.deploy import Deploy, Kind, Status, combine
 from services.deploy_normalizer.domain.query import DeployFilter, DeployQuery
-from services.deploy_normalizer.handlers import DeployLookup
-from services.deploy_normalizer.live import WAITING, LiveDeploys
+from services.deploy_normalizer.handlers.live import WAITING, LiveDeploys
+from services.deploy_normalizer.handlers.lookup import DeployLookup
 from services.deploy_normalizer.ports import DeployStore
 from tests.unit.services.deploy_normalizer.deploy_store_suite import deploys_at
 from tests.unit.services.deploy_normalizer.world import MemoryDeploys, minutes, report
