@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -274,3 +275,27 @@ def test_a_watcher_sees_a_deploy_as_it_is_posted_and_nothing_of_another_tenant(n
         stream.cancel()
     assert statuses(seen) == ["IN_PROGRESS", "SUCCEEDED"]
     assert {d.tenant_id for d in seen} == {normalizer.tenant}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("GENERIC_WEBHOOK_SECRETS", '{"ghost": ["secret"]}', "'ghost', which is no tenant"),
+        ("DEPLOY_SERVICE_RULES_FILE", "no/such/rules.yaml", "no/such/rules.yaml cannot be used"),
+    ],
+)
+def test_secrets_of_nobody_and_rules_that_are_not_there_end_the_start(
+    stack: Any, tmp_path: Path, variable: str, value: str, said: str
+) -> None:
+    tenants = tmp_path / "tenants.json"
+    tenants.write_text('{"tenants": [{"id": "acme"}]}')
+    environment = os.environ | {
+        "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_url, "HOST": "127.0.0.1",
+        "HEALTH_PORT": "0", "DEPLOY_GRPC_PORT": "0", "INCIDENTSCOPE_TENANTS_FILE": str(tenants), variable: value,
+    }  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.deploy_normalizer"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert said in ended.stdout + ended.stderr

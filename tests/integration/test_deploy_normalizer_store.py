@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from libs.storage.postgres import open_pool
 from services.deploy_normalizer.adapters.postgres import PostgresDeploys
 from services.deploy_normalizer.domain.deploy import Provider, Status
 from services.deploy_normalizer.ports import DeployStore, Effect, Unread
-from tests.integration.deploy_world import schema
+from tests.integration.deploy_world import DDL, schema
 from tests.unit.services.deploy_normalizer.deploy_store_suite import LAWS
 from tests.unit.services.deploy_normalizer.world import NOON, minutes, report
 
@@ -124,3 +125,42 @@ def test_what_cannot_be_read_is_kept_once_and_its_repetitions_are_counted(place:
     found = rows(place, "SELECT tenant_id, provider, event, reason, body, times FROM unread_delivery ORDER BY 1")
     kept = ("gitlab", "wiki_page", "unsupported_event", b"\x00{}")
     assert found == [("acme", *kept, 2), ("other", *kept, 1)]
+
+
+def test_of_what_cannot_be_read_the_newest_of_the_last_month_are_kept(
+    place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.deploy_normalizer.adapters.postgres.UNREAD_KEPT", 2)
+    url, name = place
+
+    async def act(store: PostgresDeploys) -> None:
+        for tenant in ("acme", "other"):
+            for number in range(5):
+                await store.keep_unread(tenant, Unread(Provider.GITLAB, str(number), "e", "r", "p", b""))
+        with psycopg.connect(url, options=f"-c search_path={name}") as conn:
+            conn.execute("UPDATE unread_delivery SET received_at = now() - delivery::int * interval '20 days'")
+        await store.forget_unread("acme")
+
+    with_store(place, act)
+    assert rows(place, "SELECT delivery FROM unread_delivery WHERE tenant_id = 'acme' ORDER BY 1") == [("0",), ("1",)]
+    assert rows(place, "SELECT count(*) FROM unread_delivery WHERE tenant_id = 'other'") == [(5,)]
+
+
+def test_deploys_from_before_the_migration_are_deploys_and_have_run_if_they_succeeded(stack: Any) -> None:
+    name = f"deploy_{uuid.uuid4().hex[:8]}"
+    add_deploy = """INSERT INTO deploy VALUES ('acme', %s, 'github', 's', '', '', '', 'inactive', '', '', '', '', '',
+        '2026-01-01Z', '2026-01-01Z', '2026-01-02Z')"""
+    with psycopg.connect(stack.postgres_url) as conn:  # rolled back at the end
+        conn.execute(f"CREATE SCHEMA {name}".encode())
+        conn.execute(f"SET LOCAL search_path = {name}, public".encode())
+        for file in DDL[:2]:
+            conn.execute(file.read_bytes())
+        for deploy_id in ("ran", "skipped"):
+            conn.execute(add_deploy, (deploy_id,))
+        conn.execute("INSERT INTO report VALUES ('acme', 'ran', 'e', 'succeeded', '2026-01-01Z', '{}')")
+        conn.execute(DDL[2].read_bytes())
+        found = conn.execute("SELECT id, kind, succeeded_at IS NOT NULL, movement FROM deploy ORDER BY id").fetchall()
+        forced = conn.execute("SELECT relforcerowsecurity FROM pg_class WHERE oid = 'deploy'::regclass").fetchone()
+        conn.rollback()
+    assert found == [("ran", "deploy", True, "unknown"), ("skipped", "deploy", False, "unknown")]
+    assert forced == (True,)

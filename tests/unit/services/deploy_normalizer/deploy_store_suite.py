@@ -189,6 +189,18 @@ async def a_deploy_reported_late_changes_what_later_ones_follow_from(store: Depl
     assert (await roll_out(store, 20, "a")) == judged
 
 
+async def deploys_that_arrive_at_once_follow_from_each_other_as_in_order(store: DeployStore) -> None:
+    """Whatever order they are kept in, each ends with the movement it has among all."""
+    revisions = ["a", "b", "a", "a", "c", "b"]
+    arrivals = [(minute * 5, revision) for minute, revision in enumerate(revisions)]
+    await asyncio.gather(*(roll_out(store, minute, revision) for minute, revision in reversed(arrivals)))
+    kept = (await store.touching("acme", EVERYTHING, 9))[::-1]
+    assert [d.movement for d in kept] == [
+        Movement.NEW, Movement.NEW, Movement.ROLLBACK, Movement.REDEPLOY, Movement.NEW, Movement.ROLLBACK,
+    ]  # fmt: skip
+    assert [d.previous_id for d in kept[1:]] == [d.id for d in kept[:-1]]
+
+
 LAWS: list[Callable[[DeployStore], Awaitable[None]]] = [
     records_a_report_once,
     acts_on_a_delivery_once,
@@ -203,4 +215,5 @@ LAWS: list[Callable[[DeployStore], Awaitable[None]]] = [
     answers_for_environments_kinds_and_statuses,
     tells_where_a_revision_was_before,
     a_deploy_reported_late_changes_what_later_ones_follow_from,
+    deploys_that_arrive_at_once_follow_from_each_other_as_in_order,
 ]
