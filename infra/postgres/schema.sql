@@ -97,8 +97,15 @@ CREATE TABLE deploy.deploy (
     finished_at timestamp with time zone,
     updated_at timestamp with time zone NOT NULL,
     touched_until timestamp with time zone GENERATED ALWAYS AS (COALESCE(finished_at, updated_at)) STORED NOT NULL,
+    kind text DEFAULT 'deploy'::text NOT NULL,
+    succeeded_at timestamp with time zone,
+    movement text DEFAULT 'unknown'::text NOT NULL,
+    previous_id text DEFAULT ''::text NOT NULL,
+    source_id text DEFAULT ''::text NOT NULL,
     CONSTRAINT deploy_check CHECK ((finished_at >= started_at)),
-    CONSTRAINT deploy_provider_check CHECK ((provider = ANY (ARRAY['github'::text, 'argocd'::text]))),
+    CONSTRAINT deploy_kind_check CHECK ((kind = ANY (ARRAY['deploy'::text, 'code_change'::text, 'release'::text, 'ci_outcome'::text, 'configuration'::text]))),
+    CONSTRAINT deploy_movement_check CHECK ((movement = ANY (ARRAY['unknown'::text, 'new'::text, 'redeploy'::text, 'rollback'::text, 'promotion'::text]))),
+    CONSTRAINT deploy_provider_check CHECK ((provider = ANY (ARRAY['github'::text, 'argocd'::text, 'gitlab'::text, 'generic'::text]))),
     CONSTRAINT deploy_service_check CHECK ((service <> ''::text)),
     CONSTRAINT deploy_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'in_progress'::text, 'failed'::text, 'succeeded'::text, 'inactive'::text])))
 );
@@ -142,6 +149,21 @@ CREATE TABLE deploy.report (
 );
 
 ALTER TABLE ONLY deploy.report FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE deploy.unread_delivery (
+    tenant_id text NOT NULL,
+    provider text NOT NULL,
+    delivery text NOT NULL,
+    event text NOT NULL,
+    reason text NOT NULL,
+    problem text NOT NULL,
+    body bytea NOT NULL,
+    times integer DEFAULT 1 NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT unread_delivery_times_check CHECK ((times > 0))
+);
+
+ALTER TABLE ONLY deploy.unread_delivery FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE incident.analysis (
     tenant_id text NOT NULL,
@@ -264,6 +286,9 @@ ALTER TABLE ONLY deploy.outbox
 ALTER TABLE ONLY deploy.report
     ADD CONSTRAINT report_pkey PRIMARY KEY (tenant_id, deploy_id, event, status, reported_at);
 
+ALTER TABLE ONLY deploy.unread_delivery
+    ADD CONSTRAINT unread_delivery_pkey PRIMARY KEY (tenant_id, provider, delivery);
+
 ALTER TABLE ONLY incident.analysis
     ADD CONSTRAINT analysis_pkey PRIMARY KEY (tenant_id, incident_id, version);
 
@@ -295,6 +320,8 @@ CREATE INDEX deploy_service ON deploy.deploy USING btree (tenant_id, service, st
 CREATE INDEX deploy_touched ON deploy.deploy USING btree (tenant_id, touched_until);
 
 CREATE INDEX inbox_received_at ON deploy.inbox USING btree (received_at);
+
+CREATE INDEX unread_delivery_received_at ON deploy.unread_delivery USING btree (received_at);
 
 CREATE INDEX inbox_received_at ON incident.inbox USING btree (received_at);
 
@@ -331,6 +358,10 @@ ALTER TABLE deploy.report ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON deploy.deploy USING ((tenant_id = current_setting('app.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
 CREATE POLICY tenant ON deploy.report USING ((tenant_id = current_setting('app.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON deploy.unread_delivery USING ((tenant_id = current_setting('app.tenant_id'::text, true))) WITH CHECK ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+ALTER TABLE deploy.unread_delivery ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.analysis ENABLE ROW LEVEL SECURITY;
 

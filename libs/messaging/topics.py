@@ -72,7 +72,7 @@ ALERTS_NOTIFICATIONS = Topic(
 )  # fmt: skip
 DEPLOYS_EVENTS = Topic(
     "deploys.events", "deploys as they move", "service",
-    "deploy_normalizer", ("console",), (deploy.DeployChanged,), retention=timedelta(days=90),
+    "deploy_normalizer", ("console", "deploy_normalizer"), (deploy.DeployChanged,), retention=timedelta(days=90),
 )  # fmt: skip
 CATALOG_EVENTS = Topic(
     "catalog.events", "services and dependencies discovered", "service",

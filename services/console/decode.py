@@ -83,6 +83,18 @@ def timeline_entry(message: incident_pb2.TimelineEntry) -> models.TimelineEntry:
 _TIMELINE_KINDS = frozenset(incident_pb2.TimelineKind.values())
 _EVIDENCE_KINDS = frozenset(correlation.EvidenceKind.values())
 _DEPLOY_STATUSES = frozenset(deploy_pb2.DeployStatus.values())
+_KINDS = {
+    deploy_pb2.CHANGE_KIND_CODE_CHANGE: "code change",
+    deploy_pb2.CHANGE_KIND_RELEASE: "release",
+    deploy_pb2.CHANGE_KIND_CI_OUTCOME: "CI",
+    deploy_pb2.CHANGE_KIND_CONFIGURATION: "configuration",
+}
+_MOVEMENTS = {
+    deploy_pb2.DEPLOY_MOVEMENT_NEW: "new",
+    deploy_pb2.DEPLOY_MOVEMENT_REDEPLOY: "redeploy",
+    deploy_pb2.DEPLOY_MOVEMENT_ROLLBACK: "rollback",
+    deploy_pb2.DEPLOY_MOVEMENT_PROMOTION: "promotion",
+}
 _PROVIDERS = frozenset(deploy_pb2.Provider.values())
 
 
@@ -147,6 +159,8 @@ def deploy(message: deploy_pb2.Deploy) -> models.Deploy:
         description=message.description,
         started_at=instant(message.started_at if message.HasField("started_at") else message.updated_at),
         finished_at=instant(message.finished_at) if message.HasField("finished_at") else None,
+        kind=_KINDS.get(message.kind, "deploy"),
+        movement=_MOVEMENTS.get(message.movement, ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import grpc
@@ -11,15 +12,20 @@ from incidentscope.deploy.v1 import deploy_service_pb2_grpc as pb_grpc
 
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
-from libs.kernel.errors import Unavailable
+from libs.kernel.errors import IncidentScopeError, Unavailable
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle, run
 from libs.storage.outbox_relay import Relay
 from libs.storage.postgres import open_pool
 from services.deploy_normalizer.adapters.grpc_api import SERVICE_NAME, DeployServicer
 from services.deploy_normalizer.adapters.http import Webhook, webhook_app
+from services.deploy_normalizer.adapters.live_kafka import LiveKafka
 from services.deploy_normalizer.adapters.postgres import SCHEMA, PostgresDeploys
-from services.deploy_normalizer.handlers import ArgocdWebhook, DeployLookup, GithubWebhook
+from services.deploy_normalizer.adapters.rules_file import RulesFile
+from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.handlers.live import LiveDeploys
+from services.deploy_normalizer.handlers.lookup import DeployLookup
+from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GenericWebhook, GithubWebhook, GitlabWebhook
 from services.deploy_normalizer.settings import DeployNormalizerSettings
 
 SERVICE = "deploy_normalizer"
@@ -36,6 +42,8 @@ def main() -> int:
 async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> None:
     """Start everything on the lifecycle; raises IncidentScopeError when a part cannot start."""
     tenants = TenantRegistry.load(settings)
+    rules = RulesFile(settings.deploy_service_rules_file)
+    lifecycle.background("rules_file", rules.watch)
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
     deploys = PostgresDeploys(pool, SystemClock())
@@ -44,16 +52,16 @@ async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> Non
     lifecycle.health.check("postgres", deploys.problem)
     lifecycle.background("postgres_watch", deploys.watch)
     lifecycle.background("outbox_relay", relay.run)
-    lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys))
-    servicer = DeployServicer(DeployLookup(deploys))
+    lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys, tenants))
+    live = LiveDeploys()
+    tail = LiveKafka(settings.kafka_bootstrap, live, asyncio.get_running_loop())
+    lifecycle.thread("live_deploys", tail.run, tail.stop)
+    servicer = DeployServicer(DeployLookup(deploys), live)
     await serve_grpc(
         lifecycle, settings.deploy_grpc_port, tenants, partial(_add_servicer, servicer), (SERVICE_NAME,)
     )  # fmt: skip
-    webhooks: dict[str, Webhook] = {
-        "github": GithubWebhook(deploys, settings.github_secrets, settings.github_rules),
-        "argocd": ArgocdWebhook(deploys, settings.argocd_tokens),
-    }
-    _warn_of_closed_doors(settings, tenants)
+    _check_doors(settings, tenants)
+    webhooks = _webhooks(deploys, settings, rules)
     await lifecycle.serve_http(webhook_app(webhooks, tenants, [*lifecycle.health.routes()]), settings.health_port)
 
 
@@ -61,16 +69,37 @@ def _add_servicer(servicer: DeployServicer, server: grpc.aio.Server) -> None:
     pb_grpc.add_DeployServiceServicer_to_server(servicer, server)
 
 
-def _warn_of_closed_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) -> None:
-    for provider, secrets in (("github", settings.github_secrets), ("argocd", settings.argocd_tokens)):
-        closed = sorted(tenant for tenant in tenants.ids if not secrets.of(tenant))
+def _webhooks(deploys: PostgresDeploys, settings: DeployNormalizerSettings, rules: RulesFile) -> Mapping[str, Webhook]:
+    return {
+        "github": GithubWebhook(deploys, settings.github_secrets, settings.github_rules, rules.rules),
+        "gitlab": GitlabWebhook(deploys, settings.gitlab_tokens, settings.gitlab_signing, rules.rules),
+        "argocd": ArgocdWebhook(deploys, settings.argocd_tokens, rules.rules),
+        "generic": GenericWebhook(deploys, settings.generic_secrets, rules.rules),
+    }
+
+
+def _check_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) -> None:
+    """Warn of doors that nobody can enter; raises IncidentScopeError on secrets for a tenant that does not exist."""
+    doors: Mapping[str, tuple[Secrets, ...]] = {
+        "github": (settings.github_secrets,),
+        "gitlab": (settings.gitlab_tokens, settings.gitlab_signing),
+        "argocd": (settings.argocd_tokens,),
+        "generic": (settings.generic_secrets,),
+    }
+    for provider, kinds in doors.items():
+        unknown = sorted({tenant for secrets in kinds for tenant in secrets.per_tenant} - set(tenants.ids))
+        if unknown:
+            raise IncidentScopeError(f"{provider} has a webhook secret for {unknown[0]!r}, which is no tenant")
+        closed = sorted(tenant for tenant in tenants.ids if not any(secrets.of(tenant) for secrets in kinds))
         if closed:
             log.warning("webhooks_refused", provider=provider, reason="not_configured", tenants=closed[:20])
 
 
-async def _forget_deliveries(deploys: PostgresDeploys) -> None:
+async def _forget_deliveries(deploys: PostgresDeploys, tenants: TenantRegistry) -> None:
     while True:
         try:
+            for tenant in sorted(tenants.ids):
+                await deploys.forget_unread(tenant)
             log.info("deliveries_forgotten", count=await deploys.forget_deliveries())
         except Unavailable as exc:
             log.warning("deliveries_not_forgotten", error=str(exc))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -12,6 +13,7 @@ from libs.runtime.settings import ServiceSettings
 from services.deploy_normalizer.domain.fields import NAME_CHARS
 from services.deploy_normalizer.domain.github import DEPLOYING_WORKFLOW, GithubRules
 from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.domain.standard_webhooks import signing_key
 
 PerTenant = dict[str, tuple[SecretStr, ...]]
 Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
@@ -22,7 +24,8 @@ class DeployNormalizerSettings(ServiceSettings):
 
     `*_secrets` and `*_tokens` are JSON objects from tenant to its live secrets, `{"acme": ["new", "old"]}`; such a
     tenant's webhooks are not verified with the shared secret. `github_service_map` is a JSON object from `owner/name`
-    or `owner/name@environment` to the service's name in telemetry.
+    or `owner/name@environment` to the service's name in telemetry; `deploy_service_rules_file` names a file of mapping
+    rules, which come first and are read again when it changes. Signing secrets are text, or `whsec_` and base64.
     """
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)  # it may be a secret
@@ -35,6 +38,32 @@ class DeployNormalizerSettings(ServiceSettings):
     github_service_map: dict[Name, Name] = Field(default_factory=dict)
     argocd_webhook_token: SecretStr = SecretStr("")
     argocd_webhook_tokens: PerTenant = Field(default_factory=dict)
+    gitlab_webhook_token: SecretStr = SecretStr("")
+    gitlab_webhook_tokens: PerTenant = Field(default_factory=dict)
+    gitlab_signing_secret: SecretStr = SecretStr("")
+    gitlab_signing_secrets: PerTenant = Field(default_factory=dict)
+    generic_webhook_secret: SecretStr = SecretStr("")
+    generic_webhook_secrets: PerTenant = Field(default_factory=dict)
+    deploy_service_rules_file: Path | None = None
+
+    @field_validator("deploy_service_rules_file", mode="before")
+    @classmethod
+    def _none_when_empty(cls, path: object) -> object:
+        return path or None
+
+    @field_validator("gitlab_signing_secret", "generic_webhook_secret")
+    @classmethod
+    def _signs(cls, secret: SecretStr) -> SecretStr:
+        signing_key(secret.get_secret_value())
+        return secret
+
+    @field_validator("gitlab_signing_secrets", "generic_webhook_secrets")
+    @classmethod
+    def _all_sign(cls, secrets: PerTenant) -> PerTenant:
+        for live in secrets.values():
+            for secret in live:
+                signing_key(secret.get_secret_value())
+        return secrets
 
     @field_validator("github_deploy_workflows")
     @classmethod
@@ -54,6 +83,21 @@ class DeployNormalizerSettings(ServiceSettings):
     def argocd_tokens(self) -> Secrets:
         """Return what Argo CD's notifications must bear."""
         return _secrets(self.argocd_webhook_token, self.argocd_webhook_tokens)
+
+    @property
+    def gitlab_tokens(self) -> Secrets:
+        """Return what GitLab's webhooks must bear in `X-Gitlab-Token`."""
+        return _secrets(self.gitlab_webhook_token, self.gitlab_webhook_tokens)
+
+    @property
+    def gitlab_signing(self) -> Secrets:
+        """Return what GitLab's signed webhooks are verified with."""
+        return _secrets(self.gitlab_signing_secret, self.gitlab_signing_secrets)
+
+    @property
+    def generic_secrets(self) -> Secrets:
+        """Return what the generic door's webhooks are verified with."""
+        return _secrets(self.generic_webhook_secret, self.generic_webhook_secrets)
 
     @property
     def github_rules(self) -> GithubRules:

@@ -10,15 +10,26 @@ from urllib.parse import urlencode
 
 import pytest
 
-from services.deploy_normalizer.domain.deploy import Report, Status
+from services.deploy_normalizer.domain.deploy import Kind, Report, Status
 from services.deploy_normalizer.domain.github import GithubRules, Ignored, read
 from services.deploy_normalizer.domain.signature import Secrets
-from services.deploy_normalizer.handlers import GithubWebhook, Outcome
+from services.deploy_normalizer.handlers.answers import Outcome
+from services.deploy_normalizer.handlers.webhooks import GithubWebhook
 from tests.conformance.vectors import cases
 from tests.unit.services.deploy_normalizer.world import SECRET, MemoryDeploys, github_headers
 
 FILE = "github_webhook_payloads.json"
 DEPLOYS = ("deployment", "deployment_status")
+CHANGES = {
+    "push-with-no-username-committer": Kind.CODE_CHANGE,
+    "release-deleted-with-reactions": Kind.RELEASE,
+    "release-prereleased-with-discussion-url": Kind.RELEASE,
+    "release-published-with-discussion-url": Kind.RELEASE,
+    "check_suite-completed": Kind.CI_OUTCOME,
+    "check_suite-requested": Kind.CI_OUTCOME,
+    "check_suite-requested-with-organization": Kind.CI_OUTCOME,
+    "check_suite-rerequested-with-organization": Kind.CI_OUTCOME,
+}
 
 
 def of(*events: str) -> list[Any]:
@@ -37,8 +48,10 @@ def test_every_published_payload_is_taken_or_ignored_for_a_reason(case: dict[str
     webhook = GithubWebhook(store, Secrets(SECRET), GithubRules())
     answer = asyncio.run(webhook.receive("acme", headers, body))
     assert answer.outcome is not Outcome.REFUSED
-    assert (answer.reason == "recorded") is (event in DEPLOYS)
-    assert len(store.announced) == (1 if event in DEPLOYS else 0)
+    expected = CHANGES.get(case["id"], Kind.DEPLOY if event in DEPLOYS else None)
+    assert (answer.reason == "recorded") is (expected is not None)
+    assert [deploy.kind for deploy in store.announced] == ([expected] if expected else [])
+    assert len(store.unread) == (1 if event == "check_run" else 0)
 
 
 @pytest.mark.parametrize("case", of(*DEPLOYS))

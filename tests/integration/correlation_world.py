@@ -124,7 +124,9 @@ class Neighbours(incident_service_pb2_grpc.IncidentServiceServicer, deploy_servi
         """Return the deploys that started in the asked time."""
         self._enter(context)
         start, end = request.start_time.ToDatetime(), request.end_time.ToDatetime()
-        found = [d for d in self.deploys if start <= d.started_at.ToDatetime() < end]
+        kinds = request.kinds
+        asked = [d for d in self.deploys if not kinds or (d.kind or deploy_pb2.CHANGE_KIND_DEPLOY) in kinds]
+        found = [d for d in asked if start <= d.started_at.ToDatetime() < end]
         page, token = _page(found, request.page_token)
         return deploy_service_pb2.ListDeploysResponse(deploys=page, next_page_token=token)
 

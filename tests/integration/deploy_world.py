@@ -90,7 +90,7 @@ class Normalizer:
             "HEALTH_PORT": str(self.http_port), "DEPLOY_GRPC_PORT": str(self.grpc_port),
             "INCIDENTSCOPE_TENANTS_FILE": str(tenants), "INCIDENTSCOPE_ANONYMOUS_TENANT": self.tenant,
             "INCIDENTSCOPE_TRUST_TENANT_HEADER": "true", "GITHUB_WEBHOOK_SECRET": SECRET,
-            "ARGOCD_WEBHOOK_TOKEN": TOKEN,
+            "ARGOCD_WEBHOOK_TOKEN": TOKEN, "GITLAB_WEBHOOK_TOKEN": TOKEN, "GENERIC_WEBHOOK_SECRET": SECRET,
         }  # fmt: skip
         command = [sys.executable, "-m", "services.deploy_normalizer"]
         with self.log_file.open("ab") as log:

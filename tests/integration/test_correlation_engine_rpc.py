@@ -89,6 +89,23 @@ def test_deploys_that_never_took_effect_are_left_out() -> None:
     assert found[0].finished_at is None
 
 
+def test_only_what_changes_what_runs_is_evidence_also_when_superseded_since() -> None:
+    def change(kind: deploy_pb2.ChangeKind.ValueType) -> deploy_pb2.Deploy:
+        changed = deploy(deploy_pb2.ChangeKind.Name(kind), deploy_pb2.DEPLOY_STATUS_SUCCEEDED)
+        changed.kind = kind
+        return changed
+
+    superseded = deploy("superseded", deploy_pb2.DEPLOY_STATUS_INACTIVE)
+    superseded.movement = deploy_pb2.DEPLOY_MOVEMENT_NEW
+    known = neighbours("acme", deploys=[*map(change, sorted(deploy_pb2.ChangeKind.values())), superseded])
+
+    found = ask(known, lambda channel: GrpcDeploys(channel).between("acme", NOW - timedelta(hours=1), NOW))
+
+    assert [c.service for c in found] == [
+        "CHANGE_KIND_UNSPECIFIED", "CHANGE_KIND_DEPLOY", "CHANGE_KIND_CONFIGURATION", "superseded"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,10 +19,13 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from incidentscope.deploy.v1 import deploy_pb2
+from incidentscope.deploy.v1 import deploy_service_pb2 as pb
 from incidentscope.deploy.v1.deploy_events_pb2 import DeployChanged
+from incidentscope.deploy.v1.deploy_service_pb2_grpc import DeployServiceStub
 
 from libs.storage.migrate import migrate_postgres
 from scripts.create_topics import create
+from services.deploy_normalizer.domain.signature import github_signature
 from tests.integration.deploy_world import ROOT, Normalizer, wait_until
 from tests.unit.services.deploy_normalizer.world import (
     SECRET,
@@ -28,6 +33,8 @@ from tests.unit.services.deploy_normalizer.world import (
     argocd_sync,
     as_bytes,
     deployment_status,
+    generic_change,
+    gitlab_deployment,
     minutes,
     without,
 )
@@ -221,7 +228,7 @@ def test_an_unusable_setting_ends_the_start_with_a_sentence() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "services.deploy_normalizer"],
         cwd=ROOT,
-        env={"GITHUB_WEBHOOK_SECRETS": "hunter2", "PATH": ""},
+        env={"GITHUB_WEBHOOK_SECRETS": "hunter2", "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         capture_output=True,
         text=True,
         timeout=30,
@@ -231,3 +238,64 @@ def test_an_unusable_setting_ends_the_start_with_a_sentence() -> None:
     assert "github_webhook_secrets" in ended.stderr
     assert "hunter2" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_gitlab_and_generic_senders_are_heard_and_a_rollback_is_told_from_a_new_version(normalizer: Normalizer) -> None:
+    service = f"s-{uuid.uuid4().hex[:8]}"
+    for minute, version in ((0, "v1"), (10, "v2"), (20, "v1")):
+        change = generic_change(
+            id=f"{service}/{minute}", service=service, version=version, started_at=minutes(minute).isoformat(),
+            time=minutes(minute + 1).isoformat(),
+        )  # fmt: skip
+        body = as_bytes(change)
+        sent = {"content-type": "application/json", "x-signature-256": github_signature(SECRET, body)}
+        assert httpx.post(normalizer.url("/webhooks/generic"), content=body, headers=sent).status_code == 200
+    body = as_bytes(gitlab_deployment(deployment_id=next(NOW_IDS), ref=service))
+    sent = {"content-type": "application/json", "x-gitlab-token": TOKEN, "x-gitlab-event": "Deployment Hook"}
+    assert httpx.post(normalizer.url("/webhooks/gitlab"), content=body, headers=sent).json()["reason"] == "recorded"
+    back, second, first = normalizer.list_deploys(services=[service]).deploys
+    movements = [deploy_pb2.DeployMovement.Name(d.movement) for d in (first, second, back)]
+    assert movements == ["DEPLOY_MOVEMENT_NEW", "DEPLOY_MOVEMENT_NEW", "DEPLOY_MOVEMENT_ROLLBACK"]
+    assert (back.source_deploy_id, back.previous_deploy_id) == (first.id, second.id)
+    assert list(normalizer.list_deploys(services=[service], environments=["staging"]).deploys) == []
+
+
+def test_a_watcher_sees_a_deploy_as_it_is_posted_and_nothing_of_another_tenant(normalizer: Normalizer) -> None:
+    service = f"s-{uuid.uuid4().hex[:8]}"
+    bodies = [a_deploy(s, f"2026-05-04T12:0{n}:00Z", 900_001, service) for n, s in ((1, "in_progress"), (5, "success"))]
+    with normalizer.channel() as channel:
+        stream: Any = DeployServiceStub(channel).WatchDeploys(
+            pb.WatchDeploysRequest(services=[service]), metadata=normalizer.metadata(), timeout=30
+        )
+        stream.initial_metadata()
+        normalizer.github(bodies[0], tenant=normalizer.other)
+        for body in bodies:
+            normalizer.github(body)
+        seen = [next(stream).deploy, next(stream).deploy]
+        stream.cancel()
+    assert statuses(seen) == ["IN_PROGRESS", "SUCCEEDED"]
+    assert {d.tenant_id for d in seen} == {normalizer.tenant}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("GENERIC_WEBHOOK_SECRETS", '{"ghost": ["secret"]}', "'ghost', which is no tenant"),
+        ("DEPLOY_SERVICE_RULES_FILE", "no/such/rules.yaml", "no/such/rules.yaml cannot be used"),
+    ],
+)
+def test_secrets_of_nobody_and_rules_that_are_not_there_end_the_start(
+    stack: Any, tmp_path: Path, variable: str, value: str, said: str
+) -> None:
+    tenants = tmp_path / "tenants.json"
+    tenants.write_text('{"tenants": [{"id": "acme"}]}')
+    environment = os.environ | {
+        "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_url, "HOST": "127.0.0.1",
+        "HEALTH_PORT": "0", "DEPLOY_GRPC_PORT": "0", "INCIDENTSCOPE_TENANTS_FILE": str(tenants), variable: value,
+    }  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.deploy_normalizer"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert said in ended.stdout + ended.stderr

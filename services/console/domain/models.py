@@ -100,7 +100,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One deploy of one service; `status` is the word people read."""
+    """One change of one service; `status`, `kind` and `movement` are the words people read, empty when unknown."""
 
     id: str
     service: str
@@ -115,6 +115,8 @@ class Deploy:
     description: str
     started_at: datetime
     finished_at: datetime | None = None
+    kind: str = "deploy"
+    movement: str = ""
 
 
 @dataclass(frozen=True, slots=True)

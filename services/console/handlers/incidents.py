@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
+from incidentscope.deploy.v1 import deploy_pb2
 from incidentscope.deploy.v1 import deploy_service_pb2 as deploy_contract
 from incidentscope.incident.v1 import incident_service_pb2 as contract
 
@@ -23,6 +24,7 @@ from services.console.handlers.parts import Parts
 from services.console.ports import Deploys, Incidents, RefusalReason, Refused, Telemetry
 
 PAGE_SIZE = 50
+CHANGES_WHAT_RUNS = (deploy_pb2.CHANGE_KIND_DEPLOY, deploy_pb2.CHANGE_KIND_CONFIGURATION)
 MAX_NOTE = 10_000
 MAX_ACTOR = 100
 _TIMELINE_PAGE, _TIMELINE_PAGES = 1000, 5
@@ -238,13 +240,15 @@ async def minutes_of(
 
 
 async def deploys_in(
-    source: Deploys, tenant: str, services: Sequence[str], window: TimeWindow, limit: int = 100
-) -> list[Deploy]:
-    """Return the deploys that touched a window, newest first; of all services when none are given."""
+    source: Deploys, tenant: str, services: Sequence[str], window: TimeWindow, limit: int = 100,
+    kinds: Sequence[deploy_pb2.ChangeKind.ValueType] = CHANGES_WHAT_RUNS,
+) -> list[Deploy]:  # fmt: skip
+    """Return the deploys that touched a window, newest first; of all services, or kinds, when none are given."""
     request = deploy_contract.ListDeploysRequest(
         services=services,
         start_time=decode.timestamp(window.start),
         end_time=decode.timestamp(window.end),
         page_size=limit,
+        kinds=kinds,
     )
     return [decode.deploy(d) for d in (await source.list(tenant, request)).deploys]

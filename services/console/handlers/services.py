@@ -74,10 +74,12 @@ class ServicePages:
         )
 
     async def deploy_list(self, tenant: str) -> views.DeployList:
-        """Return the deploys of the last week."""
+        """Return the deploys and other changes of the last week."""
         now = self.clock.now()
         window = TimeWindow(now - timedelta(days=DEPLOY_DAYS), now + timedelta(minutes=1))
         parts = Parts()
         nothing: list[Deploy] = []
-        found = await parts.take("Deploys", deploys_in(self.deploys, tenant, (), window, MAX_DEPLOYS), nothing)
+        found = await parts.take(
+            "Deploys", deploys_in(self.deploys, tenant, (), window, MAX_DEPLOYS, kinds=()), nothing
+        )
         return views.DeployList(tuple(found), window, now, len(found) >= MAX_DEPLOYS, parts.missing)

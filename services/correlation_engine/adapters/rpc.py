@@ -23,6 +23,7 @@ MAX_PAGES = 20
 RAN = frozenset(
     {deploy_pb2.DEPLOY_STATUS_IN_PROGRESS, deploy_pb2.DEPLOY_STATUS_SUCCEEDED, deploy_pb2.DEPLOY_STATUS_FAILED}
 )
+CHANGES_WHAT_RUNS = (deploy_pb2.CHANGE_KIND_DEPLOY, deploy_pb2.CHANGE_KIND_CONFIGURATION)
 AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 Answer = TypeVar("Answer")
 
@@ -54,19 +55,28 @@ class GrpcDeploys:
         self._stub = deploy_service_pb2_grpc.DeployServiceStub(channel)
 
     async def between(self, tenant: str, start: datetime, end: datetime) -> tuple[Change, ...]:
-        """Return the deploys that took effect in a time, newest first; raises Unavailable."""
+        """Return the deploys and configuration changes that took effect in a time, newest first; raises Unavailable.
+
+        Pushes, releases and CI outcomes alter nothing that runs and are not asked for.
+        """
         request = deploy_service_pb2.ListDeploysRequest(
-            start_time=_timestamp(start), end_time=_timestamp(end), page_size=PAGE
+            start_time=_timestamp(start), end_time=_timestamp(end), page_size=PAGE, kinds=CHANGES_WHAT_RUNS
         )
         found: list[Change] = []
         for _ in range(MAX_PAGES):
             call = self._stub.ListDeploys(request, timeout=TIMEOUT_SECONDS, metadata=_metadata(tenant))
             page = await _ask("deploy_normalizer", call)
-            found += [_change(deploy) for deploy in page.deploys if deploy.status in RAN]
+            found += [_change(deploy) for deploy in page.deploys if _ran(deploy)]
             request.page_token = page.next_page_token
             if not page.next_page_token:
                 break
         return tuple(found)
+
+
+def _ran(deploy: deploy_pb2.Deploy) -> bool:
+    """Tell whether it altered what runs; one superseded since did when its movement is known, else it was skipped."""
+    superseded = deploy.status == deploy_pb2.DEPLOY_STATUS_INACTIVE
+    return deploy.status in RAN or (superseded and deploy.movement != deploy_pb2.DEPLOY_MOVEMENT_UNSPECIFIED)
 
 
 def _change(deploy: deploy_pb2.Deploy) -> Change:

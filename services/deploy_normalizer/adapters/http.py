@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from libs.access.tenants import AccessDenied, TenantRegistry
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.deploy_normalizer.domain.signature import Verdict
-from services.deploy_normalizer.handlers import Answer, NotAuthentic, Outcome
+from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
 
 log = structlog.get_logger()
 
@@ -24,6 +24,7 @@ MAX_BODY_BYTES = 5 * 1024 * 1024
 DRAIN_BYTES = 32 * 1024 * 1024  # read and dropped, so that the sender of too much gets to read the answer
 BODY_SECONDS = 30.0
 ANSWER_SECONDS = 8.0  # GitHub gives up after ten
+DELIVERY_IDS = ("x-github-delivery", "webhook-id", "idempotency-key")
 
 WEBHOOKS = Counter(
     "incidentscope_deploy_normalizer_webhooks", "Webhooks received", ["provider", "outcome", "reason"]
@@ -43,6 +44,7 @@ _STATUS: Mapping[str, int] = {
     Verdict.MISSING: 401,
     Verdict.MALFORMED: 401,
     Verdict.MISMATCH: 401,
+    Verdict.EXPIRED: 401,
 }
 
 
@@ -109,7 +111,7 @@ class _Door:
         log.info(
             "webhook", provider=self._provider, tenant=tenant[:64], outcome=answer.outcome, reason=answer.reason,
             deploy_id=answer.deploy_id, message=answer.message,
-            delivery=request.headers.get("x-github-delivery", "")[:128],
+            delivery=next((request.headers[name][:128] for name in DELIVERY_IDS if name in request.headers), ""),
         )  # fmt: skip
         content = {"outcome": answer.outcome, "reason": answer.reason, "message": answer.message}
         if answer.deploy_id:

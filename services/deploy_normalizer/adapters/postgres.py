@@ -22,16 +22,22 @@ from services.deploy_normalizer.adapters.rows import (
     report_from_json,
     report_to_json,
 )
-from services.deploy_normalizer.domain.deploy import Deploy, Report, combine, deploy_id
+from services.deploy_normalizer.domain.deploy import Deploy, Report, combine, deploy_id, same_reports
+from services.deploy_normalizer.domain.lineage import moved
 from services.deploy_normalizer.domain.query import DeployQuery
-from services.deploy_normalizer.ports import Effect, Recorded
+from services.deploy_normalizer.ports import Effect, Recorded, Unread
 
 SCHEMA = "deploy"
 WATCH_SECONDS = 3.0
 DELIVERIES_KEPT = timedelta(days=30)  # GitHub offers redelivery for three days
 
+UNREAD_KEPT = 1000
+EARLIER_JUDGED_BY = 200  # deploys of the service that a movement is judged by; more change nothing in practice
+LATER_JUDGED_ANEW = 50
+
 _COLUMNS = ", ".join(COLUMNS)
 _LOCK_DEPLOY = "SELECT pg_advisory_xact_lock(hashtextextended('deploy/' || %s, 0))"
+_LOCK_SERVICE = "SELECT pg_advisory_xact_lock(hashtextextended('deploy/lineage/' || %s, 0))"  # after the deploy's
 _ADD_REPORT = """
 INSERT INTO report (tenant_id, deploy_id, event, status, reported_at, content)
 VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
@@ -40,10 +46,28 @@ _FIND = f"SELECT {_COLUMNS} FROM deploy WHERE tenant_id = %s AND id = %s"
 _PUT = f"""
 INSERT INTO deploy ({_COLUMNS}) VALUES ({", ".join(["%s"] * len(COLUMNS))})
 ON CONFLICT (tenant_id, id) DO UPDATE SET {", ".join(f"{c} = EXCLUDED.{c}" for c in COLUMNS)}"""
+_RELINK = "UPDATE deploy SET movement = %s, previous_id = %s, source_id = %s WHERE tenant_id = %s AND id = %s"
+_NEIGHBOURS = f"""
+(SELECT {_COLUMNS} FROM deploy WHERE tenant_id = %(tenant)s AND service = %(service)s AND kind = 'deploy'
+    AND started_at < %(start)s ORDER BY started_at DESC, id DESC LIMIT {EARLIER_JUDGED_BY})
+UNION ALL
+(SELECT {_COLUMNS} FROM deploy WHERE tenant_id = %(tenant)s AND service = %(service)s AND kind = 'deploy'
+    AND started_at >= %(start)s ORDER BY started_at, id LIMIT {LATER_JUDGED_ANEW})"""
+_KEEP_UNREAD = """
+INSERT INTO unread_delivery (tenant_id, provider, delivery, event, reason, problem, body)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (tenant_id, provider, delivery) DO UPDATE SET times = unread_delivery.times + 1"""
+_FORGET_UNREAD = """
+DELETE FROM unread_delivery WHERE tenant_id = %(tenant)s AND (received_at < now() - %(kept)s::interval
+  OR received_at < (SELECT received_at FROM unread_delivery WHERE tenant_id = %(tenant)s
+                    ORDER BY received_at DESC OFFSET %(most)s LIMIT 1))"""
 _TOUCHING = f"""
 SELECT {_COLUMNS} FROM deploy
 WHERE tenant_id = %(tenant)s AND started_at < %(end)s AND touched_until >= %(start)s
   AND (%(any_service)s OR service = ANY(%(services)s))
+  AND (%(any_environment)s OR environment = ANY(%(environments)s))
+  AND (%(any_kind)s OR kind = ANY(%(kinds)s))
+  AND (%(any_status)s OR status = ANY(%(statuses)s))
   AND (%(after_id)s::text IS NULL OR (started_at, id) < (%(after_start)s::timestamptz, %(after_id)s::text))
 ORDER BY started_at DESC, id DESC LIMIT %(limit)s"""
 
@@ -66,14 +90,32 @@ class PostgresDeploys:
                 return Recorded(Effect.DUPLICATE_DELIVERY, None)
             key = deploy_id(tenant, report.provider, report.external_id)
             await conn.execute(_LOCK_DEPLOY, (key,))
-            before = await _find(conn, tenant, key)
             after = combine(tenant, await _with_report(conn, tenant, key, report))
-            if after == before:
-                return Recorded(Effect.UNCHANGED, after)
-            await conn.execute(_PUT, deploy_to_row(after))
-            event = deploy_changed(after, self._clock.now())
-            await outbox.enqueue(conn, topics.DEPLOYS_EVENTS, after.service, event)
-            return Recorded(Effect.RECORDED, after)
+            await conn.execute(_LOCK_SERVICE, (f"{tenant}/{after.service}",))
+            before = await _find(conn, tenant, key)
+            if before is not None and same_reports(before, after):
+                return Recorded(Effect.UNCHANGED, before)
+            changed = moved(after, await _neighbours(conn, after))
+            await self._put(conn, changed)
+            return Recorded(Effect.RECORDED, changed[0])
+
+    async def _put(self, conn: Connection, changed: list[Deploy]) -> None:
+        """Keep the deploy that changed and what its neighbours now follow from, and announce them all."""
+        await conn.execute(_PUT, deploy_to_row(changed[0]))
+        for later in changed[1:]:
+            link = (later.movement, later.previous_id, later.source_id, later.tenant, later.id)
+            await conn.execute(_RELINK, link)
+        now = self._clock.now()
+        events = [(topics.DEPLOYS_EVENTS, deploy.service, deploy_changed(deploy, now)) for deploy in changed]
+        await outbox.enqueue_all(conn, events)
+
+    async def keep_unread(self, tenant: str, unread: Unread) -> None:
+        """Keep a delivery that could not be read, or count it once more; raises Unavailable."""
+        row = (
+            tenant, unread.provider, unread.delivery, unread.event, unread.reason, unread.problem, unread.body
+        )  # fmt: skip
+        async with transaction(self._pool, tenant) as conn:
+            await conn.execute(_KEEP_UNREAD, row)
 
     async def find(self, tenant: str, deploy_id: str) -> Deploy | None:
         """Return one deploy of the tenant, or None; raises Unavailable."""
@@ -82,13 +124,19 @@ class PostgresDeploys:
 
     async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:
         """Return up to `limit` deploys that touched the window, newest first; raises Unavailable."""
-        after = query.after
+        after, only = query.after, query.only
         parameters = {
             "tenant": tenant,
             "start": query.window.start,
             "end": query.window.end,
             "services": list(query.services),
             "any_service": not query.services,
+            "environments": list(only.environments),
+            "any_environment": not only.environments,
+            "kinds": list(only.kinds),
+            "any_kind": not only.kinds,
+            "statuses": list(only.statuses),
+            "any_status": not only.statuses,
             "after_start": after.started_at if after else None,
             "after_id": after.id if after else None,
             "limit": limit,
@@ -101,6 +149,12 @@ class PostgresDeploys:
         """Drop delivery ids older than DELIVERIES_KEPT and return how many; raises Unavailable."""
         async with transaction(self._pool, "") as conn:
             return await inbox.forget(conn, DELIVERIES_KEPT)
+
+    async def forget_unread(self, tenant: str) -> None:
+        """Drop a tenant's unread deliveries beyond DELIVERIES_KEPT and the newest UNREAD_KEPT; raises Unavailable."""
+        async with transaction(self._pool, tenant) as conn:
+            parameters = {"tenant": tenant, "kept": DELIVERIES_KEPT, "most": UNREAD_KEPT - 1}
+            await conn.execute(_FORGET_UNREAD, parameters)
 
     async def watch(self) -> None:
         """Keep `problem` current until cancelled."""
@@ -132,3 +186,9 @@ async def _find(conn: Connection, tenant: str, key: str) -> Deploy | None:
     cursor = await conn.execute(_FIND, (tenant, key))
     row = await cursor.fetchone()
     return deploy_from_row(row) if row else None
+
+
+async def _neighbours(conn: Connection, deploy: Deploy) -> list[Deploy]:
+    parameters = {"tenant": deploy.tenant, "service": deploy.service, "start": deploy.started_at}
+    cursor = await conn.execute(_NEIGHBOURS, parameters)
+    return [deploy_from_row(row) for row in await cursor.fetchall()]

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from services.deploy_normalizer.domain.deploy import Deploy, Provider, Report, Status
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Movement, Provider, Report, Status
 
 _INSTANTS = ("at", "requested_at", "began_at")
 COLUMNS = tuple("tenant_id" if f.name == "tenant" else f.name for f in fields(Deploy))
@@ -20,9 +20,13 @@ def report_to_json(report: Report) -> dict[str, Any]:
 
 
 def report_from_json(content: Mapping[str, Any]) -> Report:
-    """Return the report that `report_to_json` made the object of."""
+    """Return the report that `report_to_json` made the object of; older ones have no kind and are of deploys."""
     instants = {name: datetime.fromisoformat(content[name]) for name in _INSTANTS if content[name] is not None}
-    kinds = {"provider": Provider(content["provider"]), "status": Status(content["status"])}
+    kinds = {
+        "provider": Provider(content["provider"]),
+        "status": Status(content["status"]),
+        "kind": Kind(content.get("kind", Kind.DEPLOY)),
+    }
     return Report(**{**content, **instants, **kinds})
 
 
@@ -35,5 +39,6 @@ def deploy_from_row(row: tuple[Any, ...]) -> Deploy:
     """Return the deploy of a row of COLUMNS; the session's time zone does not matter."""
     values = dict(zip((f.name for f in fields(Deploy)), row, strict=True))
     instants = {name: value.astimezone(UTC) for name, value in values.items() if isinstance(value, datetime)}
-    kinds = {"provider": Provider(values["provider"]), "status": Status(values["status"])}
+    words = {"provider": Provider, "status": Status, "kind": Kind, "movement": Movement}
+    kinds = {name: word(values[name]) for name, word in words.items()}
     return Deploy(**{**values, **instants, **kinds})

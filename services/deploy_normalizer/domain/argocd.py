@@ -8,7 +8,8 @@ Argo CD lets its users write the body; ours is the template in `argocd-notificat
     destination_namespace, images, repository, initiated_by, url      optional, null or empty when unknown
 
 One sync operation of one application is one deploy. The service is `service` (the template fills it from the label
-`app.kubernetes.io/name`), else the application's name; the environment is `environment` (from the label
+`app.kubernetes.io/name`), else what the mapping rules say of application, repository and environment, else the
+application's name; the environment is `environment` (from the label
 `app.kubernetes.io/environment`), else the namespace it is deployed to.
 """
 
@@ -29,6 +30,7 @@ from services.deploy_normalizer.domain.fields import (
     required_instant,
     required_text,
 )
+from services.deploy_normalizer.domain.mapping import NO_RULES, ServiceRules, Subject
 
 _ENDED = ("Succeeded", "Failed", "Error")
 PHASES: Mapping[str, Status] = {
@@ -50,12 +52,15 @@ HEALTH_AFTER_SYNC: Mapping[str, Status] = {
 }
 
 
-def read(body: Json) -> Report:
+def read(body: Json, rules: ServiceRules = NO_RULES) -> Report:
     """Return what a notification reports; raises MissingField or BadField."""
     app = required_text(body, "app")
     phase = required_text(body, "operation_phase")
     started_at = required_instant(body, "started_at")
-    service = optional_text(body, "service") or app
+    environment = optional_text(body, "environment") or optional_text(body, "destination_namespace")
+    repository = _repository(optional_text(body, "repository", limit=2000))
+    subject = Subject(Provider.ARGOCD, repository=repository, app=app, environment=environment)
+    service = optional_text(body, "service") or next(iter(rules.services(subject)), app)
     revision = optional_text(body, "revision")
     return Report(
         provider=Provider.ARGOCD,
@@ -66,10 +71,10 @@ def read(body: Json) -> Report:
         requested_at=started_at,
         began_at=started_at,
         service=service,
-        environment=optional_text(body, "environment") or optional_text(body, "destination_namespace"),
+        environment=environment,
         version=_image_tag(body, service, app) or revision,
         revision=revision,
-        repository=_repository(optional_text(body, "repository", limit=2000)),
+        repository=repository,
         actor=optional_text(body, "initiated_by"),
         url=link(body, "url"),
         description=prose(body, "operation_message") or _summary(body),

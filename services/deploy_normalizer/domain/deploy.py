@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -30,6 +30,28 @@ class Provider(StrEnum):
 
     GITHUB = "github"
     ARGOCD = "argocd"
+    GITLAB = "gitlab"
+    GENERIC = "generic"
+
+
+class Kind(StrEnum):
+    """What kind of change it is; only a deploy or a configuration change alters what runs."""
+
+    DEPLOY = "deploy"
+    CODE_CHANGE = "code_change"
+    RELEASE = "release"
+    CI_OUTCOME = "ci_outcome"
+    CONFIGURATION = "configuration"
+
+
+class Movement(StrEnum):
+    """What a deploy does with its revision."""
+
+    UNKNOWN = "unknown"
+    NEW = "new"
+    REDEPLOY = "redeploy"
+    ROLLBACK = "rollback"
+    PROMOTION = "promotion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +77,16 @@ class Report:
     actor: str = ""
     url: str = ""
     description: str = ""
+    kind: Kind = Kind.DEPLOY
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One deploy of one service to one environment, as its reports so far tell it."""
+    """One change of one service, a deploy to one environment or another kind, as its reports so far tell it.
+
+    `succeeded_at` is when it last succeeded, also where it was superseded since. `movement`, `previous_id` (what ran
+    there before) and `source_id` (what shows the movement) follow from other deploys; see domain/lineage.py.
+    """
 
     id: str
     tenant: str
@@ -77,6 +104,11 @@ class Deploy:
     started_at: datetime
     finished_at: datetime | None
     updated_at: datetime
+    kind: Kind = Kind.DEPLOY
+    succeeded_at: datetime | None = None
+    movement: Movement = Movement.UNKNOWN
+    previous_id: str = ""
+    source_id: str = ""
 
 
 def deploy_id(tenant: str, provider: Provider, external_id: str) -> str:
@@ -110,7 +142,14 @@ def combine(tenant: str, reports: Iterable[Report]) -> Deploy:
         started_at=_started(ordered, finished),
         finished_at=finished,
         updated_at=max(r.at for r in ordered),
+        kind=winner.kind,
+        succeeded_at=max((r.at for r in ordered if r.status is Status.SUCCEEDED), default=None),
     )
+
+
+def same_reports(one: Deploy, other: Deploy) -> bool:
+    """Tell whether two states of a deploy are the same but for what follows from other deploys."""
+    return one == replace(other, movement=one.movement, previous_id=one.previous_id, source_id=one.source_id)
 
 
 _RANK = {status: rank for rank, status in enumerate(Status)}

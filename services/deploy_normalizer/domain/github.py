@@ -1,8 +1,9 @@
 """GitHub webhooks to reports: `deployment`, `deployment_status` and `workflow_run`.
 
 The service of a deployment is, in this order: `service` or `service.name` in the deployment's own `payload`; the
-configured mapping of `owner/name@environment`, then of `owner/name`; the repository's name. `task` and the
-environment's name are not consulted: `deploy:migrations` and `review/my-branch` are common and name no service.
+mapping rules (domain/mapping.py); the configured mapping of `owner/name@environment`, then of `owner/name`; the
+repository's name. `task` and the environment's name are not consulted: `deploy:migrations` and `review/my-branch` are
+common and name no service.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from services.deploy_normalizer.domain.fields import (
     required_text,
     section,
 )
+from services.deploy_normalizer.domain.mapping import ServiceRules, Subject
 
 DEPLOYING_WORKFLOW = r"(?i)deploy|release|rollout"
 
@@ -62,11 +64,14 @@ RUN_CONCLUSIONS: Mapping[str, Status] = {
 
 
 class Ignored(StrEnum):
-    """Why an authentic webhook tells of no deploy."""
+    """Why an authentic webhook tells of no change."""
 
     PING = "ping"
     UNSUPPORTED_EVENT = "unsupported_event"
     NOT_A_DEPLOY_WORKFLOW = "not_a_deploy_workflow"
+    REF_DELETED = "ref_deleted"
+    OTHER_BRANCH = "other_branch"
+    NOT_PUBLISHED = "not_published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class GithubRules:
 
     deploying_workflow: re.Pattern[str] = field(default_factory=lambda: re.compile(DEPLOYING_WORKFLOW))
     services: Mapping[str, str] = field(default_factory=dict)
+    mapping: ServiceRules = field(default_factory=ServiceRules)
 
 
 def read(event: str, body: Json, rules: GithubRules) -> Report | Ignored:
@@ -132,7 +138,7 @@ def _of_deployment(
         at=at,
         requested_at=required_instant(body, "deployment.created_at"),
         began_at=began_at,
-        service=_service(body, wish, environment, rules),
+        service=service_of(body, wish, environment, rules),
         environment=environment,
         version=optional_text(wish, "version") or optional_text(body, "deployment.ref"),
         revision=optional_text(body, "deployment.sha"),
@@ -147,7 +153,7 @@ def _workflow_run(body: Json, rules: GithubRules) -> Report | Ignored:
     section(body, "workflow_run")
     if not _deploys(body, rules):
         return Ignored.NOT_A_DEPLOY_WORKFLOW
-    status = _run_status(body)
+    status = run_status(body, "workflow_run")
     requested_at = required_instant(body, "workflow_run.created_at")
     began_at = optional_instant(body, "workflow_run.run_started_at")
     attempt = 1 if lookup(body, "workflow_run.run_attempt") is None else identifier(body, "workflow_run.run_attempt")
@@ -159,7 +165,7 @@ def _workflow_run(body: Json, rules: GithubRules) -> Report | Ignored:
         at=optional_instant(body, "workflow_run.updated_at") or requested_at,
         requested_at=began_at or requested_at,
         began_at=None if status is Status.PENDING else began_at,
-        service=_service(body, {}, "", rules),
+        service=service_of(body, {}, "", rules),
         version=optional_text(body, "workflow_run.head_branch"),
         revision=optional_text(body, "workflow_run.head_sha"),
         repository=required_text(body, "repository.full_name"),
@@ -170,10 +176,11 @@ def _workflow_run(body: Json, rules: GithubRules) -> Report | Ignored:
     )
 
 
-def _run_status(body: Json) -> Status:
-    if lookup(body, "workflow_run.status") == "completed":
-        return _state(RUN_CONCLUSIONS, body, "workflow_run.conclusion")
-    return _state(RUN_STATUSES, body, "workflow_run.status")
+def run_status(body: Json, run: str) -> Status:
+    """Return how far a workflow run or a suite of checks has come; raises MissingField or BadField."""
+    if lookup(body, f"{run}.status") == "completed":
+        return _state(RUN_CONCLUSIONS, body, f"{run}.conclusion")
+    return _state(RUN_STATUSES, body, f"{run}.status")
 
 
 def _state(table: Mapping[str, Status], body: Json, path: str) -> Status:
@@ -194,12 +201,16 @@ def _workflow_name(body: Json) -> str:
     return optional_text(body, "workflow_run.name") or optional_text(body, "workflow.name")
 
 
-def _service(body: Json, wish: Json, environment: str, rules: GithubRules) -> str:
+def service_of(body: Json, wish: Json, environment: str, rules: GithubRules) -> str:
+    """Return the service of what a body tells of; `wish` is its deployment's own payload; raises MissingField."""
     name = required_text(body, "repository.name")
     repository = required_text(body, "repository.full_name")
     asked = optional_text(wish, "service") or optional_text({"name": wish.get("service.name")}, "name")
+    if asked:
+        return asked
+    ruled = rules.mapping.services(Subject(Provider.GITHUB, repository=repository, environment=environment))
     mapped = rules.services.get(f"{repository}@{environment}") or rules.services.get(repository)
-    return asked or mapped or name
+    return next(iter(ruled), "") or mapped or name
 
 
 def _wish(body: Json) -> Json:

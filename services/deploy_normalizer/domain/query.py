@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from libs.kernel.errors import InvalidInput
 from libs.kernel.ids import stable_id
 from libs.kernel.timewindow import TimeWindow
-from services.deploy_normalizer.domain.deploy import Deploy
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,12 +26,30 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class DeployFilter:
+    """Which deploys are asked for, besides services; an empty tuple asks for all."""
+
+    environments: tuple[str, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    statuses: tuple[Status, ...] = ()
+
+    def admits(self, deploy: Deploy) -> bool:
+        """Tell whether a deploy is asked for."""
+        return (
+            (not self.environments or deploy.environment in self.environments)
+            and (not self.kinds or deploy.kind in self.kinds)
+            and (not self.statuses or deploy.status in self.statuses)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DeployQuery:
     """Deploys of these services (all when empty) that touched a window, from behind a place on."""
 
     services: tuple[str, ...]
     window: TimeWindow
     after: Place | None = None
+    only: DeployFilter = field(default_factory=DeployFilter)
 
 
 def place_of(deploy: Deploy) -> Place:
@@ -53,10 +71,12 @@ def place_after(query: DeployQuery, token: str) -> Place:
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as exc:
         raise InvalidInput("page_token", "page_token is not one that this service gave out") from exc
     if fingerprint != _fingerprint(query) or not isinstance(deploy_id, str) or "\x00" in deploy_id:
-        raise InvalidInput("page_token", "page_token belongs to another query; keep services and times the same")
+        raise InvalidInput("page_token", "page_token belongs to another query; keep the rest of the request the same")
     return place
 
 
 def _fingerprint(query: DeployQuery) -> str:
-    window = query.window
-    return stable_id(window.start.isoformat(), window.end.isoformat(), *sorted(set(query.services)))
+    window, only = query.window, query.only
+    asked = (query.services, only.environments, only.kinds, only.statuses)
+    lists = [json.dumps(sorted(set(names))) for names in asked]
+    return stable_id(window.start.isoformat(), window.end.isoformat(), *lists)

@@ -20,6 +20,7 @@ class Verdict(StrEnum):
     MISSING = "missing_signature"
     MALFORMED = "malformed_signature"
     MISMATCH = "bad_signature"
+    EXPIRED = "signature_expired"
 
 
 def github_signature(secret: str, body: bytes) -> str:
@@ -48,6 +49,17 @@ def check_bearer(tokens: Sequence[str], header: str) -> Verdict:
     if not header.lower().startswith(_BEARER):
         return Verdict.MALFORMED
     given = header[len(_BEARER) :].strip().encode("latin-1", "replace")  # as HTTP headers are decoded
+    matches = [hmac.compare_digest(token.encode(), given) for token in tokens]
+    return Verdict.AUTHENTIC if any(matches) else Verdict.MISMATCH
+
+
+def check_token(tokens: Sequence[str], header: str) -> Verdict:
+    """Check a header that is the secret itself, such as `X-Gitlab-Token`, against each live token."""
+    if not tokens:
+        return Verdict.NOT_CONFIGURED
+    if not header:
+        return Verdict.MISSING
+    given = header.encode("latin-1", "replace")  # as HTTP headers are decoded
     matches = [hmac.compare_digest(token.encode(), given) for token in tokens]
     return Verdict.AUTHENTIC if any(matches) else Verdict.MISMATCH
 

@@ -179,6 +179,7 @@ class MemoryDeploys:
             for d in self.kept
             if d.tenant_id == tenant
             and (not request.services or d.service in request.services)
+            and (not request.kinds or (d.kind or deploy_pb2.CHANGE_KIND_DEPLOY) in request.kinds)
             and start <= d.started_at.ToDatetime(UTC) < end
         ]
         return deploy_contract.ListDeploysResponse(deploys=sorted(found, key=lambda d: -d.started_at.seconds))

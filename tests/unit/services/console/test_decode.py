@@ -28,6 +28,13 @@ def test_values_of_newer_contracts_are_shown_as_unknown() -> None:
     assert (decode.deploy(deploy).status, decode.deploy(deploy).provider) == ("unknown", "unknown")
 
 
+def test_a_change_says_its_kind_and_where_its_revision_was() -> None:
+    built = deploy_pb2.Deploy(kind=deploy_pb2.CHANGE_KIND_CI_OUTCOME)
+    back = deploy_pb2.Deploy(kind=deploy_pb2.CHANGE_KIND_DEPLOY, movement=deploy_pb2.DEPLOY_MOVEMENT_ROLLBACK)
+    found = [(d.kind, d.movement) for d in map(decode.deploy, (deploy_pb2.Deploy(), built, back))]
+    assert found == [("deploy", ""), ("CI", ""), ("deploy", "rollback")]
+
+
 def test_hypotheses_come_by_rank_with_kinds_in_words() -> None:
     message = HypothesesPublished(
         verdict=correlation_pb2.VERDICT_CAUSE_NAMED,

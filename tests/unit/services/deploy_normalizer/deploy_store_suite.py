@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from libs.kernel.timewindow import TimeWindow
-from services.deploy_normalizer.domain.deploy import Deploy, Status
-from services.deploy_normalizer.domain.query import DeployQuery, place_of
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Movement, Status
+from services.deploy_normalizer.domain.query import DeployFilter, DeployQuery, place_of
 from services.deploy_normalizer.ports import DeployStore, Effect
 from tests.unit.services.deploy_normalizer.world import minutes, report
 
@@ -129,6 +130,77 @@ async def continues_behind_a_place(store: DeployStore) -> None:
     assert len({d.id for d in seen}) == 6
 
 
+async def answers_for_environments_kinds_and_statuses(store: DeployStore) -> None:
+    """Each filter narrows the answer; together they all hold."""
+    said = [
+        (Kind.DEPLOY, "production", Status.SUCCEEDED), (Kind.DEPLOY, "staging", Status.FAILED),
+        (Kind.RELEASE, "production", Status.SUCCEEDED),
+    ]  # fmt: skip
+    for number, (kind, environment, status) in enumerate(said):
+        one = report(
+            status, minutes(number), external_id=str(number), requested_at=minutes(number), kind=kind,
+            environment=environment,
+        )  # fmt: skip
+        await store.record("acme", one, "")
+
+    async def asked(*only: Any) -> list[float]:
+        return starts(await store.touching("acme", DeployQuery((), HOUR, None, DeployFilter(*only)), 9))
+
+    assert await asked(("production",)) == [2, 0]
+    assert await asked((), (Kind.DEPLOY,)) == [1, 0]
+    assert await asked((), (), (Status.FAILED, Status.PENDING)) == [1]
+    assert await asked(("production",), (Kind.DEPLOY,), (Status.SUCCEEDED,)) == [0]
+    assert await asked(("moon",)) == []
+
+
+async def roll_out(store: DeployStore, minute: int, revision: str, environment: str = "production") -> Deploy:
+    """Record a deploy that took a minute and return it."""
+    said = report(
+        Status.SUCCEEDED, minutes(minute + 1), external_id=f"{environment}/{minute}", requested_at=minutes(minute),
+        revision=revision, environment=environment,
+    )  # fmt: skip
+    deploy = (await store.record("acme", said, "")).deploy
+    assert deploy is not None
+    return deploy
+
+
+async def tells_where_a_revision_was_before(store: DeployStore) -> None:
+    """From test to production, on to the next, and back."""
+    test = await roll_out(store, 0, "a", "test")
+    first = await roll_out(store, 5, "a")
+    second = await roll_out(store, 10, "b")
+    back = await roll_out(store, 15, "a")
+    assert [d.movement for d in (test, first, second, back)] == [
+        Movement.NEW, Movement.PROMOTION, Movement.NEW, Movement.ROLLBACK,
+    ]  # fmt: skip
+    assert (first.source_id, first.previous_id) == (test.id, "")
+    assert (back.source_id, back.previous_id) == (first.id, second.id)
+
+
+async def a_deploy_reported_late_changes_what_later_ones_follow_from(store: DeployStore) -> None:
+    """The later deploy is judged anew, kept so, and a repeated report of it is nothing new."""
+    first = await roll_out(store, 0, "a")
+    last = await roll_out(store, 20, "a")
+    assert (last.movement, last.previous_id) == (Movement.REDEPLOY, first.id)
+    between = await roll_out(store, 10, "b")
+    judged = await store.find("acme", last.id)
+    assert judged is not None
+    assert (judged.movement, judged.source_id, judged.previous_id) == (Movement.ROLLBACK, first.id, between.id)
+    assert (await roll_out(store, 20, "a")) == judged
+
+
+async def deploys_that_arrive_at_once_follow_from_each_other_as_in_order(store: DeployStore) -> None:
+    """Whatever order they are kept in, each ends with the movement it has among all."""
+    revisions = ["a", "b", "a", "a", "c", "b"]
+    arrivals = [(minute * 5, revision) for minute, revision in enumerate(revisions)]
+    await asyncio.gather(*(roll_out(store, minute, revision) for minute, revision in reversed(arrivals)))
+    kept = (await store.touching("acme", EVERYTHING, 9))[::-1]
+    assert [d.movement for d in kept] == [
+        Movement.NEW, Movement.NEW, Movement.ROLLBACK, Movement.REDEPLOY, Movement.NEW, Movement.ROLLBACK,
+    ]  # fmt: skip
+    assert [d.previous_id for d in kept[1:]] == [d.id for d in kept[:-1]]
+
+
 LAWS: list[Callable[[DeployStore], Awaitable[None]]] = [
     records_a_report_once,
     acts_on_a_delivery_once,
@@ -140,4 +212,8 @@ LAWS: list[Callable[[DeployStore], Awaitable[None]]] = [
     answers_what_touched_a_window,
     answers_for_the_services_asked_for,
     continues_behind_a_place,
+    answers_for_environments_kinds_and_statuses,
+    tells_where_a_revision_was_before,
+    a_deploy_reported_late_changes_what_later_ones_follow_from,
+    deploys_that_arrive_at_once_follow_from_each_other_as_in_order,
 ]

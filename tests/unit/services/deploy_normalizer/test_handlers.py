@@ -15,14 +15,9 @@ from services.deploy_normalizer.domain.deploy import Status
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.query import DeployQuery, place_after
 from services.deploy_normalizer.domain.signature import Secrets, Verdict
-from services.deploy_normalizer.handlers import (
-    Answer,
-    ArgocdWebhook,
-    DeployLookup,
-    GithubWebhook,
-    NotAuthentic,
-    Outcome,
-)
+from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
+from services.deploy_normalizer.handlers.lookup import DeployLookup
+from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
 from tests.unit.services.deploy_normalizer.deploy_store_suite import deploys_at, starts
 from tests.unit.services.deploy_normalizer.world import (
     SECRET,
@@ -79,7 +74,7 @@ def test_githubs_form_is_read_and_its_signature_covers_the_form() -> None:
     ("event", "body", "outcome", "reason"),
     [
         ("ping", {"zen": "z"}, Outcome.ACCEPTED, "ping"),
-        ("push", {"ref": "main"}, Outcome.IGNORED, "unsupported_event"),
+        ("star", {"action": "created"}, Outcome.IGNORED, "unsupported_event"),
         ("workflow_run", workflow_run(name="test", path="t.yml"), Outcome.IGNORED, "not_a_deploy_workflow"),
     ],
 )

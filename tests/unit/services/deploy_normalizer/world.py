@@ -9,10 +9,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.deploy_normalizer.domain.deploy import Deploy, Provider, Report, Status, combine, deploy_id
+from services.deploy_normalizer.domain.deploy import (
+    Deploy,
+    Kind,
+    Provider,
+    Report,
+    Status,
+    combine,
+    deploy_id,
+    same_reports,
+)
+from services.deploy_normalizer.domain.lineage import moved
 from services.deploy_normalizer.domain.query import DeployQuery
 from services.deploy_normalizer.domain.signature import github_signature
-from services.deploy_normalizer.ports import Effect, Recorded
+from services.deploy_normalizer.ports import Effect, Recorded, Unread
 
 SECRET = "open sesame"
 TOKEN = "argo token"
@@ -84,6 +94,79 @@ def argocd_sync(**changes: Any) -> dict[str, Any]:
     return body | changes
 
 
+def github_push(**changes: Any) -> dict[str, Any]:
+    """Return the body of a `push` webhook to the default branch that touches two folders."""
+    body = {
+        "ref": "refs/heads/main", "after": "c0ffee" * 6 + "c0ff", "deleted": False, "compare": "https://example.com/diff",
+        "head_commit": {"message": "Faster carts", "timestamp": "2026-05-04T11:59:00+02:00"},
+        "commits": [
+            {"added": ["services/cart/a.py"], "modified": [], "removed": []},
+            {"added": [], "modified": ["services/checkout/b.py", "README.md"], "removed": ["services/cart/old.py"]},
+        ],
+        "repository": {
+            "name": "shop", "full_name": "acme/shop", "default_branch": "main", "pushed_at": int(NOON.timestamp()),
+        },
+        "sender": {"login": "octocat"},
+    }  # fmt: skip
+    return body | changes
+
+
+def github_release(action: str = "published", **changes: Any) -> dict[str, Any]:
+    """Return the body of a `release` webhook."""
+    release = {
+        "id": 5, "tag_name": "v2", "target_commitish": "main", "name": "Two", "html_url": "https://example.com/v2",
+        "created_at": "2026-05-04T11:00:00Z", "published_at": "2026-05-04T12:00:00Z", "author": {"login": "octocat"},
+    }  # fmt: skip
+    repository = {"name": "shop", "full_name": "acme/shop"}
+    return {"action": action, "release": release | changes, "repository": repository}
+
+
+def check_suite(**changes: Any) -> dict[str, Any]:
+    """Return the body of a `check_suite` webhook of checks that passed."""
+    suite = {
+        "id": 8, "status": "completed", "conclusion": "success", "head_branch": "main", "head_sha": "c0ffee",
+        "created_at": "2026-05-04T12:00:00Z", "updated_at": "2026-05-04T12:03:00Z",
+    }  # fmt: skip
+    repository = {"name": "shop", "full_name": "acme/shop", "html_url": "https://example.com/acme/shop"}
+    return {"action": "completed", "check_suite": suite | changes, "repository": repository}
+
+
+def gitlab_deployment(**changes: Any) -> dict[str, Any]:
+    """Return the body of GitLab's `deployment` webhook."""
+    body = {
+        "object_kind": "deployment", "status": "success", "status_changed_at": "2026-05-04 14:05:00 +0200",
+        "deployment_id": 15, "deployable_url": "https://gitlab.example.com/acme/shop/-/jobs/796",
+        "environment": "production", "short_sha": "c0ffee12", "ref": "v2", "commit_title": "Faster carts",
+        "commit_url": "https://gitlab.example.com/acme/shop/-/commit/" + "c0ffee12" * 5, "user": {"username": "tanuki"},
+        "project": {"id": 3, "path_with_namespace": "acme/shop", "web_url": "https://gitlab.example.com/acme/shop"},
+    }  # fmt: skip
+    return body | changes
+
+
+def gitlab_pipeline(**changes: Any) -> dict[str, Any]:
+    """Return the body of GitLab's `pipeline` webhook."""
+    pipeline = {
+        "id": 31, "ref": "main", "sha": "c0ffee", "status": "success", "created_at": "2026-05-04 12:00:00 UTC",
+        "finished_at": "2026-05-04 12:09:00 UTC",
+    }  # fmt: skip
+    return {
+        "object_kind": "pipeline",
+        "object_attributes": pipeline | changes,
+        "project": {"id": 3, "path_with_namespace": "acme/shop", "web_url": "https://gitlab.example.com/acme/shop"},
+        "user": {"username": "tanuki"},
+        "commit": {"title": "Faster carts"},
+    }
+
+
+def generic_change(**changes: Any) -> dict[str, Any]:
+    """Return a body of the generic door."""
+    body = {
+        "id": "release-77", "status": "succeeded", "time": "2026-05-04T12:05:00Z", "service": "checkout",
+        "environment": "production", "version": "v2", "started_at": "2026-05-04T12:00:00Z",
+    }  # fmt: skip
+    return body | changes
+
+
 def without(body: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Return a copy of a body that lacks the field at a dotted path."""
     found = copy.deepcopy(dict(body))
@@ -115,6 +198,7 @@ class MemoryDeploys:
 
     def __init__(self) -> None:
         self.announced: list[Deploy] = []
+        self.unread: dict[tuple[str, str, str], list[Unread]] = {}
         self._deliveries: set[tuple[str, str, str]] = set()
         self._reports: dict[tuple[str, str], list[Report]] = {}
         self._deploys: dict[tuple[str, str], Deploy] = {}
@@ -128,12 +212,18 @@ class MemoryDeploys:
         said = self._reports.setdefault(key, [])
         if not any((r.event, r.status, r.at) == (report.event, report.status, report.at) for r in said):
             said.append(report)
-        after = combine(tenant, said)
-        if self._deploys.get(key) == after:
-            return Recorded(Effect.UNCHANGED, after)
-        self._deploys[key] = after
-        self.announced.append(after)
-        return Recorded(Effect.RECORDED, after)
+        after, before = combine(tenant, said), self._deploys.get(key)
+        if before is not None and same_reports(before, after):
+            return Recorded(Effect.UNCHANGED, before)
+        theirs = [d for (owner, _), d in self._deploys.items() if (owner, d.service) == (tenant, after.service)]
+        changed = moved(after, [d for d in theirs if d.kind is Kind.DEPLOY])
+        self._deploys |= {(tenant, d.id): d for d in changed}
+        self.announced += changed
+        return Recorded(Effect.RECORDED, changed[0])
+
+    async def keep_unread(self, tenant: str, unread: Unread) -> None:
+        """Keep a delivery that could not be read, once."""
+        self.unread.setdefault((tenant, unread.provider, unread.delivery), []).append(unread)
 
     async def find(self, tenant: str, deploy_id: str) -> Deploy | None:
         """Return one deploy of the tenant, or None."""
@@ -145,6 +235,7 @@ class MemoryDeploys:
             deploy
             for (owner, _), deploy in self._deploys.items()
             if owner == tenant
+            and query.only.admits(deploy)
             and (not query.services or deploy.service in query.services)
             and deploy.started_at < query.window.end
             and (deploy.finished_at or deploy.updated_at) >= query.window.start

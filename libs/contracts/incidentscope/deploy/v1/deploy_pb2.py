@@ -25,17 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$incidentscope/deploy/v1/deploy.proto\x12\x17incidentscope.deploy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x03\n\x06\x44\x65ploy\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\t\x12\x35\n\x06status\x18\x07 \x01(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\x12\x33\n\x08provider\x18\x08 \x01(\x0e\x32!.incidentscope.deploy.v1.Provider\x12\x16\n\x0eprovider_event\x18\t \x01(\t\x12\x12\n\nrepository\x18\n \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\x12\x0b\n\x03url\x18\x0c \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12.\n\nstarted_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xba\x01\n\x0c\x44\x65ployStatus\x12\x1d\n\x19\x44\x45PLOY_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45PLOY_STATUS_PENDING\x10\x01\x12\x1d\n\x19\x44\x45PLOY_STATUS_IN_PROGRESS\x10\x02\x12\x1b\n\x17\x44\x45PLOY_STATUS_SUCCEEDED\x10\x03\x12\x18\n\x14\x44\x45PLOY_STATUS_FAILED\x10\x04\x12\x1a\n\x16\x44\x45PLOY_STATUS_INACTIVE\x10\x05*N\n\x08Provider\x12\x18\n\x14PROVIDER_UNSPECIFIED\x10\x00\x12\x13\n\x0fPROVIDER_GITHUB\x10\x01\x12\x13\n\x0fPROVIDER_ARGOCD\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$incidentscope/deploy/v1/deploy.proto\x12\x17incidentscope.deploy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x04\n\x06\x44\x65ploy\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\t\x12\x35\n\x06status\x18\x07 \x01(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\x12\x33\n\x08provider\x18\x08 \x01(\x0e\x32!.incidentscope.deploy.v1.Provider\x12\x16\n\x0eprovider_event\x18\t \x01(\t\x12\x12\n\nrepository\x18\n \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\x12\x0b\n\x03url\x18\x0c \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\r \x01(\t\x12.\n\nstarted_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x04kind\x18\x11 \x01(\x0e\x32#.incidentscope.deploy.v1.ChangeKind\x12\x39\n\x08movement\x18\x12 \x01(\x0e\x32\'.incidentscope.deploy.v1.DeployMovement\x12\x1a\n\x12previous_deploy_id\x18\x13 \x01(\t\x12\x18\n\x10source_deploy_id\x18\x14 \x01(\t*\xba\x01\n\x0c\x44\x65ployStatus\x12\x1d\n\x19\x44\x45PLOY_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45PLOY_STATUS_PENDING\x10\x01\x12\x1d\n\x19\x44\x45PLOY_STATUS_IN_PROGRESS\x10\x02\x12\x1b\n\x17\x44\x45PLOY_STATUS_SUCCEEDED\x10\x03\x12\x18\n\x14\x44\x45PLOY_STATUS_FAILED\x10\x04\x12\x1a\n\x16\x44\x45PLOY_STATUS_INACTIVE\x10\x05*y\n\x08Provider\x12\x18\n\x14PROVIDER_UNSPECIFIED\x10\x00\x12\x13\n\x0fPROVIDER_GITHUB\x10\x01\x12\x13\n\x0fPROVIDER_ARGOCD\x10\x02\x12\x13\n\x0fPROVIDER_GITLAB\x10\x03\x12\x14\n\x10PROVIDER_GENERIC\x10\x04*\xb2\x01\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HANGE_KIND_DEPLOY\x10\x01\x12\x1b\n\x17\x43HANGE_KIND_CODE_CHANGE\x10\x02\x12\x17\n\x13\x43HANGE_KIND_RELEASE\x10\x03\x12\x1a\n\x16\x43HANGE_KIND_CI_OUTCOME\x10\x04\x12\x1d\n\x19\x43HANGE_KIND_CONFIGURATION\x10\x05*\xa5\x01\n\x0e\x44\x65ployMovement\x12\x1f\n\x1b\x44\x45PLOY_MOVEMENT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45PLOY_MOVEMENT_NEW\x10\x01\x12\x1c\n\x18\x44\x45PLOY_MOVEMENT_REDEPLOY\x10\x02\x12\x1c\n\x18\x44\x45PLOY_MOVEMENT_ROLLBACK\x10\x03\x12\x1d\n\x19\x44\x45PLOY_MOVEMENT_PROMOTION\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'incidentscope.deploy.v1.deploy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEPLOYSTATUS']._serialized_start=560
-  _globals['_DEPLOYSTATUS']._serialized_end=746
-  _globals['_PROVIDER']._serialized_start=748
-  _globals['_PROVIDER']._serialized_end=826
+  _globals['_DEPLOYSTATUS']._serialized_start=724
+  _globals['_DEPLOYSTATUS']._serialized_end=910
+  _globals['_PROVIDER']._serialized_start=912
+  _globals['_PROVIDER']._serialized_end=1033
+  _globals['_CHANGEKIND']._serialized_start=1036
+  _globals['_CHANGEKIND']._serialized_end=1214
+  _globals['_DEPLOYMOVEMENT']._serialized_start=1217
+  _globals['_DEPLOYMOVEMENT']._serialized_end=1382
   _globals['_DEPLOY']._serialized_start=99
-  _globals['_DEPLOY']._serialized_end=557
+  _globals['_DEPLOY']._serialized_end=721
 # @@protoc_insertion_point(module_scope)

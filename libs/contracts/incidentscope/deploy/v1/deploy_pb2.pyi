@@ -66,6 +66,10 @@ class _ProviderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Provider.Val
     """GitHub webhooks."""
     PROVIDER_ARGOCD: _Provider.ValueType  # 2
     """ArgoCD notifications."""
+    PROVIDER_GITLAB: _Provider.ValueType  # 3
+    """GitLab webhooks."""
+    PROVIDER_GENERIC: _Provider.ValueType  # 4
+    """Any sender of the signed JSON of the generic door."""
 
 class Provider(_Provider, metaclass=_ProviderEnumTypeWrapper):
     """Which delivery system reported the deploy."""
@@ -76,11 +80,83 @@ PROVIDER_GITHUB: Provider.ValueType  # 1
 """GitHub webhooks."""
 PROVIDER_ARGOCD: Provider.ValueType  # 2
 """ArgoCD notifications."""
+PROVIDER_GITLAB: Provider.ValueType  # 3
+"""GitLab webhooks."""
+PROVIDER_GENERIC: Provider.ValueType  # 4
+"""Any sender of the signed JSON of the generic door."""
 Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+class _ChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_KIND_UNSPECIFIED: _ChangeKind.ValueType  # 0
+    """Never sent; events kept from before this field existed are deploys."""
+    CHANGE_KIND_DEPLOY: _ChangeKind.ValueType  # 1
+    """Something was rolled out to an environment."""
+    CHANGE_KIND_CODE_CHANGE: _ChangeKind.ValueType  # 2
+    """Commits arrived in the repository."""
+    CHANGE_KIND_RELEASE: _ChangeKind.ValueType  # 3
+    """A version was published."""
+    CHANGE_KIND_CI_OUTCOME: _ChangeKind.ValueType  # 4
+    """Checks or a pipeline ran on a commit."""
+    CHANGE_KIND_CONFIGURATION: _ChangeKind.ValueType  # 5
+    """Configuration changed: a flag, a limit, a secret."""
+
+class ChangeKind(_ChangeKind, metaclass=_ChangeKindEnumTypeWrapper):
+    """What kind of change a report tells of. Only deploys and configuration changes alter what runs."""
+
+CHANGE_KIND_UNSPECIFIED: ChangeKind.ValueType  # 0
+"""Never sent; events kept from before this field existed are deploys."""
+CHANGE_KIND_DEPLOY: ChangeKind.ValueType  # 1
+"""Something was rolled out to an environment."""
+CHANGE_KIND_CODE_CHANGE: ChangeKind.ValueType  # 2
+"""Commits arrived in the repository."""
+CHANGE_KIND_RELEASE: ChangeKind.ValueType  # 3
+"""A version was published."""
+CHANGE_KIND_CI_OUTCOME: ChangeKind.ValueType  # 4
+"""Checks or a pipeline ran on a commit."""
+CHANGE_KIND_CONFIGURATION: ChangeKind.ValueType  # 5
+"""Configuration changed: a flag, a limit, a secret."""
+Global___ChangeKind: _TypeAlias = ChangeKind  # noqa: Y015
+
+class _DeployMovement:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeployMovementEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeployMovement.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPLOY_MOVEMENT_UNSPECIFIED: _DeployMovement.ValueType  # 0
+    """Not a deploy, it never ran, or no revision and no version are known."""
+    DEPLOY_MOVEMENT_NEW: _DeployMovement.ValueType  # 1
+    """The revision ran nowhere before."""
+    DEPLOY_MOVEMENT_REDEPLOY: _DeployMovement.ValueType  # 2
+    """It was already what ran in this environment."""
+    DEPLOY_MOVEMENT_ROLLBACK: _DeployMovement.ValueType  # 3
+    """It ran in this environment before, and another one since."""
+    DEPLOY_MOVEMENT_PROMOTION: _DeployMovement.ValueType  # 4
+    """It ran in other environments only."""
+
+class DeployMovement(_DeployMovement, metaclass=_DeployMovementEnumTypeWrapper):
+    """Where a deploy's revision was before it came here. It can change when earlier deploys are reported late."""
+
+DEPLOY_MOVEMENT_UNSPECIFIED: DeployMovement.ValueType  # 0
+"""Not a deploy, it never ran, or no revision and no version are known."""
+DEPLOY_MOVEMENT_NEW: DeployMovement.ValueType  # 1
+"""The revision ran nowhere before."""
+DEPLOY_MOVEMENT_REDEPLOY: DeployMovement.ValueType  # 2
+"""It was already what ran in this environment."""
+DEPLOY_MOVEMENT_ROLLBACK: DeployMovement.ValueType  # 3
+"""It ran in this environment before, and another one since."""
+DEPLOY_MOVEMENT_PROMOTION: DeployMovement.ValueType  # 4
+"""It ran in other environments only."""
+Global___DeployMovement: _TypeAlias = DeployMovement  # noqa: Y015
 
 @_typing.final
 class Deploy(_message.Message):
-    """One deploy of one service to one environment."""
+    """One change of one service: a deploy to one environment, or another kind of change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -100,6 +176,10 @@ class Deploy(_message.Message):
     STARTED_AT_FIELD_NUMBER: _builtins.int
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MOVEMENT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_DEPLOY_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_DEPLOY_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable id derived from tenant, provider and the provider's own id."""
     tenant_id: _builtins.str
@@ -126,6 +206,14 @@ class Deploy(_message.Message):
     """Page that shows it."""
     description: _builtins.str
     """The provider's words about it."""
+    kind: Global___ChangeKind.ValueType
+    """What kind of change it is."""
+    movement: Global___DeployMovement.ValueType
+    """Where its revision was before."""
+    previous_deploy_id: _builtins.str
+    """The deploy that ran in this environment when this one started; empty when none is known."""
+    source_deploy_id: _builtins.str
+    """The earlier deploy of the same revision that `movement` follows from; empty when it is new or unknown."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When it began."""
@@ -157,10 +245,14 @@ class Deploy(_message.Message):
         started_at: _timestamp_pb2.Timestamp | None = ...,
         finished_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___ChangeKind.ValueType = ...,
+        movement: Global___DeployMovement.ValueType = ...,
+        previous_deploy_id: _builtins.str = ...,
+        source_deploy_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finished_at", b"finished_at", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "description", b"description", "environment", b"environment", "finished_at", b"finished_at", "id", b"id", "provider", b"provider", "provider_event", b"provider_event", "repository", b"repository", "revision", b"revision", "service", b"service", "started_at", b"started_at", "status", b"status", "tenant_id", b"tenant_id", "updated_at", b"updated_at", "url", b"url", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "description", b"description", "environment", b"environment", "finished_at", b"finished_at", "id", b"id", "kind", b"kind", "movement", b"movement", "previous_deploy_id", b"previous_deploy_id", "provider", b"provider", "provider_event", b"provider_event", "repository", b"repository", "revision", b"revision", "service", b"service", "source_deploy_id", b"source_deploy_id", "started_at", b"started_at", "status", b"status", "tenant_id", b"tenant_id", "updated_at", b"updated_at", "url", b"url", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

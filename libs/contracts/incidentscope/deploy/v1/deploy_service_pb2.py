@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from incidentscope.deploy.v1 import deploy_pb2 as incidentscope_dot_deploy_dot_v1_dot_deploy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,incidentscope/deploy/v1/deploy_service.proto\x12\x17incidentscope.deploy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$incidentscope/deploy/v1/deploy.proto\"\xab\x01\n\x12ListDeploysRequest\x12\x10\n\x08services\x18\x01 \x03(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"`\n\x13ListDeploysResponse\x12\x30\n\x07\x64\x65ploys\x18\x01 \x03(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10GetDeployRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x11GetDeployResponse\x12/\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy2\xdd\x01\n\rDeployService\x12h\n\x0bListDeploys\x12+.incidentscope.deploy.v1.ListDeploysRequest\x1a,.incidentscope.deploy.v1.ListDeploysResponse\x12\x62\n\tGetDeploy\x12).incidentscope.deploy.v1.GetDeployRequest\x1a*.incidentscope.deploy.v1.GetDeployResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,incidentscope/deploy/v1/deploy_service.proto\x12\x17incidentscope.deploy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$incidentscope/deploy/v1/deploy.proto\"\xae\x02\n\x12ListDeploysRequest\x12\x10\n\x08services\x18\x01 \x03(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0c\x65nvironments\x18\x06 \x03(\t\x12\x32\n\x05kinds\x18\x07 \x03(\x0e\x32#.incidentscope.deploy.v1.ChangeKind\x12\x37\n\x08statuses\x18\x08 \x03(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\"`\n\x13ListDeploysResponse\x12\x30\n\x07\x64\x65ploys\x18\x01 \x03(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10GetDeployRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x11GetDeployResponse\x12/\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy\"\xaa\x01\n\x13WatchDeploysRequest\x12\x10\n\x08services\x18\x01 \x03(\t\x12\x14\n\x0c\x65nvironments\x18\x02 \x03(\t\x12\x32\n\x05kinds\x18\x03 \x03(\x0e\x32#.incidentscope.deploy.v1.ChangeKind\x12\x37\n\x08statuses\x18\x04 \x03(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\"G\n\x14WatchDeploysResponse\x12/\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy2\xcc\x02\n\rDeployService\x12h\n\x0bListDeploys\x12+.incidentscope.deploy.v1.ListDeploysRequest\x1a,.incidentscope.deploy.v1.ListDeploysResponse\x12\x62\n\tGetDeploy\x12).incidentscope.deploy.v1.GetDeployRequest\x1a*.incidentscope.deploy.v1.GetDeployResponse\x12m\n\x0cWatchDeploys\x12,.incidentscope.deploy.v1.WatchDeploysRequest\x1a-.incidentscope.deploy.v1.WatchDeploysResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'incidentscope.deploy.v1.dep
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTDEPLOYSREQUEST']._serialized_start=145
-  _globals['_LISTDEPLOYSREQUEST']._serialized_end=316
-  _globals['_LISTDEPLOYSRESPONSE']._serialized_start=318
-  _globals['_LISTDEPLOYSRESPONSE']._serialized_end=414
-  _globals['_GETDEPLOYREQUEST']._serialized_start=416
-  _globals['_GETDEPLOYREQUEST']._serialized_end=446
-  _globals['_GETDEPLOYRESPONSE']._serialized_start=448
-  _globals['_GETDEPLOYRESPONSE']._serialized_end=516
-  _globals['_DEPLOYSERVICE']._serialized_start=519
-  _globals['_DEPLOYSERVICE']._serialized_end=740
+  _globals['_LISTDEPLOYSREQUEST']._serialized_end=447
+  _globals['_LISTDEPLOYSRESPONSE']._serialized_start=449
+  _globals['_LISTDEPLOYSRESPONSE']._serialized_end=545
+  _globals['_GETDEPLOYREQUEST']._serialized_start=547
+  _globals['_GETDEPLOYREQUEST']._serialized_end=577
+  _globals['_GETDEPLOYRESPONSE']._serialized_start=579
+  _globals['_GETDEPLOYRESPONSE']._serialized_end=647
+  _globals['_WATCHDEPLOYSREQUEST']._serialized_start=650
+  _globals['_WATCHDEPLOYSREQUEST']._serialized_end=820
+  _globals['_WATCHDEPLOYSRESPONSE']._serialized_start=822
+  _globals['_WATCHDEPLOYSRESPONSE']._serialized_end=893
+  _globals['_DEPLOYSERVICE']._serialized_start=896
+  _globals['_DEPLOYSERVICE']._serialized_end=1228
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,9 @@ class ListDeploysRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ENVIRONMENTS_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1000; 100 when 0."""
     page_token: _builtins.str
@@ -47,6 +50,18 @@ class ListDeploysRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """End of the window, exclusive. Required, after the start."""
 
+    @_builtins.property
+    def environments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these environments; all when empty."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_deploy_pb2.ChangeKind.ValueType]:
+        """Only these kinds of change; all when empty."""
+
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_deploy_pb2.DeployStatus.ValueType]:
+        """Only these statuses; all when empty."""
+
     def __init__(
         self,
         *,
@@ -55,10 +70,13 @@ class ListDeploysRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        environments: _abc.Iterable[_builtins.str] | None = ...,
+        kinds: _abc.Iterable[_deploy_pb2.ChangeKind.ValueType] | None = ...,
+        statuses: _abc.Iterable[_deploy_pb2.DeployStatus.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "services", b"services", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "environments", b"environments", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "services", b"services", "start_time", b"start_time", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -137,3 +155,69 @@ class GetDeployResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDeployResponse: _TypeAlias = GetDeployResponse  # noqa: Y015
+
+@_typing.final
+class WatchDeploysRequest(_message.Message):
+    """Request of WatchDeploys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICES_FIELD_NUMBER: _builtins.int
+    ENVIRONMENTS_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these services; all when empty."""
+
+    @_builtins.property
+    def environments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these environments; all when empty."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_deploy_pb2.ChangeKind.ValueType]:
+        """Only these kinds of change; all when empty."""
+
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_deploy_pb2.DeployStatus.ValueType]:
+        """Only these statuses; all when empty."""
+
+    def __init__(
+        self,
+        *,
+        services: _abc.Iterable[_builtins.str] | None = ...,
+        environments: _abc.Iterable[_builtins.str] | None = ...,
+        kinds: _abc.Iterable[_deploy_pb2.ChangeKind.ValueType] | None = ...,
+        statuses: _abc.Iterable[_deploy_pb2.DeployStatus.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environments", b"environments", "kinds", b"kinds", "services", b"services", "statuses", b"statuses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDeploysRequest: _TypeAlias = WatchDeploysRequest  # noqa: Y015
+
+@_typing.final
+class WatchDeploysResponse(_message.Message):
+    """Response of WatchDeploys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPLOY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deploy(self) -> _deploy_pb2.Deploy:
+        """A deploy as it now is."""
+
+    def __init__(
+        self,
+        *,
+        deploy: _deploy_pb2.Deploy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deploy", b"deploy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deploy", b"deploy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchDeploysResponse: _TypeAlias = WatchDeploysResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class DeployServiceStub:
                 request_serializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.GetDeployRequest.SerializeToString,
                 response_deserializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.GetDeployResponse.FromString,
                 _registered_method=True)
+        self.WatchDeploys = channel.unary_stream(
+                '/incidentscope.deploy.v1.DeployService/WatchDeploys',
+                request_serializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.WatchDeploysRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.WatchDeploysResponse.FromString,
+                _registered_method=True)
 
 
 class DeployServiceServicer:
@@ -65,6 +70,15 @@ class DeployServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchDeploys(self, request, context):
+        """Streams deploys as they appear and move on, from the moment the stream's header arrives. Ends with UNAVAILABLE when
+        changes may have been missed and with RESOURCE_EXHAUSTED when the reader is too slow: call again and catch up with
+        ListDeploys. A change may be sent twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeployServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +91,11 @@ def add_DeployServiceServicer_to_server(servicer, server):
                     servicer.GetDeploy,
                     request_deserializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.GetDeployRequest.FromString,
                     response_serializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.GetDeployResponse.SerializeToString,
+            ),
+            'WatchDeploys': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDeploys,
+                    request_deserializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.WatchDeploysRequest.FromString,
+                    response_serializer=incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.WatchDeploysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +153,33 @@ class DeployService:
             '/incidentscope.deploy.v1.DeployService/GetDeploy',
             incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.GetDeployRequest.SerializeToString,
             incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.GetDeployResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchDeploys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/incidentscope.deploy.v1.DeployService/WatchDeploys',
+            incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.WatchDeploysRequest.SerializeToString,
+            incidentscope_dot_deploy_dot_v1_dot_deploy__service__pb2.WatchDeploysResponse.FromString,
             options,
             channel_credentials,
             insecure,

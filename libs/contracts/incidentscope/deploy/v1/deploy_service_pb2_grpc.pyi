@@ -37,6 +37,11 @@ class DeployServiceStub:
     """Lists deploys that touched a time window, newest first."""
     GetDeploy: _grpc.UnaryUnaryMultiCallable[_deploy_service_pb2.GetDeployRequest, _deploy_service_pb2.GetDeployResponse]
     """Returns one deploy; NOT_FOUND when the tenant has none of that id."""
+    WatchDeploys: _grpc.UnaryStreamMultiCallable[_deploy_service_pb2.WatchDeploysRequest, _deploy_service_pb2.WatchDeploysResponse]
+    """Streams deploys as they appear and move on, from the moment the stream's header arrives. Ends with UNAVAILABLE when
+    changes may have been missed and with RESOURCE_EXHAUSTED when the reader is too slow: call again and catch up with
+    ListDeploys. A change may be sent twice.
+    """
 
 @_typing.type_check_only
 class DeployServiceAsyncStub(DeployServiceStub):
@@ -47,6 +52,11 @@ class DeployServiceAsyncStub(DeployServiceStub):
     """Lists deploys that touched a time window, newest first."""
     GetDeploy: _aio.UnaryUnaryMultiCallable[_deploy_service_pb2.GetDeployRequest, _deploy_service_pb2.GetDeployResponse]  # type: ignore[assignment]
     """Returns one deploy; NOT_FOUND when the tenant has none of that id."""
+    WatchDeploys: _aio.UnaryStreamMultiCallable[_deploy_service_pb2.WatchDeploysRequest, _deploy_service_pb2.WatchDeploysResponse]  # type: ignore[assignment]
+    """Streams deploys as they appear and move on, from the moment the stream's header arrives. Ends with UNAVAILABLE when
+    changes may have been missed and with RESOURCE_EXHAUSTED when the reader is too slow: call again and catch up with
+    ListDeploys. A change may be sent twice.
+    """
 
 class DeployServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers what changed, where and when. The tenant comes from the call's metadata."""
@@ -66,5 +76,16 @@ class DeployServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_deploy_service_pb2.GetDeployResponse, _abc.Awaitable[_deploy_service_pb2.GetDeployResponse]]:
         """Returns one deploy; NOT_FOUND when the tenant has none of that id."""
+
+    @_abc_1.abstractmethod
+    def WatchDeploys(
+        self,
+        request: _deploy_service_pb2.WatchDeploysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_deploy_service_pb2.WatchDeploysResponse], _abc.AsyncIterator[_deploy_service_pb2.WatchDeploysResponse]]:
+        """Streams deploys as they appear and move on, from the moment the stream's header arrives. Ends with UNAVAILABLE when
+        changes may have been missed and with RESOURCE_EXHAUSTED when the reader is too slow: call again and catch up with
+        ListDeploys. A change may be sent twice.
+        """
 
 def add_DeployServiceServicer_to_server(servicer: DeployServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -13,9 +13,10 @@ from incidentscope.deploy.v1 import deploy_service_pb2 as pb
 
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.deploy_normalizer.adapters.grpc_api import DEFAULT_PAGE, DeployServicer, read_query
-from services.deploy_normalizer.domain.deploy import Deploy, Status
-from services.deploy_normalizer.domain.query import DeployQuery
-from services.deploy_normalizer.handlers import DeployLookup
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Status, combine
+from services.deploy_normalizer.domain.query import DeployFilter, DeployQuery
+from services.deploy_normalizer.handlers.live import WAITING, LiveDeploys
+from services.deploy_normalizer.handlers.lookup import DeployLookup
 from services.deploy_normalizer.ports import DeployStore
 from tests.unit.services.deploy_normalizer.deploy_store_suite import deploys_at
 from tests.unit.services.deploy_normalizer.world import MemoryDeploys, minutes, report
@@ -36,6 +37,9 @@ class Aborted(Exception):
 class Context:
     """The part of grpc's context a handler uses."""
 
+    async def send_initial_metadata(self, metadata: Any) -> None:
+        """Send the header of a stream."""
+
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         """End the call."""
         raise Aborted(code.name, details)
@@ -43,7 +47,7 @@ class Context:
 
 def call(store: DeployStore, act: Callable[[DeployServicer], Awaitable[Any]], tenant: str = "acme") -> Any:
     async def run() -> Any:
-        return await act(DeployServicer(DeployLookup(store), lambda: tenant))
+        return await act(DeployServicer(DeployLookup(store), LiveDeploys(), lambda: tenant))
 
     return asyncio.run(run())
 
@@ -51,7 +55,80 @@ def call(store: DeployStore, act: Callable[[DeployServicer], Awaitable[Any]], te
 def test_a_request_is_read_with_its_defaults() -> None:
     query, size = read_query(request(services=["a", "b"]))
     assert (query.services, query.window.start, query.window.end) == (("a", "b"), minutes(0), minutes(60))
-    assert (query.after, size) == (None, DEFAULT_PAGE)
+    assert (query.after, size, query.only) == (None, DEFAULT_PAGE, DeployFilter())
+
+
+def test_filters_are_read() -> None:
+    query, _ = read_query(request(environments=["production"], kinds=[1, 5, 1], statuses=[3]))
+    assert query.only == DeployFilter(("production",), (Kind.DEPLOY, Kind.CONFIGURATION), (Status.SUCCEEDED,))
+
+
+def test_a_page_token_belongs_to_its_filters() -> None:
+    store = MemoryDeploys()
+    asyncio.run(deploys_at(store, [("a", n, n + 1) for n in range(3)]))
+    token = call(store, lambda s: s.ListDeploys(request(page_size=1), Context())).next_page_token
+    with pytest.raises(InvalidInput, match="page_token"):
+        read_query(request(page_token=token, kinds=[1]))
+
+
+def watched(act: Callable[[LiveDeploys], None], count: int, **asked: Any) -> list[str]:
+    """Return the services of the changes a watcher of tenant acme is sent while `act` announces."""
+
+    async def run() -> list[str]:
+        live = LiveDeploys()
+        live.set_connected(True)
+        stream = DeployServicer(DeployLookup(MemoryDeploys()), live, lambda: "acme").WatchDeploys(
+            pb.WatchDeploysRequest(**asked), Context()
+        )
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        act(live)
+        found = [await first]
+        found += [await anext(stream) for _ in range(count - 1)]
+        return [answer.deploy.service for answer in found]
+
+    return asyncio.run(asyncio.wait_for(run(), 5))
+
+
+def test_a_watcher_is_sent_the_changes_it_asked_for() -> None:
+    def act(live: LiveDeploys) -> None:
+        live.announce(combine("other", [report(Status.PENDING, service="foreign")]))
+        live.announce(combine("acme", [report(Status.PENDING, service="pending")]))
+        live.announce(combine("acme", [report(Status.SUCCEEDED, service="staged", environment="staging")]))
+        live.announce(combine("acme", [report(Status.SUCCEEDED, service="built", kind=Kind.CI_OUTCOME)]))
+        live.announce(combine("acme", [report(Status.SUCCEEDED, service="checkout")]))
+        live.announce(combine("acme", [report(Status.FAILED, service="cart")]))
+
+    assert watched(act, 2, environments=["production"], kinds=[1], statuses=[3, 4]) == ["checkout", "cart"]
+    assert watched(act, 1, services=["cart"]) == ["cart"]
+
+
+def test_a_watcher_that_falls_behind_is_told_so_after_what_it_has_waiting() -> None:
+    def act(live: LiveDeploys) -> None:
+        for _ in range(WAITING + 5):
+            live.announce(combine("acme", [report(Status.PENDING)]))
+
+    assert len(watched(act, WAITING)) == WAITING
+    with pytest.raises(Aborted, match="RESOURCE_EXHAUSTED"):
+        watched(act, WAITING + 1)
+
+
+def test_a_stream_that_may_miss_changes_ends() -> None:
+    with pytest.raises(Aborted, match="UNAVAILABLE"):
+        watched(lambda live: live.set_connected(False), 1)
+
+
+def test_a_stream_does_not_begin_while_no_changes_arrive() -> None:
+    async def begin(servicer: DeployServicer) -> None:
+        await anext(servicer.WatchDeploys(pb.WatchDeploysRequest(), Context()))
+
+    with pytest.raises(Aborted, match="UNAVAILABLE"):
+        call(MemoryDeploys(), begin)
+
+
+def test_a_bad_watch_is_refused_with_the_name_of_the_field() -> None:
+    with pytest.raises(Aborted, match=r"INVALID_ARGUMENT.*kinds"):
+        watched(lambda _: None, 1, kinds=[77])
 
 
 @pytest.mark.parametrize(
@@ -69,6 +146,10 @@ def test_a_request_is_read_with_its_defaults() -> None:
         ("services", request(services=["a\x00"])),
         ("services", request(services=["a"] * 1001)),
         ("page_token", request(page_token="forged")),
+        ("environments", request(environments=[""])),
+        ("kinds", request(kinds=[0])),
+        ("kinds", request(kinds=[99])),
+        ("statuses", request(statuses=[0])),
     ],
 )
 def test_a_bad_request_is_refused_with_the_name_of_the_field(field: str, bad: pb.ListDeploysRequest) -> None:

@@ -20,7 +20,8 @@ from services.deploy_normalizer.adapters import http
 from services.deploy_normalizer.adapters.http import MAX_BODY_BYTES, Webhook, webhook_app
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.signature import Secrets
-from services.deploy_normalizer.handlers import Answer, ArgocdWebhook, GithubWebhook
+from services.deploy_normalizer.handlers.answers import Answer
+from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
 from tests.unit.services.deploy_normalizer.world import (
     SECRET,
     TOKEN,

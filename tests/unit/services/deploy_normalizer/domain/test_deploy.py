@@ -81,5 +81,5 @@ def test_ids_differ_by_tenant_provider_and_external_id_only() -> None:
         for provider in Provider
         for external in ("1", "2")
     }
-    assert len(ids) == 8
+    assert len(ids) == 4 * len(Provider)
     assert deploy_id("a", Provider.GITHUB, "1") in ids

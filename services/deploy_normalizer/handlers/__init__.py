@@ -1,0 +1,1 @@
+"""What the service does: webhooks in, look-ups and streams out."""
