@@ -137,7 +137,7 @@ class Story:
             return self._stay_quiet()
         self.say(f"live traffic; the outage begins at {self._scenario.onset:%H:%M:%S} UTC")
         patience = self._scenario.onset + timedelta(seconds=self._options.patience_seconds)
-        watch = _Watch(self._incidents, self._options.console_url, self._addresses.tenant, self.say)
+        watch = self._watch(self._scenario.onset)
         announced = False
         while datetime.now(UTC) < patience and not watch.settled():
             self._tick()
@@ -148,10 +148,13 @@ class Story:
             time.sleep(TICK_SECONDS)
         return watch.ending(self._scenario.culprit)
 
+    def _watch(self, since: datetime) -> _Watch:
+        return _Watch(self._incidents, self._options.console_url, self._addresses.tenant, self.say, since)
+
     def _stay_quiet(self) -> Ending:
         self.say(f"live traffic for {QUIET_SECONDS:.0f} s, and nothing is wrong")
         deadline = time.monotonic() + QUIET_SECONDS
-        watch = _Watch(self._incidents, self._options.console_url, self._addresses.tenant, self.say)
+        watch = self._watch(datetime.now(UTC))
         while time.monotonic() < deadline:
             self._tick()
             watch.look()
@@ -160,18 +163,28 @@ class Story:
 
 
 class _Watch:
-    """Follows the incidents of the demo's tenant and tells what changes."""
+    """Follows the incidents of the demo's tenant and tells what changes.
 
-    def __init__(self, incidents: Incidents, console_url: str, tenant: str, say: Callable[[str], None]) -> None:
+    What opened before the outage can not be about it: it is told as the false alarm it is, and not judged.
+    """
+
+    def __init__(
+        self, incidents: Incidents, console_url: str, tenant: str, say: Callable[[str], None], since: datetime
+    ) -> None:
+        self._since = since
         self._incidents = incidents
         self._link = f"{console_url}/incidents/%s?tenant={tenant}"
         self._say = say
         self._opened: dict[str, float] = {}
         self._analyses: dict[str, HypothesesPublished] = {}
+        self._false: set[str] = set()
 
     def look(self) -> None:
         """Ask once and say what is new."""
         for incident in self._incidents.list():
+            if incident.opened_at.ToDatetime(tzinfo=UTC) < self._since:
+                self._tell_false_alarm(incident.id, incident.title)
+                continue
             if incident.id not in self._opened:
                 self._opened[incident.id] = time.monotonic()
                 self._say(f"INCIDENT: {incident.title}  {self._link % incident.id}")
@@ -180,6 +193,11 @@ class _Watch:
             if analysis is not None and (known is None or analysis.version != known.version):
                 self._analyses[incident.id] = analysis
                 self._tell(incident.title, analysis)
+
+    def _tell_false_alarm(self, incident_id: str, title: str) -> None:
+        if incident_id not in self._false:
+            self._false.add(incident_id)
+            self._say(f"FALSE ALARM before the outage: {title}  {self._link % incident_id}")
 
     def _tell(self, title: str, analysis: HypothesesPublished) -> None:
         self._say(f"analysis {analysis.version} of {title!r}: {analysis.reason}")

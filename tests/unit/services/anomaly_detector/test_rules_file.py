@@ -24,7 +24,7 @@ BAD = {
     "needed_minutes = 10": ("needed_minutes = 61", "no baseline would ever be enough"),
     "ends_after_seconds = 180": ("ends_after_seconds = 90", "at least twice resend_seconds"),
     "every_seconds = 5": ("every_seconds = 0", "evaluation.every_seconds"),
-    "min_requests = 30": ("min_requests = 30\nmin_z = 3.0", "belong to error_ratio"),
+    "min_requests = 60": ("min_requests = 60\nmin_z = 3.0", "belong to error_ratio"),
     "[evaluation]": ("[evaluation", "TOML"),
 }
 
