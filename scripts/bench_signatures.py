@@ -91,7 +91,8 @@ def masked_by_clickhouse(lines: Sequence[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "lines.json")
         file.write_text("".join(json.dumps({"n": n, "Body": line}) + "\n" for n, line in enumerate(lines)))
-        sql = f"WITH {log_masks.sql('Body')} SELECT Masked FROM file('{file}', 'JSONEachRow', 'n UInt32, Body String')"
+        lines_of = log_masks.sql(f"file('{file}', 'JSONEachRow', 'n UInt32, Body String')")
+        sql = f"SELECT Masked FROM ({lines_of})"
         answer = chdb.query(f"{sql} ORDER BY n", "JSONCompactEachRow").bytes()  # type: ignore[no-untyped-call]
     masked = [json.loads(row)[0] for row in answer.splitlines()]
     different = sum(a != log_masks.mask(line) for a, line in zip(masked, lines, strict=True))

@@ -72,4 +72,4 @@ def test_the_last_migration_of_the_view_runs_these_masks() -> None:
     files = sorted(Path(INFRA, "clickhouse", "telemetry").glob("*.sql"))
     last = [text for text in map(Path.read_text, files) if "log_signatures_1m_mv" in text][-1]
 
-    assert sql("Body") in last
+    assert sql("logs_raw") in last
