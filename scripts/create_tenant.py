@@ -37,6 +37,8 @@ def _create(conn: admin.Connection, options: argparse.Namespace) -> str:
         return f"create_tenant: {options.tenant} exists already"
     with conn.transaction():
         admin.create_tenant(conn, options.tenant)
+        if options.without_key:
+            return f"create_tenant: {options.tenant} has no key yet; python -m scripts.access_keys create makes one"
         made = admin.create_key(conn, options.tenant, admin.Grant(options.name, Role.ADMIN), secret)
     print(f"create_tenant: {options.tenant} has the admin key {made.id}", file=sys.stderr)
     return f"create_tenant: the key is the one in {options.key_from_env}" if secret else made.secret
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("tenant", help="id: lower-case letters, digits, - and _")
     parser.add_argument("--name", default=admin.ADMIN_KEY_NAME, help=f"who holds the key ({admin.ADMIN_KEY_NAME})")
     parser.add_argument("--if-missing", action="store_true", help="do nothing where the tenant exists")
+    parser.add_argument("--without-key", action="store_true", help="make the tenant only")
     parser.add_argument("--key-from-env", default="", metavar="NAME", help="use the key in this variable, print none")
     parser.add_argument("--postgres-url", default=owner_url(), help="default: POSTGRES_OWNER_URL, else POSTGRES_URL")
     return parser

@@ -47,7 +47,7 @@ NOW_IDS = iter(range(1, 1_000_000))
 def normalizer(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Normalizer]:
     migrate_postgres(stack.postgres_url, ROOT / "infra/postgres")
     create(stack.kafka_bootstrap)
-    process = Normalizer(stack.postgres_url, stack.kafka_bootstrap, tmp_path_factory.mktemp("deploy"))
+    process = Normalizer(stack.postgres_service_url, stack.kafka_bootstrap, tmp_path_factory.mktemp("deploy"))
     process.start()
     yield process
     assert process.stop() == 0
