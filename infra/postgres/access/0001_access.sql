@@ -81,4 +81,5 @@ CREATE POLICY tenant ON audit USING (tenant_id = current_setting('app.tenant_id'
 
 GRANT USAGE ON SCHEMA access TO incidentscope_service;
 GRANT SELECT ON tenant, api_key TO incidentscope_service;
-GRANT SELECT, INSERT ON audit TO incidentscope_service;
+GRANT SELECT, INSERT (tenant_id, at, service, actor, key_id, role, action, subject, outcome, reason)
+    ON audit TO incidentscope_service; -- the number, and so the order of arrival, is the server's to say
