@@ -138,7 +138,10 @@ def _soak(stack: Stack, options: argparse.Namespace) -> Found:
             print(f"soak-outbox: broker restarted after kill {kill}", flush=True)
         if kill % 10 == 0:
             seconds = time.monotonic() - began
-            print(f"soak-outbox: {kill} kills, {len(world.committed())} committed, {seconds:.0f} s", flush=True)
+            committed, left = len(world.committed()), world.rows_left()
+            print(
+                f"soak-outbox: {kill} kills, {committed} committed, {left} not yet swept, {seconds:.0f} s", flush=True
+            )
 
     asyncio.run(torment(world, options.kills, options.seed, options.writers, after))
     committed, survivor = world.committed(), world.start_relay()

@@ -133,6 +133,22 @@ def test_without_a_broker_events_wait_and_the_relay_says_so(world: OutboxWorld) 
     assert world.rows_left() == 1
 
 
+def test_without_a_database_the_relay_says_that_it_cannot_count(world: OutboxWorld) -> None:
+    async def story() -> str | None:
+        options = RelayOptions(watch_every=0.1, lagging_after=0.5)
+        relay = Relay("postgresql://nobody@127.0.0.1:1/none", world.schema, world.bootstrap, options)
+        task = asyncio.create_task(relay.run())
+        try:
+            assert relay.lagging() is None
+            await until(lambda: relay.lagging() is not None)
+            return relay.lagging()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    assert "could not be counted" in (asyncio.run(story()) or "")
+
+
 def test_an_older_relay_is_fenced_and_publishes_nothing_more(world: OutboxWorld) -> None:
     older, newer = (KafkaOutbox(world.bootstrap, world.schema) for _ in range(2))
     record = OutgoingRecord(world.topic.name, b"a", b"x")
