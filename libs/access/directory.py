@@ -64,6 +64,21 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A Source that does not change."""
+
+    known: Directory
+
+    def directory(self) -> Directory:
+        """Return it."""
+        return self.known
+
+    def latest(self) -> Directory:
+        """Return it."""
+        return self.known
+
+
 def key_of(
     key_id: str, digest: str, tenant: str, name: str, role: Role, scopes: Iterable[str] = (),
     rate: float | None = None, expires_at: datetime | None = None,

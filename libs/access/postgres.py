@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -97,7 +98,19 @@ class DirectoryFeed:
 
 async def read(conn: AsyncConnection[Any]) -> Directory:
     """Return all tenants and the keys that are not revoked."""
-    rows = await (await conn.execute(_READ)).fetchall()
+    return _directory(await (await conn.execute(_READ)).fetchall())
+
+
+def read_once(url: str) -> Directory:
+    """Return the same for a command that ends soon; raises Unavailable."""
+    try:
+        with psycopg.connect(url, connect_timeout=10) as conn:
+            return _directory(conn.execute(_READ).fetchall())
+    except psycopg.Error as exc:
+        raise Unavailable(f"tenants cannot be read from Postgres: {str(exc).strip()}") from exc
+
+
+def _directory(rows: Sequence[tuple[Any, ...]]) -> Directory:
     keys = [
         key_of(key_id, digest, tenant, name, Role(role), scopes, rate, expires_at)
         for tenant, key_id, digest, name, role, scopes, rate, expires_at in rows

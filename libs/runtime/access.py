@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from libs.access.directory import Snapshot
 from libs.access.identity import Role
-from libs.access.postgres import DirectoryFeed
+from libs.access.postgres import DirectoryFeed, read_once
 from libs.access.tenants import TenantRegistry
 from libs.access.tokens import Signer
 from libs.runtime.lifecycle import Lifecycle
@@ -27,6 +28,12 @@ async def open_access(lifecycle: Lifecycle) -> TenantRegistry:
         await source.loaded(START_SECONDS)
     role, signer = Role(settings.anonymous_role), signer_of(settings)
     return TenantRegistry(source, settings.anonymous_tenant, settings.trust_tenant_header, role, signer)
+
+
+def tenants_now(settings: ServiceSettings) -> TenantRegistry:
+    """Return the registry as it is now, for a command that ends soon; raises Unavailable or TenantsFileInvalid."""
+    source = settings.tenants_file or Snapshot(read_once(settings.postgres_url))
+    return TenantRegistry(source, settings.anonymous_tenant, settings.trust_tenant_header)
 
 
 def signer_of(settings: ServiceSettings) -> Signer | None:
