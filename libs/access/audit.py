@@ -61,6 +61,7 @@ class AuditLog:
         self._url = url
         self._service = service
         self._waiting: deque[Entry] = deque()
+        self._begun = asyncio.Event()
 
     def record(self, entry: Entry) -> None:
         """Have an entry written soon. When the database is away for long, the oldest are dropped and counted."""
@@ -68,6 +69,7 @@ class AuditLog:
             self._waiting.popleft()
             LOST.inc()
         self._waiting.append(entry)
+        self._begun.set()
 
     async def run(self) -> None:
         """Write until cancelled, then write what is left."""
@@ -77,11 +79,12 @@ class AuditLog:
                     await self._write_on()
                 except (psycopg.Error, OSError) as exc:
                     log.warning("audit_waits", error=str(exc).strip(), waiting=len(self._waiting))
-                await asyncio.sleep(RETRY_SECONDS)
+                    await asyncio.sleep(RETRY_SECONDS)
         finally:
             await self._finish()
 
     async def _write_on(self) -> None:
+        await self._begun.wait()  # no connection before there is something to write
         async with await self._connect() as conn:
             while True:
                 await self._flush(conn)

@@ -59,18 +59,14 @@ class TenantRegistry:
 
     def admit(self, headers: Mapping[str, str], asked: Requirement) -> Identity:
         """Return the caller, header names in lower case, if it may do what asks this; raises AccessDenied."""
-        try:
-            caller = self.identify(headers)
-            self.authorize(caller, asked)
-        except AccessDenied as denied:
-            DECISIONS.labels(denied.reason).inc()
-            raise
-        DECISIONS.labels(Decision.ALLOWED).inc()
+        caller = self.identify(headers)
+        self.authorize(caller, asked)
         return caller
 
     def authorize(self, caller: Identity, asked: Requirement) -> None:
         """Take one call of a caller; raises AccessDenied when it may not do what asks this, or calls too often."""
         decision = decide(caller, asked)
+        DECISIONS.labels(decision).inc()
         if decision is not Decision.ALLOWED:
             raise AccessDenied(decision, _ADVICE[decision].format(asked=asked, caller=caller))
         if caller.requests_per_second > 0:
@@ -85,6 +81,13 @@ class TenantRegistry:
 
     def identify(self, headers: Mapping[str, str]) -> Identity:
         """Return the caller of a call, header names in lower case; raises AccessDenied."""
+        try:
+            return self._identify(headers)
+        except AccessDenied as denied:
+            DECISIONS.labels(denied.reason).inc()
+            raise
+
+    def _identify(self, headers: Mapping[str, str]) -> Identity:
         directory = self._source.directory()
         key = _api_key(headers)
         if key.startswith(CALL_PREFIX):

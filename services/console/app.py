@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
+
+from libs.access.audit import AuditLog
 from libs.access.credentials import Credentials
+from libs.access.tenants import TenantRegistry
+from libs.access.tokens import Signer
 from libs.kernel.clock import SystemClock
 from libs.runtime.access import open_access, signer_of
 from libs.runtime.lifecycle import Lifecycle
@@ -22,8 +27,7 @@ CLICKHOUSE_CONNECTIONS = 8
 async def start(lifecycle: Lifecycle, settings: ConsoleSettings) -> None:
     """Start the console. It needs none of its sources to start: a page says which of them is missing."""
     tenants = await open_access(lifecycle)
-    signer = signer_of(settings)
-    credentials = Credentials(signer, "console")
+    credentials = Credentials(signer_of(settings), "console")
     clickhouse = ClickHouse(settings.clickhouse_url, CLICKHOUSE_CONNECTIONS)
     lifecycle.push(clickhouse.close, "clickhouse")
     incidents = GrpcIncidents(settings.incident_grpc_target, settings.call_timeout_s, credentials.of_caller)
@@ -36,9 +40,16 @@ async def start(lifecycle: Lifecycle, settings: ConsoleSettings) -> None:
     lifecycle.thread("live feed", live.run, live.stop)
     app = http.build(
         incidents, deploys, Rollups(clickhouse), feed, tenants, SystemClock(),
-        lifecycle.health.routes(), settings.allowed_hosts,
-        Sessions(tenants, signer, secure=settings.console_url.startswith("https://")) if signer else None,
+        lifecycle.health.routes(), settings.allowed_hosts, _sessions(lifecycle, settings, tenants),
     )  # fmt: skip
     door = TenantChoice(app, tenants) if settings.trust_tenant_header else app
     await lifecycle.serve_http(door, settings.health_port)
     lifecycle.push(feed.close, "live feed watchers")
+
+
+def _sessions(lifecycle: Lifecycle, settings: ConsoleSettings, tenants: TenantRegistry) -> Sessions:
+    audit = AuditLog(settings.postgres_url, "console")
+    lifecycle.background("audit", audit.run)
+    # Without a secret of the installation sessions end when the console restarts.
+    signer = signer_of(settings) or Signer(secrets.token_hex(32))
+    return Sessions(tenants, signer, settings.console_url.startswith("https://"), audit.record)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -10,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from libs.access.audit import Entry
 from libs.access.denied import AccessDenied
 from libs.access.http import Exempt, exempt
 from libs.access.identity import Identity, Requirement
@@ -32,19 +35,30 @@ class Sessions:
     tenants: TenantRegistry
     signer: Signer
     secure: bool = False
+    record: Callable[[Entry], None] = lambda _entry: None
 
     def admit(self, request: Request, asked: Requirement) -> Identity:
         """Return the caller of a request if it may do what asks this; raises AccessDenied."""
+        caller = self._caller(request)
+        try:
+            self.tenants.authorize(caller, asked)
+        except AccessDenied as denied:
+            if denied.statuses.http is HTTPStatus.FORBIDDEN:
+                what = f"{request.method} {request.url.path}"[:200]
+                self.record(Entry(caller, what, denied.statuses.grpc, reason=denied.reason))
+            raise
+        return caller
+
+    def _caller(self, request: Request) -> Identity:
         key_id = self.signer.session_key(request.cookies.get(COOKIE, ""))
         if not key_id or any(name in request.headers for name in _KEY_HEADERS):
-            return self.tenants.admit(request.headers, asked)
-        caller = self.tenants.of_key(key_id)
-        self.tenants.authorize(caller, asked)
-        return caller
+            return self.tenants.identify(request.headers)
+        return self.tenants.of_key(key_id)
 
     def begin(self, answer: Response, key: str) -> None:
         """Give an answer the session of a key; raises AccessDenied."""
         caller = self.tenants.identify({"x-api-key": key or "-"})
+        self.record(Entry(caller, "session.begin", "OK", caller.key_id))
         answer.set_cookie(
             COOKIE, self.signer.session(caller.key_id), int(SESSION_SECONDS),
             httponly=True, samesite="lax", secure=self.secure,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from libs.access.directory import Directory
+from libs.access.audit import Entry
+from libs.access.directory import Directory, Snapshot
 from libs.access.tokens import Signer
 from services.console.adapters import http
 from services.console.adapters.http_session import COOKIE, Sessions
-from tests.access_world import MINE, OTHER, registry
+from tests.access_world import MINE, OTHER, Answer, ask, registry
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.world import World
 
@@ -27,8 +31,8 @@ def world(tmp_path: Path) -> World:
     return made
 
 
-def console(world: World, secure: bool = False) -> Client:
-    sessions = Sessions(world.tenants, SIGNER, secure)
+def console(world: World, secure: bool = False, record: Callable[[Entry], None] = lambda _entry: None) -> Client:
+    sessions = Sessions(world.tenants, SIGNER, secure, record)
     app = http.build(
         world.incidents, world.deploys, world.telemetry, world.feed, world.tenants, world.clock, sessions=sessions
     )
@@ -114,3 +118,33 @@ def test_a_key_in_a_header_decides_before_the_session(world: World) -> None:
     sign_in(client, "shop-admin")
 
     assert client.get(f"/api/v1/incidents/{world.main.id}", headers={"x-api-key": "other-admin"}).status_code == 404
+
+
+def test_signing_in_and_what_is_refused_are_put_on_record(world: World) -> None:
+    kept: list[Entry] = []
+    client = console(world, record=kept.append)
+    sign_in(client, "shop-viewer")
+    client.get("/")
+    client.post(f"/incidents/{world.main.id}/acknowledge", data={"actor": "x"}, headers=OWN)
+
+    assert [(e.caller.name, e.action.partition(" ")[0], e.outcome) for e in kept] == [
+        ("viewer", "session.begin", "OK"),
+        ("viewer", "POST", "PERMISSION_DENIED"),
+    ]
+
+
+def test_an_open_stream_of_events_ends_when_its_key_is_revoked(world: World) -> None:
+    async def story() -> tuple[Answer, float]:
+        world.feed.open()
+        world.feed.set_connected(True)
+        began = time.monotonic()
+        asking = asyncio.create_task(ask(world.app(), "GET", "/events", "shop-viewer", seconds=5.0))
+        await asyncio.sleep(0.2)
+        world.tenants._source = Snapshot(Directory.of({MINE, OTHER}, []))
+        answer = await asking
+        world.feed.close()
+        return answer, time.monotonic() - began
+
+    answer, seconds = asyncio.run(story())
+    assert (answer.status, b"event: pulse" in answer.body) == (200, True)
+    assert seconds < 1.5
