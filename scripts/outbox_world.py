@@ -113,7 +113,7 @@ async def write_one(conn: AsyncConnection[tuple[object, ...]], topic: Topic, key
         await conn.execute("INSERT INTO truth VALUES (%s, %s)", (key, n))
         await asyncio.sleep(rng.choice((0, 0, 0.002, 0.3)))
         await outbox.enqueue(conn, topic, key, event(key, n))
-        await asyncio.sleep(rng.choice((0, 0, 0.002, 0.02, 0.3, rng.choice((0.02, 1.5)))))
+        await asyncio.sleep(rng.choice((0, 0, 0.002, 0.02, 0.3, 1.5 if rng.random() < 0.05 else 0.0)))
 
 
 async def write_until(world: OutboxWorld, stop: asyncio.Event, keys: Sequence[str], seed: int) -> None:

@@ -123,7 +123,7 @@ class Relay:
     def lagging(self) -> str | None:
         """Return why publication lags, or None while the oldest unpublished row is younger than the bound."""
         unseen = time.monotonic() - self._measured_at
-        if unseen > self._options.lagging_after:
+        if unseen > max(self._options.lagging_after, 5 * self._options.watch_every):
             return f"what waits could not be counted for {unseen:.0f} s"
         if self._backlog.age <= self._options.lagging_after:
             return None

@@ -19,7 +19,7 @@ from libs.storage.outbox_relay import Relay, RelayOptions
 from scripts.outbox_world import Fact, OutboxWorld, create_world, event, read_committed
 from scripts.soak_outbox import compare, torment
 
-KILLS = 6
+KILLS = 10
 QUICK = RelayOptions(poll_every=0.2, sweep_every=0.2, watch_every=0.1, retry_first=0.05)
 
 
