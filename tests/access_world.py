@@ -29,7 +29,7 @@ from services.alert_router.handlers import ReceiveAlerts
 from services.deploy_normalizer.adapters.http import webhook_app
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.signature import Secrets
-from services.deploy_normalizer.handlers import ArgocdWebhook, GithubWebhook
+from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
 from services.otlp_receiver.adapters.http_door import HttpDoor
 from services.otlp_receiver.handlers import Receiver, ReceiverMetrics
 from tests.unit.services.console.memory_services import TENANT

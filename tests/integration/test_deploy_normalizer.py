@@ -290,7 +290,7 @@ def test_secrets_of_nobody_and_rules_that_are_not_there_end_the_start(
     tenants = tmp_path / "tenants.json"
     tenants.write_text('{"tenants": [{"id": "acme"}]}')
     environment = os.environ | {
-        "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_url, "HOST": "127.0.0.1",
+        "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_service_url, "HOST": "127.0.0.1",
         "HEALTH_PORT": "0", "DEPLOY_GRPC_PORT": "0", "INCIDENTSCOPE_TENANTS_FILE": str(tenants), variable: value,
     }  # fmt: skip
     ended = subprocess.run(
