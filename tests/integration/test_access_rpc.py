@@ -33,6 +33,8 @@ from libs.access.identity import Decision, Identity, Requirement, Role, Scope, d
 from libs.access.rpc import requirements
 from tests.access_world import callers, rpc_services
 from tests.servers import Servers
+from tests.unit.services.deploy_normalizer.world import SECRET as WEBHOOK_SECRET
+from tests.unit.services.deploy_normalizer.world import as_bytes, deployment_status, github_headers
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -53,6 +55,7 @@ class World:
 
     postgres_url: str
     channels: dict[str, grpc.Channel]
+    webhooks: str
     mine: str = field(default_factory=lambda: f"a{secrets.token_hex(4)}")
     other: str = field(default_factory=lambda: f"b{secrets.token_hex(4)}")
     keys: dict[str, dict[str, admin.NewKey]] = field(default_factory=dict)
@@ -111,7 +114,7 @@ def world(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     ports = iter(sorted(Ports.free().numbers.values()))
     folder = tmp_path_factory.mktemp("access")
     with ExitStack() as running:
-        channels = {}
+        channels, healths = {}, {}
         for service, grpc_port in (
             ("incident_service", "INCIDENT_GRPC_PORT"),
             ("deploy_normalizer", "DEPLOY_GRPC_PORT"),
@@ -119,8 +122,9 @@ def world(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         ):
             health, door = next(ports), next(ports)
             running.enter_context(_process(stack, service, folder, {"HEALTH_PORT": str(health), grpc_port: str(door)}))
+            healths[service] = health
             channels[service] = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{door}"))
-        made = World(stack.postgres_url, channels)
+        made = World(stack.postgres_url, channels, f"http://127.0.0.1:{healths['deploy_normalizer']}/webhooks")
         made.populate()
         yield made
 
@@ -129,6 +133,7 @@ def _process(stack: Servers, service: str, folder: Path, ports: dict[str, str]) 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INCIDENTSCOPE_")} | ports
     environment |= {
         "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_service_url, "HOST": "127.0.0.1",
+        "GITHUB_WEBHOOK_SECRET": WEBHOOK_SECRET,
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "libs" / "contracts"))),
     }  # fmt: skip
     log = folder / f"{service}.log"
@@ -252,12 +257,29 @@ def test_no_read_write_or_watch_crosses_a_tenant(world: World, rpc: Rpc) -> None
             stir.join()
             before = world.kept()
         assert SECRET.encode() not in told, (name, told)
+        assert world.mine.encode() not in told, (name, told)
         if names(rpc, world.incident):
             assert status in {"NOT_FOUND", "PERMISSION_DENIED"}, (name, status, told)
     assert world.kept() == before
 
 
+@pytest.mark.parametrize("rpc", [r for r in every_rpc() if r.method.server_streaming], ids=lambda rpc: rpc.path)
+def test_a_watch_shows_what_moves_in_its_own_tenant(world: World, rpc: Rpc) -> None:
+    request = filled(rpc.method.input_type, world.incident)
+    stir = threading.Timer(0.3, _stir, [world])
+    stir.start()
+    status, told = rpc.call(world, request, world.key(world.mine, "viewer"))
+    stir.join()
+    assert status == "DEADLINE_EXCEEDED", told
+    assert world.mine.encode() in told
+
+
 def _stir(world: World) -> None:
+    """Have something of the first tenant move in each service."""
+    body = as_bytes(deployment_status(number=secrets.randbelow(10**9)))
+    headers = github_headers(body, delivery=secrets.token_hex(8))
+    answer = httpx.post(f"{world.webhooks}/{world.mine}/github", content=body, headers=headers, trust_env=False)
+    assert answer.status_code == 200, answer.text
     note = incidents.AddNoteRequest(id=world.incident, actor="x", text=SECRET)
     world.stub.AddNote(note, metadata=world.key(world.mine, "admin"), timeout=10)
 
