@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca soak-outbox
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ bench-incidents: setup ## latency and rate of incident writes, and how soon thei
 
 bench-correlation: setup ## seconds from an opened incident to its hypotheses in a large estate (ARGS="--services 500 --spans 10000000")
 	@$(PY) -m tests.bench.correlation $(ARGS)
+
+soak-outbox: setup ## kill relays and restart the broker KILLS=n times among writers; nothing lost, twice or out of order (SEED=n)
+	@$(PY) -m scripts.soak_outbox --kills $(or $(KILLS),100) --seed $(or $(SEED),1) $(ARGS)
 
 proto: setup ## generate libs/contracts from proto/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 from confluent_kafka import KafkaException
@@ -22,6 +23,7 @@ from infra.local import schema
 from infra.local.part import http_problem
 from infra.local.ports import HOST, Ports
 from infra.local.stack import Stack
+from libs.storage.service_role import SERVICE_ROLE
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "incidentscope"
@@ -38,6 +40,7 @@ class Servers:
     kafka_bootstrap: str
     postgres_url: str
     clickhouse_url: str
+    postgres_service_url: str = ""  # as services connect; postgres_url is the owner's
 
 
 def choose(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -77,7 +80,9 @@ def running(kind: str, aloud: Callable[[], AbstractContextManager[Any]]) -> Iter
                 found = opened.enter_context(_docker())
             else:
                 environ = os.environ
-                found = Servers(environ["KAFKA_BOOTSTRAP"], environ["POSTGRES_URL"], environ["CLICKHOUSE_URL"])
+                owner = environ["POSTGRES_URL"]
+                service = environ.get("POSTGRES_SERVICE_URL") or as_service(owner)
+                found = Servers(environ["KAFKA_BOOTSTRAP"], owner, environ["CLICKHOUSE_URL"], service)
             if kind != LOCAL:
                 _apply_schema(found, home)
         yield found
@@ -88,6 +93,13 @@ def home_folder() -> Iterator[Path]:
     """Yield a folder for a stack, outside pytest's own: other sessions close that to Postgres' system user."""
     with tempfile.TemporaryDirectory(prefix="incidentscope-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "home"
+
+
+def as_service(owner_url: str) -> str:
+    """Return the address by which services reach the owner's database in a test run."""
+    parts = urlsplit(owner_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{SERVICE_ROLE}:{PASSWORD}@{host}"))
 
 
 def _say(text: str) -> None:
@@ -101,6 +113,7 @@ def _apply_schema(found: Servers, home: Path) -> None:
         "KAFKA_BOOTSTRAP": found.kafka_bootstrap,
         "POSTGRES_URL": found.postgres_url,
         "CLICKHOUSE_URL": found.clickhouse_url,
+        "POSTGRES_SERVICE_PASSWORD": PASSWORD if found.postgres_service_url == as_service(found.postgres_url) else "",
     }
     for module in (schema.CREATE_TOPICS, schema.MIGRATE):
         _say(schema.apply(module, environment, home / f"{module}.log"))
@@ -113,7 +126,7 @@ def _local(home: Path) -> Iterator[Servers]:
     local = Stack(home, Ports.free(), say=lambda text: _say(f"[{time.monotonic() - begun:5.1f} s] {text}"))
     try:
         local.up(infra_only=True)
-        yield Servers(local.kafka_bootstrap, local.postgres_url, local.clickhouse_url)
+        yield Servers(local.kafka_bootstrap, local.postgres_url, local.clickhouse_url, local.postgres_service_url)
     finally:
         local.down(wipe=True)
 
@@ -130,11 +143,13 @@ def _docker() -> Iterator[Servers]:
         opened.enter_context(_container(blocks["clickhouse"], {"CLICKHOUSE_PASSWORD": PASSWORD}, clickhouse_ports))
         user = blocks["clickhouse"]["environment"]["CLICKHOUSE_USER"]
         owner = blocks["postgres"]["environment"]["POSTGRES_USER"]
+        postgres = f"postgresql://{owner}:{PASSWORD}@{ports.address('postgres')}/{DATABASE}"
         found = Servers(
             ports.address("kafka"),
-            f"postgresql://{owner}:{PASSWORD}@{ports.address('postgres')}/{DATABASE}",
+            postgres,
             f"clickhouse://{user}:{PASSWORD}@{ports.address('clickhouse_native')}/{DATABASE}"
             f"?http_port={ports['clickhouse_http']}",
+            as_service(postgres),
         )
         _wait_for(found, ports["clickhouse_http"])
         yield found

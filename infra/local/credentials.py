@@ -1,15 +1,16 @@
-"""Secrets made once per home folder: `secrets.json` and `tenants.json`, readable by their owner only."""
+"""Secrets made once per home folder: `secrets.json`, readable by its owner only."""
 
 from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from infra.local.errors import LocalStackError
 from infra.local.state import write_atomically
-from libs.access.tenants import hash_key
+from libs.access.directory import new_key
 
 TENANT = "default"
 
@@ -22,30 +23,37 @@ class Credentials:
     github_webhook_secret: str
     argocd_webhook_token: str
     postgres_password: str
+    postgres_service_password: str
+    service_secret: str
+
+
+_MAKE: dict[str, Callable[[], str]] = {
+    "api_key": new_key,
+    "github_webhook_secret": lambda: secrets.token_urlsafe(32),
+    "argocd_webhook_token": lambda: secrets.token_urlsafe(32),
+    "postgres_password": lambda: secrets.token_urlsafe(24),
+    "postgres_service_password": lambda: secrets.token_urlsafe(24),
+    "service_secret": lambda: secrets.token_urlsafe(32),
+}
+
+FIRST = {"api_key", "github_webhook_secret", "argocd_webhook_token", "postgres_password"}  # in every home's file
 
 
 def ensure(home: Path) -> Credentials:
     """Return the home's credentials, made at the first call; raises LocalStackError when a file is damaged."""
     path = home / "secrets.json"
-    if path.exists():
-        credentials = _read(path)
-    else:
-        made = [secrets.token_urlsafe(32) for _ in range(3)]
-        credentials = Credentials(f"is_{made[0]}", made[1], made[2], secrets.token_urlsafe(24))
+    known = _read(path) if path.exists() else {}
+    credentials = Credentials(**({name: make() for name, make in _MAKE.items() if name not in known} | known))
+    if asdict(credentials) != known:  # also a home made before there was one of them
         write_atomically(path, json.dumps(asdict(credentials), indent=2) + "\n", 0o600)
-    if not tenants_file(home).exists():
-        content = {"tenants": [{"id": TENANT, "api_keys_sha256": [hash_key(credentials.api_key)]}]}
-        write_atomically(tenants_file(home), json.dumps(content, indent=2) + "\n", 0o600)
     return credentials
 
 
-def tenants_file(home: Path) -> Path:
-    """Return where the tenants are."""
-    return home / "tenants.json"
-
-
-def _read(path: Path) -> Credentials:
+def _read(path: Path) -> dict[str, str]:
     try:
-        return Credentials(**json.loads(path.read_text()))
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict) or not FIRST <= set(found) <= set(_MAKE):
+            raise ValueError("it does not hold what it should")
     except (ValueError, TypeError) as exc:
         raise LocalStackError(f"{path} is damaged ({exc}): put it back, or wipe with `down --wipe`") from exc
+    return found

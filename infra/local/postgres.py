@@ -26,6 +26,7 @@ from infra.local.errors import LocalStackError, PartFailed
 from infra.local.part import Part, Say, tcp_problem
 from infra.local.ports import HOST, Ports
 from infra.local.processes import Command
+from libs.storage.service_role import SERVICE_ROLE
 
 DATABASE = "incidentscope"
 SYSTEM_USER = "pgserver"
@@ -58,10 +59,17 @@ class Postgres:
     ports: Ports
     environment: Mapping[str, str]
     password: str
+    service_password: str = ""
 
     def url(self, database: str = DATABASE) -> str:
-        """Return the connection address, password included."""
+        """Return the connection address of the owner, password included."""
         return f"postgresql://postgres:{quote(self.password, safe='')}@{self.ports.address('postgres')}/{database}"
+
+    @property
+    def service_url(self) -> str:
+        """Return the connection address of the role services have, password included."""
+        account = f"{SERVICE_ROLE}:{quote(self.service_password, safe='')}"
+        return f"postgresql://{account}@{self.ports.address('postgres')}/{DATABASE}"
 
     def part(self) -> Part:
         """Return how to run it. SIGINT is its fast shutdown; SIGTERM would wait for clients to leave."""

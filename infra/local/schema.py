@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from infra.local.clickhouse import PROJECT
@@ -12,6 +12,8 @@ from infra.local.errors import PartFailed
 
 MIGRATE = "scripts.migrate"
 CREATE_TOPICS = "scripts.create_topics"
+CREATE_TENANT = "scripts.create_tenant"
+FIRST_KEY = ("--if-missing", "--key-from-env", "INCIDENTSCOPE_API_KEY")
 TIMEOUT_SECONDS = 120.0
 
 
@@ -22,12 +24,12 @@ def programs_for(parts: Iterable[str]) -> list[str]:
     return [module for module, needed in needs.items() if needed <= have]
 
 
-def apply(module: str, environment: Mapping[str, str], log: Path) -> str:
+def apply(module: str, environment: Mapping[str, str], log: Path, arguments: Sequence[str] = ()) -> str:
     """Run one of the programs; return the last line it printed. Raises PartFailed."""
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", module], env=dict(environment), cwd=PROJECT, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", module, *arguments], env=dict(environment), cwd=PROJECT, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=TIMEOUT_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired as exc:

@@ -28,6 +28,7 @@ PART_VARIABLE = "INCIDENTSCOPE_PART"
 INFRASTRUCTURE = ("kafka", "postgres", "clickhouse")
 START_SECONDS = 120.0
 CLEARING_SECONDS = 10.0
+NOT_FOR_SERVICES = {"INCIDENTSCOPE_API_KEY", "POSTGRES_SERVICE_URL"}
 FORGOTTEN = "a part the state does not name"
 DATA = ("kafka", "postgres", "clickhouse", "services", "logs", "state.json", "secrets.json", "tenants.json", "lock")
 
@@ -69,6 +70,11 @@ class Stack:
         return self._postgres().url()
 
     @property
+    def postgres_service_url(self) -> str:
+        """Return Postgres' address for services, with the password of their role."""
+        return self._postgres().service_url
+
+    @property
     def clickhouse_url(self) -> str:
         """Return ClickHouse's address."""
         return self._clickhouse().url
@@ -80,6 +86,7 @@ class Stack:
         return {
             "KAFKA_BOOTSTRAP": self.kafka_bootstrap,
             "POSTGRES_URL": self.postgres_url,
+            "POSTGRES_SERVICE_URL": self.postgres_service_url,
             "CLICKHOUSE_URL": self.clickhouse_url,
             "OTLP_GRPC_PORT": str(self.ports["otlp_grpc"]),
             "OTLP_HTTP_PORT": str(self.ports["otlp_http"]),
@@ -92,7 +99,6 @@ class Stack:
             "ARGOCD_WEBHOOK_TOKEN": secret.argocd_webhook_token,
             "INCIDENTSCOPE_API_KEY": secret.api_key,
             "INCIDENTSCOPE_HOME": str(self.home),
-            "INCIDENTSCOPE_TENANTS_FILE": str(credentials.tenants_file(self.home)),
         }
 
     @property
@@ -100,7 +106,9 @@ class Stack:
         """Return what every service is started with."""
         return {
             **self._inherited,
-            **{name: value for name, value in self.addresses.items() if name != "INCIDENTSCOPE_API_KEY"},
+            **{name: value for name, value in self.addresses.items() if name not in NOT_FOR_SERVICES},
+            "POSTGRES_URL": self.postgres_service_url,
+            "INCIDENTSCOPE_SERVICE_SECRET": self.credentials.service_secret,
             "HOST": HOST,
             "INCIDENTSCOPE_ANONYMOUS_TENANT": credentials.TENANT,
             "INCIDENTSCOPE_TRUST_TENANT_HEADER": "true",
@@ -117,7 +125,10 @@ class Stack:
         return Kafka(self.home, self.ports, self._inherited)
 
     def _postgres(self) -> Postgres:
-        return Postgres(self.home, self.ports, self._inherited, self.credentials.postgres_password)
+        secret = self.credentials
+        return Postgres(
+            self.home, self.ports, self._inherited, secret.postgres_password, secret.postgres_service_password
+        )
 
     def _clickhouse(self) -> ClickHouse:
         return ClickHouse(self.home, self.ports, self._inherited)
@@ -199,13 +210,27 @@ class Stack:
         modules = schema.programs_for(parts)
         if not modules:
             return
+        environment = self._owner_environment
         with ThreadPoolExecutor(len(modules)) as pool:
             tasks = [
-                pool.submit(schema.apply, module, self.service_environment, self.log_of(module.rpartition(".")[2]))
+                pool.submit(schema.apply, module, environment, self.log_of(module.rpartition(".")[2]))
                 for module in modules
             ]
             for task in tasks:
                 self._say_line(task.result())
+        if schema.MIGRATE in modules:
+            log, arguments = self.log_of("create_tenant"), (credentials.TENANT, *schema.FIRST_KEY)
+            self._say_line(schema.apply(schema.CREATE_TENANT, environment, log, arguments))
+
+    @property
+    def _owner_environment(self) -> dict[str, str]:
+        """Return what programs are run with that change the schema, tenants and keys."""
+        return {
+            **self.service_environment,
+            "POSTGRES_OWNER_URL": self.postgres_url,
+            "POSTGRES_SERVICE_PASSWORD": self.credentials.postgres_service_password,
+            "INCIDENTSCOPE_API_KEY": self.credentials.api_key,
+        }
 
     def down(self, wipe: bool = False) -> list[str]:
         """Stop everything that was started from this home, return the names; with `wipe` delete its data too."""

@@ -1,188 +1,136 @@
-"""Tenants and their API keys, from a file that holds only hashes of the keys."""
+"""The door's book: who a call comes from, by its headers, and whether it may do what it asks."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
-import structlog
-from pydantic import BaseModel, ConfigDict, Field
+from prometheus_client import Counter
 
-from libs.kernel.errors import IncidentScopeError
+from libs.access.credentials import TENANT_HEADER
+from libs.access.denied import AccessDenied
+from libs.access.directory import Directory, Key, Source, hash_key, utc_now
+from libs.access.identity import Decision, Identity, Requirement, Role, decide
+from libs.access.rates import RateLimits
+from libs.access.tenants_file import FileSource, TenantsFileInvalid, add_key, start_file
+from libs.access.tokens import CALL_PREFIX, Signer
 
-TENANT_HEADER = "x-tenant-id"
+__all__ = [
+    "TENANT_HEADER", "AccessDenied", "TenantRegistry", "TenantsFileInvalid", "add_key", "hash_key", "start_file",
+]  # fmt: skip
 BEARER = "bearer "
-REFRESH_SECONDS = 1.0  # how old the knowledge of the file may be
-log = structlog.get_logger()
-
-
-class AccessDenied(IncidentScopeError):
-    """The caller may not come in. `reason` is `missing_credentials`, `unknown_api_key` or `unknown_tenant`."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class TenantsFileInvalid(IncidentScopeError):
-    """The tenants file cannot be used; the text says why."""
-
-
-class Tenant(BaseModel):
-    """One tenant: its id and the SHA-256 (hex) of each API key that belongs to it."""
-
-    model_config = ConfigDict(extra="forbid")
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
-    api_keys_sha256: tuple[str, ...] = ()
-
-
-class TenantsFile(BaseModel):
-    """The file's content."""
-
-    model_config = ConfigDict(extra="forbid")
-    tenants: tuple[Tenant, ...] = Field(min_length=1)
-
-
-class TenantSettings(Protocol):
-    """The settings that decide who is let in."""
-
-    tenants_file: Path
-    anonymous_tenant: str
-    trust_tenant_header: bool
+DECISIONS = Counter("incidentscope_access_decisions", "Calls let in, or why not", ["decision"])
+_ADVICE = {
+    Decision.ROLE_TOO_LOW: "this asks for the role {asked.role}, the key has {caller.role}",
+    Decision.SCOPE_MISSING: "this asks for the scope {asked.scope}, which the key does not have",
+}
 
 
 class TenantRegistry:
-    """Finds the tenant of a call from its headers.
+    """Finds the caller of a call from its headers, and decides what it may do.
 
-    An API key decides first. `x-tenant-id` is believed only where `trust_header` is set, as between services on
-    one machine. Callers without either get the `anonymous` tenant, where one is configured. The file is read again
-    when it changes; a change that cannot be read is logged, and what was known stays in force.
+    An API key decides first; a token signed by another of our services stands for whoever called that one.
+    `x-tenant-id` is believed only where `trust_header` is set, as on one machine. Callers without any of these get
+    the `anonymous` tenant, where one is configured, and both then have `anonymous_role`.
     """
 
-    def __init__(self, path: Path, anonymous: str = "", trust_header: bool = False) -> None:
-        """Read the file; raises TenantsFileInvalid."""
-        self._path = path
+    def __init__(
+        self, source: Path | Source, anonymous: str = "", trust_header: bool = False,
+        anonymous_role: Role = Role.ADMIN, signer: Signer | None = None,
+    ) -> None:  # fmt: skip
+        """Take a source, or the path of a tenants file; raises TenantsFileInvalid."""
+        self._source = FileSource(source) if isinstance(source, Path) else source
+        if isinstance(source, Path) and anonymous and anonymous not in self._source.directory().tenants:
+            raise TenantsFileInvalid(f"the anonymous tenant {anonymous!r} is not in the tenants file")
         self._anonymous = anonymous
         self._trust_header = trust_header
-        self._changed_at = _modified_ns(path)
-        self._read_at = time.monotonic()
-        self._adopt(read_tenants(path))
-
-    @classmethod
-    def load(cls, settings: TenantSettings) -> TenantRegistry:
-        """Read the file that a service's settings name; raises TenantsFileInvalid."""
-        return cls(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+        self._anonymous_role = anonymous_role
+        self._signer = signer
+        self._rates = RateLimits()
 
     @property
     def ids(self) -> frozenset[str]:
-        """Return the ids of all tenants."""
-        self._refresh()
-        return self._ids
+        """Return the ids of all tenants, as last known."""
+        return self._source.latest().tenants
 
     def known(self, tenant: str) -> bool:
-        """Tell whether a tenant exists."""
+        """Tell whether a tenant exists, as last known."""
         return tenant in self.ids
+
+    def admit(self, headers: Mapping[str, str], asked: Requirement) -> Identity:
+        """Return the caller, header names in lower case, if it may do what asks this; raises AccessDenied."""
+        caller = self.identify(headers)
+        self.authorize(caller, asked)
+        return caller
+
+    def authorize(self, caller: Identity, asked: Requirement) -> None:
+        """Take one call of a caller; raises AccessDenied when it may not do what asks this, or calls too often."""
+        decision = decide(caller, asked)
+        DECISIONS.labels(decision).inc()
+        if decision is not Decision.ALLOWED:
+            raise AccessDenied(decision, _ADVICE[decision].format(asked=asked, caller=caller))
+        if caller.requests_per_second > 0:
+            wait = self._rates.take(caller.key_id, caller.requests_per_second)
+            if wait:
+                advice = f"the key may call {caller.requests_per_second:g} times a second; wait {wait:.2f} s"
+                raise AccessDenied("rate_limited", advice, wait)
 
     def resolve(self, headers: Mapping[str, str]) -> str:
         """Return the tenant of a call, header names in lower case; raises AccessDenied."""
-        self._refresh()
-        key = _api_key(headers)
-        if key:
-            return self._tenant_of_key(key)
-        named = headers.get(TENANT_HEADER, "")
-        if named and self._trust_header:
-            return self._existing(named)
-        if self._anonymous and not named:
-            return self._anonymous
-        raise AccessDenied("missing_credentials", "send an API key: `Authorization: Bearer <key>` or `x-api-key`")
+        return self.identify(headers).tenant
 
-    def _existing(self, tenant: str) -> str:
-        if tenant not in self._ids:
-            raise AccessDenied("unknown_tenant", f"no tenant is called {tenant[:64]!r}")
-        return tenant
-
-    def _tenant_of_key(self, key: str) -> str:
-        # A look-up by digest leaks no timing about the key itself.
-        tenant = self._by_key.get(hash_key(key))
-        if tenant is None:
-            raise AccessDenied("unknown_api_key", "the API key is not known")
-        return tenant
-
-    def _refresh(self) -> None:
-        now = time.monotonic()
-        if now - self._read_at < REFRESH_SECONDS:
-            return
-        self._read_at = now
+    def identify(self, headers: Mapping[str, str]) -> Identity:
+        """Return the caller of a call, header names in lower case; raises AccessDenied."""
         try:
-            changed_at = _modified_ns(self._path)
-            if changed_at == self._changed_at:
-                return
-            self._adopt(read_tenants(self._path))
-            self._changed_at = changed_at
-        except TenantsFileInvalid as exc:
-            log.error("tenants_file_ignored", error=str(exc))
+            return self._identify(headers)
+        except AccessDenied as denied:
+            DECISIONS.labels(denied.reason).inc()
+            raise
 
-    def _adopt(self, content: TenantsFile) -> None:
-        ids = frozenset(t.id for t in content.tenants)
-        if self._anonymous and self._anonymous not in ids:
-            raise TenantsFileInvalid(f"the anonymous tenant {self._anonymous!r} is not in the tenants file")
-        self._ids = ids
-        self._by_key = {digest: t.id for t in content.tenants for digest in t.api_keys_sha256}
+    def _identify(self, headers: Mapping[str, str]) -> Identity:
+        directory = self._source.directory()
+        key = _api_key(headers)
+        if key.startswith(CALL_PREFIX):
+            return self._of_token(directory, key)
+        if key:
+            # A look-up by digest leaks no timing about the key itself.
+            return _good(directory.by_digest.get(hash_key(key))).caller
+        return self._unnamed(directory, headers.get(TENANT_HEADER, ""))
 
+    def of_key(self, key_id: str) -> Identity:
+        """Return the caller that holds the key of an id; raises AccessDenied."""
+        return _good(self._source.directory().by_id.get(key_id)).caller
 
-def hash_key(key: str) -> str:
-    """Return how a key is stored: SHA-256 in hex. Keys are 256 random bits, so no salt or stretching is needed."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    def holds(self, caller: Identity) -> bool:
+        """Tell whether a caller that was let in may still go on: its key is neither revoked nor expired."""
+        try:
+            return self._source.directory().holds(caller, utc_now())
+        except AccessDenied:
+            return False
 
+    def _of_token(self, directory: Directory, token: str) -> Identity:
+        caller = self._signer.caller(token) if self._signer else None
+        if caller is None:
+            raise AccessDenied("unknown_api_key", "the token is not of a service of this installation, or is old")
+        if not directory.holds(caller, utc_now()):
+            raise AccessDenied("revoked_api_key", "the caller's key is no longer good")
+        return caller
 
-def read_tenants(path: Path) -> TenantsFile:
-    """Return the content of a tenants file; raises TenantsFileInvalid."""
-    try:
-        return TenantsFile.model_validate(json.loads(path.read_text()))
-    except (OSError, ValueError) as exc:
-        raise TenantsFileInvalid(f"cannot use the tenants file {path.name}: {exc}") from exc
-
-
-def start_file(path: Path, tenant: str) -> None:
-    """Write a file with one tenant that has no key yet; raises TenantsFileInvalid."""
-    try:
-        _replace(path, TenantsFile(tenants=(Tenant(id=tenant),)))
-    except (OSError, ValueError) as exc:
-        raise TenantsFileInvalid(f"cannot write the tenants file {path.name}: {exc}") from exc
-
-
-def add_key(path: Path, tenant: str, key: str) -> None:
-    """Give a tenant one more key, creating the tenant when it is new; raises TenantsFileInvalid.
-
-    The file is replaced in one step, so that readers see the old or the new one.
-    """
-    content = read_tenants(path)
-    keys = {t.id: t.api_keys_sha256 for t in content.tenants}
-    keys[tenant] = (*keys.get(tenant, ()), hash_key(key))
-    try:
-        tenants = TenantsFile(tenants=tuple(Tenant(id=i, api_keys_sha256=k) for i, k in keys.items()))
-    except ValueError as exc:
-        raise TenantsFileInvalid(f"{tenant!r} cannot be a tenant id: lower-case letters, digits, - and _") from exc
-    _replace(path, tenants)
+    def _unnamed(self, directory: Directory, named: str) -> Identity:
+        tenant = named if self._trust_header and named else "" if named else self._anonymous
+        if not tenant:
+            raise AccessDenied("missing_credentials", "send an API key: `Authorization: Bearer <key>` or `x-api-key`")
+        if tenant not in directory.tenants:
+            raise AccessDenied("unknown_tenant", f"no tenant is called {tenant[:64]!r}")
+        return Identity(tenant, self._anonymous_role)
 
 
-def _replace(path: Path, content: TenantsFile) -> None:
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.touch(mode=0o644)  # hashes of random keys are not secret, and services run as other users
-    fresh.write_text(content.model_dump_json(indent=2))
-    fresh.replace(path)
-
-
-def _modified_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError as exc:
-        raise TenantsFileInvalid(f"cannot use the tenants file {path.name}: {exc.strerror}") from exc
+def _good(key: Key | None) -> Key:
+    if key is None:
+        raise AccessDenied("unknown_api_key", "the API key is not known")
+    if key.expired(utc_now()):
+        raise AccessDenied("expired_api_key", "the API key has expired")
+    return key
 
 
 def _api_key(headers: Mapping[str, str]) -> str:

@@ -1,17 +1,21 @@
-"""The gRPC door every service uses: health, reflection, and the tenant of each call."""
+"""The gRPC door every service uses: health, reflection, and who may call what."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.access.audit import AuditLog, Entry
+from libs.access.denied import AccessDenied
+from libs.access.identity import CALLER, Identity, Requirement, current_identity
+from libs.access.rpc import Rpc, requirements
+from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import IncidentScopeError
+from libs.runtime.grpc_calls import audited, refusal, stamped, supervised
 from libs.runtime.lifecycle import Lifecycle
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -23,19 +27,23 @@ else:
     Handler = grpc.RpcMethodHandler
     Interceptor = grpc.aio.ServerInterceptor
 
-_tenant: ContextVar[str] = ContextVar("tenant")
-
 
 def current_tenant() -> str:
     """Return the tenant of the call being handled; raises LookupError outside one."""
-    return _tenant.get()
+    return current_identity().tenant
 
 
-class TenantInterceptor(Interceptor):
-    """Finds the tenant before a handler runs; a call without one ends with UNAUTHENTICATED and the reason."""
+class AccessInterceptor(Interceptor):
+    """Lets a caller through to what it may do; others hear the status and the reason.
 
-    def __init__(self, tenants: TenantRegistry) -> None:
+    What names its caller in a field `actor` gets the caller's own name there; what writes, and what is refused for
+    want of a right, is put on record; a stream ends when its caller's key does.
+    """
+
+    def __init__(self, tenants: TenantRegistry, rpcs: Mapping[str, Rpc], record: Callable[[Entry], None]) -> None:
         self._tenants = tenants
+        self._rpcs = rpcs
+        self._record = record
 
     async def intercept_service(
         self,
@@ -45,24 +53,42 @@ class TenantInterceptor(Interceptor):
         """Return the handler, or one that refuses the call."""
         if details.method.startswith(OPEN_PREFIXES):
             return await continuation(details)
+        handler: Handler | None = await continuation(details)
+        if handler is None:  # there is no such method
+            return handler  # type: ignore[return-value]  # grpc then answers UNIMPLEMENTED; the stubs do not say so
+        rpc = self._rpcs.get(details.method)
+        if rpc is None:
+            return refusal(grpc.StatusCode.PERMISSION_DENIED, f"{details.method} declares no requirement", False)
         try:
-            _tenant.set(self._tenants.resolve(text_metadata(details.invocation_metadata)))
+            caller = self._admit(text_metadata(details.invocation_metadata), rpc)
         except AccessDenied as denied:
-            return _refusal(f"{denied.reason}: {denied}")
-        return await continuation(details)
+            code = grpc.StatusCode[denied.statuses.grpc]
+            return refusal(code, f"{denied.reason}: {denied}", rpc.client_streams, denied.retry_after)
+        CALLER.set(caller)
+        return self._wrapped(handler, rpc, caller)
+
+    def _admit(self, headers: dict[str, str], rpc: Rpc) -> Identity:
+        try:
+            return self._tenants.admit(headers, rpc.asked)
+        except AccessDenied as denied:
+            if denied.statuses.grpc == "PERMISSION_DENIED":
+                caller = self._tenants.identify(headers)
+                self._record(Entry(caller, rpc.path, denied.statuses.grpc, reason=denied.reason))
+            raise
+
+    def _wrapped(self, handler: Handler, rpc: Rpc, caller: Identity) -> Handler:
+        if handler.unary_stream:
+            return supervised(handler, lambda: self._tenants.holds(caller))
+        if handler.unary_unary and caller.actor:
+            handler = stamped(handler, caller.actor)
+        if handler.unary_unary and rpc.asked.scope.writes and not rpc.is_ingest:
+            handler = audited(handler, rpc.path, caller, self._record)
+        return handler
 
 
 def text_metadata(metadata: Any) -> dict[str, str]:
     """Return the text entries of call metadata, names in lower case."""
     return {key.lower(): value for key, value in metadata or () if isinstance(value, str)}
-
-
-def _refusal(message: str) -> Handler:
-    async def refuse(_request: bytes, context: Any) -> bytes:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, message)
-        return b""
-
-    return grpc.unary_unary_rpc_method_handler(refuse)
 
 
 async def serve_grpc(
@@ -72,12 +98,17 @@ async def serve_grpc(
     add: Callable[[grpc.aio.Server], None],
     service_names: Sequence[str],
     options: Sequence[tuple[str, Any]] = (),
+    given: Mapping[str, Requirement] | None = None,
 ) -> int:
-    """Serve gRPC on the settings' host and return the port; `add` registers the servicers."""
+    """Serve gRPC on the settings' host and return the port; `add` registers the servicers.
+
+    `given` says, by service, what those ask whose contracts are not ours. Raises RpcUnguarded for an rpc that does
+    not declare who may call it.
+    """
+    rpcs = requirements(service_names, given or {})
     defaults = {"grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.so_reuseport": 0}
-    server = grpc.aio.server(
-        interceptors=[TenantInterceptor(tenants)], options=list((defaults | dict(options)).items())
-    )
+    interceptor = AccessInterceptor(tenants, rpcs, _records(lifecycle, rpcs))
+    server = grpc.aio.server(interceptors=[interceptor], options=list((defaults | dict(options)).items()))
     add(server)
     checker = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
@@ -93,3 +124,12 @@ async def serve_grpc(
     for name in ("", *service_names):
         await checker.set(name, health_pb2.HealthCheckResponse.SERVING)
     return int(bound)
+
+
+def _records(lifecycle: Lifecycle, rpcs: Mapping[str, Rpc]) -> Callable[[Entry], None]:
+    """Return what puts entries on record; doors for telemetry alone have nothing to record."""
+    if all(rpc.is_ingest for rpc in rpcs.values()):
+        return lambda _entry: None
+    audit = AuditLog(lifecycle.settings.postgres_url, lifecycle.service)
+    lifecycle.background("audit", audit.run)
+    return audit.record

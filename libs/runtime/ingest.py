@@ -19,6 +19,7 @@ from libs.messaging.kafka import KafkaConsumer, KafkaProducer
 from libs.messaging.ports import Record, TopicPartition
 from libs.otlp.batch import Decode, DecodedBatch, Message, Rejected
 from libs.otlp.columnar import VERSION, ColumnarDecoder
+from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.runtime.settings import ServiceSettings
 from libs.storage.clickhouse import ClickHouse
@@ -99,7 +100,7 @@ def _message(record: Record, tenant: str, first_index: int) -> Message:
 
 async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: Ingest) -> ClickHouse:
     """Start the batch loop in a thread and the health endpoint; returns the ClickHouse pool for further jobs."""
-    tenants = TenantRegistry(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    tenants = await open_access(lifecycle)
     clickhouse = ClickHouse(settings.clickhouse_url)
     lifecycle.push(clickhouse.close, "clickhouse")
     producer = KafkaProducer(settings.kafka_bootstrap)

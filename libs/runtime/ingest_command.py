@@ -8,10 +8,10 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import IncidentScopeError
 from libs.messaging.dlq import first_index
 from libs.messaging.kafka import read_topic
+from libs.runtime.access import tenants_now
 from libs.runtime.ingest import Ingest, IngestSettings, with_tenants
 from libs.runtime.lifecycle import Lifecycle, run
 from libs.runtime.logging import configure_logging
@@ -74,7 +74,7 @@ def _positive(text: str) -> int:
 
 
 def _replay(settings: IngestSettings, ingest: Ingest, arguments: argparse.Namespace) -> int:
-    tenants = TenantRegistry(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    tenants = tenants_now(settings)
     clickhouse = ClickHouse(settings.clickhouse_url)
     replay = Replay(
         with_tenants(ingest.reference, tenants, settings.anonymous_tenant, first_index),

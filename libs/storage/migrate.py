@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from libs.kernel.errors import IncidentScopeError
+from libs.storage import service_role
 from libs.storage.clickhouse import ClickHouse
 
 FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
@@ -76,8 +77,12 @@ def statements(text: str) -> list[str]:
     return [s.strip() for s in re.split(r";[ \t]*(?:\n|$)", without_comments) if s.strip()]
 
 
-def migrate_postgres(url: str, folder: Path) -> list[Migration]:
-    """Apply what is pending, each file in its own transaction with its owner's schema first; return what ran."""
+def migrate_postgres(url: str, folder: Path, service_password: str = "") -> list[Migration]:
+    """Apply what is pending, each file in its own transaction with its owner's schema first; return what ran.
+
+    Afterwards the services' role may work on what there is, with `service_password` as its password where one is given.
+    Raises MigrationRefused or TenantsNotKeptApart.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         connection.execute(RECORD)
@@ -85,6 +90,10 @@ def migrate_postgres(url: str, folder: Path) -> list[Migration]:
         todo = pending(read(folder), {(owner, number): digest for owner, number, digest in rows})
         for migration in todo:
             _apply(connection, migration)
+        with connection.transaction():
+            service_role.grant(connection)
+            if service_password:
+                service_role.set_password(connection, service_password)
         return todo
 
 

@@ -95,6 +95,7 @@ class Relay:
         self._positions = dict.fromkeys(range(LANES), 0)
         self._stopping = asyncio.Event()
         self._backlog = _Backlog(0, 0.0)
+        self._measured_at = time.monotonic()
         self._trouble = ""
         self._swept = 0.0
 
@@ -121,6 +122,9 @@ class Relay:
 
     def lagging(self) -> str | None:
         """Return why publication lags, or None while the oldest unpublished row is younger than the bound."""
+        unseen = time.monotonic() - self._measured_at
+        if unseen > max(self._options.lagging_after, 5 * self._options.watch_every):
+            return f"what waits could not be counted for {unseen:.0f} s"
         if self._backlog.age <= self._options.lagging_after:
             return None
         why = f"; {self._trouble}" if self._trouble else ""
@@ -212,12 +216,15 @@ class Relay:
                         await asyncio.sleep(self._options.watch_every)
             except psycopg.OperationalError as exc:
                 log.warning("outbox_watch_restarts", outbox=self._schema, error=str(exc))
+                if self._backlog.rows:  # what waited then waits still
+                    AGE.labels(self._schema).set(self._backlog.age + time.monotonic() - self._measured_at)
             await asyncio.sleep(self._options.watch_every)
 
     async def _measure(self, conn: AsyncConnection[Any]) -> None:
         async with conn.cursor(row_factory=class_row(_Backlog)) as cursor:
             await cursor.execute(self._sql(_BACKLOG), self._behind())
             self._backlog = await cursor.fetchone() or _Backlog(0, 0.0)
+        self._measured_at = time.monotonic()
         AGE.labels(self._schema).set(self._backlog.age)
         UNPUBLISHED.labels(self._schema).set(self._backlog.rows)
 

@@ -7,19 +7,21 @@ import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import grpc
 import httpx
+import psycopg
 
-from libs.access.tenants import add_key
+from libs.access import admin
+from libs.access.identity import Role, Scope
 from libs.kernel.errors import IncidentScopeError
-from scripts.create_tenant import new_key
+from scripts.create_tenant import connect, owner_url
 from scripts.demo import scenario as sc
 from scripts.demo.doors import Addresses
 from scripts.demo.story import Ending, Options, Story
 
-TENANT_SECONDS = 2.5  # services look at the tenants file every second
+TENANT_SECONDS = 1.0  # every process hears of a new tenant at once, but not at the same instant
+GRANT = admin.Grant("demo", Role.SERVICE, (Scope.TELEMETRY_WRITE, Scope.INCIDENTS_READ))
 
 
 def main() -> int:
@@ -28,7 +30,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         ending = _play(options)
-    except (grpc.RpcError, httpx.HTTPError, IncidentScopeError, TimeoutError) as exc:
+    except (grpc.RpcError, httpx.HTTPError, IncidentScopeError, TimeoutError, psycopg.Error) as exc:
         print(f"demo: {_sentence(exc)}; is the stack up? Try `make status`", file=sys.stderr)
         return 2
     seconds = time.monotonic() - began
@@ -41,8 +43,9 @@ def main() -> int:
 
 def _play(options: argparse.Namespace) -> Ending:
     tenant = f"demo-{options.cause}-{options.seed}-{datetime.now(UTC):%H%M%S}"
-    key = new_key()
-    add_key(options.tenants_file, tenant, key)
+    with connect(options.postgres_url) as conn:
+        admin.create_tenant(conn, tenant)
+        key = admin.create_key(conn, tenant, GRANT).secret
     print(f"demo: cause {options.cause}, seed {options.seed}, in a tenant of its own: {tenant}", flush=True)
     time.sleep(TENANT_SECONDS)
     how = Options(
@@ -79,8 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--history-hours", type=_positive, default=2.0, help="healthy history to send first")
     parser.add_argument("--rate", type=_positive, default=4.0, help="requests per second at the entry of the shop")
     parser.add_argument("--patience", type=_positive, default=240.0, help="seconds after onset to wait for an answer")
-    file = Path(env("INCIDENTSCOPE_TENANTS_FILE", ".local/tenants.json"))
-    parser.add_argument("--tenants-file", type=Path, default=file, help=f"default {file}")
+    parser.add_argument("--postgres-url", default=owner_url(), help="default: POSTGRES_OWNER_URL, else POSTGRES_URL")
     return parser
 
 

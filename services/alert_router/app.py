@@ -8,6 +8,7 @@ from libs.messaging import topics
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.faust_events import build_app, start_faust, subscribe
 from libs.messaging.kafka import KafkaProducer
+from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.outbox_relay import Relay
 from libs.storage.postgres import open_pool
@@ -25,7 +26,7 @@ SCHEMA = "alert"
 
 async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
     """Start the doors, the agent, the flush timer and the outbox relay."""
-    tenants = TenantRegistry(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    tenants = await open_access(lifecycle)
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "producer")
     await _start_routing(lifecycle, settings, tenants, producer)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
 from libs.messaging.kafka import KafkaProducer
+from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.clickhouse import ClickHouse
 from services.anomaly_detector.adapters.clickhouse import ClickHouseRollups
@@ -20,7 +20,7 @@ SERVICE = "anomaly_detector"
 async def start(lifecycle: Lifecycle, settings: AnomalyDetectorSettings) -> None:
     """Start the health door and the timer; raises RulesInvalid or TenantsFileInvalid."""
     rules = load_rules(settings.anomaly_rules_file)
-    tenants = TenantRegistry(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    tenants = await open_access(lifecycle)
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "producer")
     clickhouse = ClickHouse(settings.clickhouse_url, pool_size=2)

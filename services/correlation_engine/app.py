@@ -7,6 +7,8 @@ import asyncio
 import grpc
 import structlog
 
+from libs.access.credentials import Credentials
+from libs.access.identity import Scope
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
 from libs.kernel.errors import Unavailable
@@ -15,6 +17,7 @@ from libs.messaging.dlq import DeadLetters
 from libs.messaging.faust_events import build_app, start_faust, subscribe
 from libs.messaging.kafka import KafkaProducer
 from libs.messaging.topics import INCIDENTS_EVENTS
+from libs.runtime.access import open_access, signer_of
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.clickhouse import ClickHouse
 from services.correlation_engine.adapters.publisher import KafkaPublisher
@@ -25,6 +28,7 @@ from services.correlation_engine.handlers import Correlator
 from services.correlation_engine.settings import Settings
 
 SERVICE = "correlation_engine"
+READS = frozenset({Scope.INCIDENTS_READ, Scope.DEPLOYS_READ})  # what it asks other services for
 TICK_SECONDS = 0.25
 RECOVERY_RETRY_SECONDS = 2.0
 log = structlog.get_logger()
@@ -43,10 +47,11 @@ async def start(lifecycle: Lifecycle) -> None:
     lifecycle.push(lambda: deploys.close(None), "deploy-channel")
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "producer")
+    credentials = Credentials(signer_of(settings), SERVICE, READS)
     correlator = Correlator(
         ClickHouseTelemetry(clickhouse),
-        GrpcDeploys(deploys),
-        GrpcIncidents(incidents),
+        GrpcDeploys(deploys, credentials.of_service),
+        GrpcIncidents(incidents, credentials.of_service),
         KafkaPublisher(producer),
         SystemClock(),
         Links(settings.console_url),
@@ -56,7 +61,7 @@ async def start(lifecycle: Lifecycle) -> None:
 
 
 async def _run(lifecycle: Lifecycle, settings: Settings, correlator: Correlator, dead_letters: DeadLetters) -> None:
-    tenants = TenantRegistry.load(settings)
+    tenants = await open_access(lifecycle)
 
     async def handle(event: CloudEvent) -> None:
         await correlator.on_event(event.data)

@@ -13,6 +13,7 @@ from incidentscope.deploy.v1 import deploy_service_pb2_grpc as pb_grpc
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
 from libs.kernel.errors import IncidentScopeError, Unavailable
+from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle, run
 from libs.storage.outbox_relay import Relay
@@ -41,7 +42,7 @@ def main() -> int:
 
 async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> None:
     """Start everything on the lifecycle; raises IncidentScopeError when a part cannot start."""
-    tenants = TenantRegistry.load(settings)
+    tenants = await open_access(lifecycle)
     rules = RulesFile(settings.deploy_service_rules_file)
     lifecycle.background("rules_file", rules.watch)
     pool = await open_pool(settings.postgres_url, SCHEMA)

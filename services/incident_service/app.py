@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from incidentscope.incident.v1 import incident_service_pb2_grpc
 
-from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
 from libs.messaging import faust_events, topics
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.kafka import KafkaProducer
+from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage import inbox
@@ -45,7 +45,7 @@ async def start(lifecycle: Lifecycle) -> None:
     await serve_grpc(
         lifecycle,
         settings.incident_grpc_port,
-        TenantRegistry.load(settings),
+        await open_access(lifecycle),
         lambda server: incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(servicer, server),
         [SERVICE_NAME],
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY
 
-from libs.access.tenants import TenantRegistry
+from libs.access.identity import Requirement, Role, Scope
+from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle
 from services.otlp_receiver.adapters.grpc_door import SERVICES, GrpcDoor
@@ -19,7 +20,7 @@ SERVICE = "otlp_receiver"
 
 async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     """Open both doors."""
-    tenants = TenantRegistry(settings.tenants_file, settings.anonymous_tenant, settings.trust_tenant_header)
+    tenants = await open_access(lifecycle)
     topics = {
         Signal.LOGS: settings.otel_logs_topic,
         Signal.METRICS: settings.otel_metrics_topic,
@@ -33,6 +34,6 @@ async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     http = HttpDoor(receiver, tenants, settings.otlp_max_body_bytes, settings.otlp_max_decoded_bytes)
     await lifecycle.serve_http(http.app(lifecycle.health.routes()), settings.health_port)
     limit = [("grpc.max_receive_message_length", settings.otlp_max_body_bytes)]
-    await serve_grpc(
-        lifecycle, settings.otlp_grpc_port, tenants, GrpcDoor(receiver).add_to, list(SERVICES.values()), limit
-    )
+    given = dict.fromkeys(SERVICES.values(), Requirement(Role.SERVICE, Scope.TELEMETRY_WRITE))
+    names = list(SERVICES.values())
+    await serve_grpc(lifecycle, settings.otlp_grpc_port, tenants, GrpcDoor(receiver).add_to, names, limit, given)

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     """Why an export was not taken; a metric label."""
 
     UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    TOO_OFTEN = "too_often"
     MEDIA_TYPE = "unsupported_media_type"
     CONTENT_ENCODING = "unsupported_content_encoding"
     TOO_LARGE = "too_large"
@@ -50,6 +52,8 @@ class Status:
 
 STATUSES: Final = {
     Reason.UNAUTHENTICATED: Status(401, 16),
+    Reason.FORBIDDEN: Status(403, 7),
+    Reason.TOO_OFTEN: Status(429, 8),
     Reason.MEDIA_TYPE: Status(415, 3),
     Reason.CONTENT_ENCODING: Status(415, 3),
     Reason.TOO_LARGE: Status(413, 8),

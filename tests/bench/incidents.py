@@ -206,7 +206,7 @@ def main() -> int:
     with (
         servers.running(kind, lambda: contextlib.redirect_stdout(sys.stderr)) as found,
         tempfile.TemporaryDirectory() as folder,
-        incident_service(found.postgres_url, found.kafka_bootstrap, Path(folder)) as world,
+        incident_service(found.postgres_url, found.kafka_bootstrap, Path(folder), found.postgres_service_url) as world,
     ):
         subscriber = Subscriber(found.kafka_bootstrap)
         figures = asyncio.run(measure(asked, world, subscriber))

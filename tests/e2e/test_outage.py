@@ -80,6 +80,9 @@ def test_the_log_of_no_part_holds_a_secret(suite: Stack) -> None:
         suite.credentials.api_key,
         suite.credentials.github_webhook_secret,
         suite.credentials.argocd_webhook_token,
+        suite.credentials.service_secret,
+        suite.credentials.postgres_password,
+        suite.credentials.postgres_service_password,
     ]
     for log in Path(suite.home, "logs").glob("*.log"):
         text = log.read_text(errors="replace")

@@ -167,13 +167,13 @@ def instant(moment: datetime) -> Timestamp:
 
 
 @contextmanager
-def incident_service(postgres_url: str, bootstrap: str, folder: Path) -> Iterator[IncidentWorld]:
-    """Run the service as its own process until the block ends."""
+def incident_service(postgres_url: str, bootstrap: str, folder: Path, service_url: str = "") -> Iterator[IncidentWorld]:
+    """Run the service as its own process, connecting as services do, until the block ends."""
     tenants = folder / "tenants.json"
     tenants.write_text(json.dumps({"tenants": [{"id": name} for name in ("default", "other", "third")]}))
     grpc_port, health_port = free_port(), free_port()
     environment = os.environ | {
-        "POSTGRES_URL": postgres_url, "KAFKA_BOOTSTRAP": bootstrap, "HEALTH_PORT": str(health_port),
+        "POSTGRES_URL": service_url or postgres_url, "KAFKA_BOOTSTRAP": bootstrap, "HEALTH_PORT": str(health_port),
         "INCIDENT_GRPC_PORT": str(grpc_port), "INCIDENTSCOPE_TENANTS_FILE": str(tenants),
         "INCIDENTSCOPE_TRUST_TENANT_HEADER": "true", "INCIDENTSCOPE_ANONYMOUS_TENANT": "",
     }  # fmt: skip

@@ -128,7 +128,7 @@ def running_ingest(servers: Any, folder: Path, services: Sequence[str]) -> Itera
     environment = {
         **{f"OTEL_{signal.upper()}_TOPIC": topic for signal, topic in topics.items()},
         "KAFKA_BOOTSTRAP": servers.kafka_bootstrap,
-        "POSTGRES_URL": servers.postgres_url,
+        "POSTGRES_URL": servers.postgres_service_url,
         "CLICKHOUSE_URL": servers.clickhouse_url,
         "INCIDENTSCOPE_TENANTS_FILE": str(write_tenants(folder, *tenants)),
         "INCIDENTSCOPE_ANONYMOUS_TENANT": "",

@@ -34,7 +34,7 @@ def router(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rou
     folder = tmp_path_factory.mktemp("alert_router")
     environment = {
         "KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
-        "POSTGRES_URL": stack.postgres_url,
+        "POSTGRES_URL": stack.postgres_service_url,
         "INCIDENTSCOPE_TENANTS_FILE": str(write_tenants(folder, TENANT, OTHER)),
         "ALERT_GROUP_WAIT": "1s",
         "ALERT_GROUP_INTERVAL": "2s",

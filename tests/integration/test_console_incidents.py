@@ -59,7 +59,7 @@ def address(stack: Servers, tmp_path: Path) -> Iterator[str]:
     tenants.write_text(json.dumps({"tenants": [{"id": "default"}]}))
     environment = {
         "KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
-        "POSTGRES_URL": stack.postgres_url,
+        "POSTGRES_URL": stack.postgres_service_url,
         "CLICKHOUSE_URL": stack.clickhouse_url,
         "INCIDENTSCOPE_TENANTS_FILE": str(tenants),
         "INCIDENTSCOPE_ANONYMOUS_TENANT": "default",

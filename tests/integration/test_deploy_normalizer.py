@@ -47,7 +47,7 @@ NOW_IDS = iter(range(1, 1_000_000))
 def normalizer(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Normalizer]:
     migrate_postgres(stack.postgres_url, ROOT / "infra/postgres")
     create(stack.kafka_bootstrap)
-    process = Normalizer(stack.postgres_url, stack.kafka_bootstrap, tmp_path_factory.mktemp("deploy"))
+    process = Normalizer(stack.postgres_service_url, stack.kafka_bootstrap, tmp_path_factory.mktemp("deploy"))
     process.start()
     yield process
     assert process.stop() == 0
@@ -290,7 +290,7 @@ def test_secrets_of_nobody_and_rules_that_are_not_there_end_the_start(
     tenants = tmp_path / "tenants.json"
     tenants.write_text('{"tenants": [{"id": "acme"}]}')
     environment = os.environ | {
-        "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_url, "HOST": "127.0.0.1",
+        "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_service_url, "HOST": "127.0.0.1",
         "HEALTH_PORT": "0", "DEPLOY_GRPC_PORT": "0", "INCIDENTSCOPE_TENANTS_FILE": str(tenants), variable: value,
     }  # fmt: skip
     ended = subprocess.run(

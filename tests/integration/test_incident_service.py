@@ -44,7 +44,7 @@ FIRST = flush.FLUSH_REASON_FIRST_NOTIFICATION
 def world(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IncidentWorld]:
     migrate_postgres(stack.postgres_url, ROOT / "infra/postgres")
     folder = tmp_path_factory.mktemp("incident_service")
-    with incident_service(stack.postgres_url, stack.kafka_bootstrap, folder) as running:
+    with incident_service(stack.postgres_url, stack.kafka_bootstrap, folder, stack.postgres_service_url) as running:
         yield running
 
 

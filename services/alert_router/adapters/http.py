@@ -13,7 +13,10 @@ from prometheus_client import Counter
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
-from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.access.denied import AccessDenied
+from libs.access.http import Gate, guard, needs
+from libs.access.identity import Identity, Requirement, Role, Scope, current_identity
+from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import InvalidInput
 from libs.messaging.ports import DeliveryFailed
 from services.alert_router.decode.json_body import Batch, Rejected
@@ -25,6 +28,8 @@ from services.alert_router.handlers import Decode, ReceiveAlerts
 log = structlog.get_logger()
 BODY_SECONDS = 30.0
 DRAIN_BYTES = 32 * 1024 * 1024  # of a body that is too large, read on this far so that the sender sees the answer
+WEBHOOK, PUSH = "/webhooks/alertmanager", "/api/v2/alerts"
+_DOORS = {WEBHOOK: "webhook", PUSH: "api_v2"}  # metric labels
 MAX_NAMED = 20  # rejected alerts spelled out in an answer
 REFUSED = Counter("incidentscope_alert_router_refused_total", "Requests refused, by reason", ["door", "reason"])
 
@@ -48,17 +53,29 @@ class Doors:
     push: Door
     max_body_bytes: int
 
+    def admit(self, request: Request, asked: Requirement) -> Identity:
+        """Return the caller; raises AccessDenied."""
+        return self.tenants.admit(request.headers, asked)
+
+    def refuse(self, request: Request, denied: AccessDenied) -> Response:
+        """Answer a caller who may not come in."""
+        REFUSED.labels(_DOORS.get(request.url.path, ""), denied.reason).inc()
+        return _answer(Refusal(denied.statuses.http, denied.reason, str(denied)), as_text=False)
+
+    @needs(Role.SERVICE, Scope.ALERTS_WRITE)
     async def post_webhook(self, request: Request) -> Response:
         """Take a notification of Alertmanager, payload version 4."""
         return await self._take(request, "webhook", decode_webhook, self.webhook)
 
+    @needs(Role.SERVICE, Scope.ALERTS_WRITE)
     async def post_alerts(self, request: Request) -> Response:
         """Take a push as Alertmanager's API v2 does."""
         return await self._take(request, "api_v2", decode_push, self.push)
 
     async def _take(self, request: Request, name: str, decode: Decode, door: Door) -> Response:
         try:
-            tenant = self._admit(request)
+            tenant = current_identity().tenant
+            _check_kind(request)
             body = await self._body(request)
             batch = await self._receive(tenant, body, decode, door)
             _complain(tenant, name, batch)
@@ -66,18 +83,6 @@ class Doors:
             REFUSED.labels(name, refusal.reason).inc()
             return _answer(refusal, as_text=name == "api_v2" and refusal.status == 400)
         return Response(status_code=200)
-
-    def _admit(self, request: Request) -> str:
-        try:
-            tenant = self.tenants.resolve({k.lower(): v for k, v in request.headers.items()})
-        except AccessDenied as denied:
-            raise Refusal(401, denied.reason, str(denied)) from denied
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refusal(415, "wrong_content_type", f"send application/json, not {kind[:64]!r}")
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Refusal(415, "wrong_content_encoding", "send the body uncompressed")
-        return tenant
 
     async def _body(self, request: Request) -> bytes:
         body, size = bytearray(), 0
@@ -107,6 +112,14 @@ class Doors:
             raise Refusal(503, "not_stored", "the alerts could not be stored now; send them again") from exc
 
 
+def _check_kind(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal(415, "wrong_content_type", f"send application/json, not {kind[:64]!r}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refusal(415, "wrong_content_encoding", "send the body uncompressed")
+
+
 def _complain(tenant: str, door: str, batch: Batch) -> None:
     """Refuse, as Alertmanager does, a request of which a part could not be used, though the rest was stored."""
     if not batch.rejected:
@@ -127,7 +140,7 @@ def _answer(refusal: Refusal, as_text: bool) -> Response:
     headers = {}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if refusal.status == 503:
+    if refusal.status in (429, 503):
         headers["Retry-After"] = "5"
     if as_text:
         return JSONResponse(f"{refusal.reason}: {refusal}", refusal.status)
@@ -138,7 +151,8 @@ def _answer(refusal: Refusal, as_text: bool) -> Response:
 def build(doors: Doors, health_routes: Sequence[BaseRoute]) -> FastAPI:
     """Return the app: both doors, and the health routes."""
     app = FastAPI(title="IncidentScope alert router", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_api_route("/webhooks/alertmanager", doors.post_webhook, methods=["POST"])
-    app.add_api_route("/api/v2/alerts", doors.post_alerts, methods=["POST"])
+    app.add_api_route(WEBHOOK, doors.post_webhook, methods=["POST"])
+    app.add_api_route(PUSH, doors.post_alerts, methods=["POST"])
     app.router.routes.extend(health_routes)
+    guard(app.router.routes, Gate(doors.admit, doors.refuse))
     return app

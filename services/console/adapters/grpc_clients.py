@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ from incidentscope.deploy.v1.deploy_service_pb2_grpc import DeployServiceStub
 from incidentscope.incident.v1 import incident_service_pb2 as incident
 from incidentscope.incident.v1.incident_service_pb2_grpc import IncidentServiceStub
 
-from libs.access.tenants import TENANT_HEADER
+from libs.access.credentials import Metadata, by_header
 from libs.kernel.errors import Unavailable
 from services.console.ports import RefusalReason, Refused
 
@@ -21,13 +22,14 @@ _NOT_NOW = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc
 class _Caller:
     """Calls one service for a tenant and turns its errors into ours."""
 
-    def __init__(self, name: str, timeout_s: float) -> None:
+    def __init__(self, name: str, timeout_s: float, metadata: Callable[[str], Metadata]) -> None:
         self._name = name
+        self._metadata = metadata
         self._timeout_s = timeout_s
 
     async def __call__(self, method: Any, tenant: str, request: Message) -> Any:
         try:
-            return await method(request, timeout=self._timeout_s, metadata=((TENANT_HEADER, tenant),))
+            return await method(request, timeout=self._timeout_s, metadata=self._metadata(tenant))
         except grpc.aio.AioRpcError as exc:
             raise self._error(exc) from exc
 
@@ -43,10 +45,10 @@ class _Caller:
 class GrpcIncidents:
     """The incident service at a gRPC target such as `127.0.0.1:50051`; implements ports.Incidents."""
 
-    def __init__(self, target: str, timeout_s: float) -> None:
+    def __init__(self, target: str, timeout_s: float, metadata: Callable[[str], Metadata] = by_header) -> None:
         self._channel = grpc.aio.insecure_channel(target)
         self._stub: Any = IncidentServiceStub(self._channel)
-        self._call = _Caller("incident service", timeout_s)
+        self._call = _Caller("incident service", timeout_s, metadata)
 
     async def open(self, tenant: str, request: incident.OpenIncidentRequest) -> incident.OpenIncidentResponse:
         """Open an incident by hand."""
@@ -98,10 +100,10 @@ class GrpcIncidents:
 class GrpcDeploys:
     """The deploy service at a gRPC target; implements ports.Deploys."""
 
-    def __init__(self, target: str, timeout_s: float) -> None:
+    def __init__(self, target: str, timeout_s: float, metadata: Callable[[str], Metadata] = by_header) -> None:
         self._channel = grpc.aio.insecure_channel(target)
         self._stub: Any = DeployServiceStub(self._channel)
-        self._call = _Caller("deploy service", timeout_s)
+        self._call = _Caller("deploy service", timeout_s, metadata)
 
     async def list(self, tenant: str, request: deploy.ListDeploysRequest) -> deploy.ListDeploysResponse:
         """List deploys that touched a window, newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.access.denied import AccessDenied
+from libs.access.http import Exempt, Gate, exempt, guard
+from libs.access.tenants import TenantRegistry
+from libs.access.tokens import Signer
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.console.adapters import http_api
@@ -23,6 +27,7 @@ from services.console.adapters.http_live import Events
 from services.console.adapters.http_pages import PageRoutes
 from services.console.adapters.http_problems import problem_of
 from services.console.adapters.http_security import BodyTooLarge, Guard
+from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
 from services.console.handlers.incidents import IncidentPages
 from services.console.handlers.live import LiveFeed
@@ -33,9 +38,11 @@ PROBLEMS = Counter("incidentscope_console_problems", "Requests that ended with a
 _HANDLED = (
     AccessDenied, InvalidInput, Refused, Unavailable, BodyTooLarge, HTTPException, RequestValidationError, Exception,
 )  # fmt: skip
+OPENAPI = "/api/openapi.json"
 DESCRIPTION = "Incidents in protobuf's JSON mapping. Errors are RFC 9457 problem details with a stable `code`."
 
 
+@exempt(Exempt.PUBLIC)
 class _Static(StaticFiles):
     """Static files, which browsers must ask about again: they change with the release only."""
 
@@ -55,18 +62,21 @@ def build(
     clock: Clock,
     health: Sequence[BaseRoute] = (),
     allowed_hosts: frozenset[str] = frozenset(),
+    sessions: Sessions | None = None,
 ) -> Guard:
     """Return the ASGI application."""
     app = FastAPI(
         title="IncidentScope", version="1", description=DESCRIPTION,
-        docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
+        docs_url=None, redoc_url=None, openapi_url=OPENAPI,
     )  # fmt: skip
     pages = PageRoutes(
-        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), tenants, Pages()
+        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), Pages()
     )
-    app.include_router(http_api.build(incidents, tenants))
+    sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
+    app.router.routes += http_api.build(incidents).routes  # not included: each is to stand behind the gate by itself
     app.router.routes += [*health, *pages.routes(), Route("/events", Events(feed, tenants).__call__, methods=["GET"])]
-    app.router.routes.append(Mount("/static", _Static(directory=STATIC)))
+    app.router.routes += [*SignIn(sessions, Pages()).routes(), Mount("/static", _Static(directory=STATIC))]
+    guard(app.router.routes, Gate(sessions.admit, public=frozenset({OPENAPI})))
     _answer_problems(app, pages)
     _describe(app)
     return Guard(app, allowed_hosts)

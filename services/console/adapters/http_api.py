@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from libs.access.tenants import TenantRegistry
+from libs.access.http import needs
+from libs.access.identity import Role, Scope, current_identity
 from libs.kernel.errors import InvalidInput
 from services.console.adapters.http_schema import PROBLEM, Schema, answers, body_of, schemas
 from services.console.adapters.http_security import WriteCheck, check_write
@@ -43,58 +44,65 @@ class Api:
     """The REST operations."""
 
     incidents: Incidents
-    tenants: TenantRegistry
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def list(self, request: Request) -> Response:
         """List incidents, newest first."""
         query = _query(request, contract.ListIncidentsRequest(), "statuses")
         return _json(await self.incidents.list(self._tenant(request), query))
 
+    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
     async def open(self, request: Request) -> Response:
         """Open an incident by hand."""
         body = await _body(request, contract.OpenIncidentRequest())
         return _json(await self.incidents.open(self._tenant(request), body), HTTPStatus.CREATED)
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def get(self, request: Request, incident_id: str) -> Response:
         """Return one incident."""
         asked = contract.GetIncidentRequest(id=checked_id(incident_id))
         return _json(await self.incidents.get(self._tenant(request), asked))
 
+    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
     async def acknowledge(self, request: Request, incident_id: str) -> Response:
         """Take an incident."""
         body = await _body(request, contract.AcknowledgeIncidentRequest(), checked_id(incident_id))
         return _json(await self.incidents.acknowledge(self._tenant(request), body))
 
+    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
     async def resolve(self, request: Request, incident_id: str) -> Response:
         """End an incident."""
         body = await _body(request, contract.ResolveIncidentRequest(), checked_id(incident_id))
         return _json(await self.incidents.resolve(self._tenant(request), body))
 
+    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
     async def add_note(self, request: Request, incident_id: str) -> Response:
         """Write a note on the timeline."""
         body = await _body(request, contract.AddNoteRequest(), checked_id(incident_id))
         return _json(await self.incidents.add_note(self._tenant(request), body), HTTPStatus.CREATED)
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def timeline(self, request: Request, incident_id: str) -> Response:
         """List the timeline, oldest first."""
         query = _query(request, contract.ListTimelineRequest(id=checked_id(incident_id)))
         return _json(await self.incidents.timeline(self._tenant(request), query))
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def hypotheses(self, request: Request, incident_id: str) -> Response:
         """Return the latest analysis of likely causes; 404 before the first."""
         asked = contract.GetHypothesesRequest(id=checked_id(incident_id))
         return _json(await self.incidents.hypotheses(self._tenant(request), asked))
 
-    def _tenant(self, request: Request) -> str:
-        return self.tenants.resolve(dict(request.headers))
+    def _tenant(self, _request: Request) -> str:
+        return current_identity().tenant
 
 
 Operation = Callable[..., Awaitable[Response]]
 
 
-def build(incidents: Incidents, tenants: TenantRegistry) -> APIRouter:
+def build(incidents: Incidents) -> APIRouter:
     """Return the routes of the REST interface."""
-    api, router = Api(incidents, tenants), APIRouter(prefix="/api/v1", tags=["incidents"])
+    api, router = Api(incidents), APIRouter(prefix="/api/v1", tags=["incidents"])
     one = "/incidents/{incident_id}"
     paging = [
         _parameter("pageSize", {"type": "integer", "format": "int32"}),

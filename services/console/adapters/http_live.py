@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from libs.access.http import needs
+from libs.access.identity import Role, Scope, current_identity
+from libs.access.streams import while_good
 from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import Unavailable
 from libs.messaging.topics import DEPLOYS_EVENTS
@@ -21,16 +24,20 @@ RETRY_MS = 3000
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The event stream of one tenant; `?incident=<id>` narrows it to one incident and to deploys."""
+    """The event stream of one tenant; `?incident=<id>` narrows it to one incident and to deploys.
+
+    It ends when the key of whoever opened it does.
+    """
 
     feed: LiveFeed
     tenants: TenantRegistry
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def __call__(self, request: Request) -> StreamingResponse:
         """Answer with an endless stream."""
-        tenant = self.tenants.resolve(dict(request.headers))
-        incident = request.query_params.get("incident", "")
-        return StreamingResponse(self._stream(tenant, incident), media_type="text/event-stream")
+        caller = current_identity()
+        told = self._stream(caller.tenant, request.query_params.get("incident", ""))
+        return StreamingResponse(while_good(told, lambda: self.tenants.holds(caller)), media_type="text/event-stream")
 
     async def _stream(self, tenant: str, incident: str) -> AsyncIterator[str]:
         yield f"retry: {RETRY_MS}\n\n" + self._pulse()

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from libs.access.tenants import TenantRegistry
+from libs.access.http import needs
+from libs.access.identity import Role, Scope, current_identity
 from libs.kernel.errors import InvalidInput
 from services.console.adapters.http_problems import Problem, problem_of
 from services.console.adapters.http_security import WriteCheck, check_write
@@ -36,7 +37,6 @@ class PageRoutes:
 
     incidents: IncidentPages
     services: ServicePages
-    tenants: TenantRegistry
     pages: Pages
 
     def routes(self) -> list[Route]:
@@ -50,6 +50,7 @@ class PageRoutes:
             Route("/deploys", self.deploy_list, methods=["GET"]),
         ]
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def list(self, request: Request) -> Response:
         """The live list of incidents."""
         query = request.query_params
@@ -57,6 +58,7 @@ class PageRoutes:
         page = await self.incidents.incident_list(tenant, query.get("status", ""), query.get("page", ""))
         return self.pages.render("incidents.html", tenant, {"page": page})
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def incident(self, request: Request) -> Response:
         """The page of one incident."""
         form = {"done": DONE.get(request.query_params.get("done", ""), ""), "actor": _remembered(request)}
@@ -71,6 +73,7 @@ class PageRoutes:
         shown = {"page": page, "form": {"done": "", "error": "", "text": "", **form}, "max_note": MAX_NOTE}
         return self.pages.render("incident.html", tenant, shown, status)
 
+    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
     async def act(self, request: Request) -> Response:
         """Acknowledge, resolve or note, then back to the incident; a refusal shows the page again as it was typed."""
         tenant = self._tenant(request)
@@ -108,11 +111,13 @@ class PageRoutes:
         status = 422 if isinstance(error, InvalidInput) else problem_of(error).status.value
         return await self._incident(request, {**form, "error": str(error)}, status)
 
+    @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service_list(self, request: Request) -> Response:
         """Every service of the last hour."""
         tenant = self._tenant(request)
         return self.pages.render("services.html", tenant, {"page": await self.services.service_list(tenant)})
 
+    @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service(self, request: Request) -> Response:
         """The page of one service."""
         query = request.query_params
@@ -122,6 +127,7 @@ class PageRoutes:
         )
         return self.pages.render("service.html", tenant, {"page": page})
 
+    @needs(Role.VIEWER, Scope.DEPLOYS_READ)
     async def deploy_list(self, request: Request) -> Response:
         """The deploys of the last week."""
         tenant = self._tenant(request)
@@ -133,8 +139,8 @@ class PageRoutes:
         answer.headers.update(problem.headers)
         return answer
 
-    def _tenant(self, request: Request) -> str:
-        return self.tenants.resolve(dict(request.headers))
+    def _tenant(self, _request: Request) -> str:
+        return current_identity().tenant
 
 
 _REFUSED_WRITES = {
@@ -157,4 +163,4 @@ def _version(form: FormData) -> int:
 
 
 def _remembered(request: Request) -> str:
-    return unquote(request.cookies.get(ACTOR_COOKIE, ""))[:100]
+    return current_identity().name or unquote(request.cookies.get(ACTOR_COOKIE, ""))[:100]

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from libs.access.tenants import AccessDenied
+from libs.access.denied import AccessDenied
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.console.adapters.http_security import MAX_BODY_BYTES, BodyTooLarge
 from services.console.ports import RefusalReason, Refused
@@ -27,7 +27,7 @@ _STATUS = {
     RefusalReason.UNIMPLEMENTED: HTTPStatus.NOT_IMPLEMENTED,
     RefusalReason.INTERNAL: HTTPStatus.BAD_GATEWAY,
 }
-_ACCESS = {"unknown_tenant": HTTPStatus.FORBIDDEN}
+_ACCESS = {"unknown_tenant": HTTPStatus.FORBIDDEN}  # others as everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Problem:
     @property
     def headers(self) -> dict[str, str]:
         """Return the headers that go with it."""
-        if self.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if self.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             return {"retry-after": str(RETRY_SECONDS)}
         return {"www-authenticate": "Bearer"} if self.status is HTTPStatus.UNAUTHORIZED else {}
 
@@ -60,7 +60,7 @@ class Problem:
 def problem_of(error: Exception) -> Problem:
     """Return the problem an error is; errors that are not ours say nothing about themselves."""
     if isinstance(error, AccessDenied):
-        return Problem(_ACCESS.get(error.reason, HTTPStatus.UNAUTHORIZED), error.reason.upper(), str(error))
+        return Problem(_ACCESS.get(error.reason, error.statuses.http), error.reason.upper(), str(error))
     if isinstance(error, Refused):
         return Problem(_STATUS[error.reason], error.reason.value, str(error))
     return _own(error)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from libs.access.identity import CALLER
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, formats, servicemap
 
@@ -32,6 +33,7 @@ class Pages:
             self._environment.filters[name] = getattr(formats, name)
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(
+            caller=lambda: CALLER.get(None),
             quantity=formats.quantity, offset=formats.offset, service_href=service_href, chart_box=_CHART_BOX,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublis
 from incidentscope.deploy.v1 import deploy_pb2, deploy_service_pb2, deploy_service_pb2_grpc
 from incidentscope.incident.v1 import incident_pb2, incident_service_pb2, incident_service_pb2_grpc
 
+from libs.access.credentials import by_header
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.model import Change
 from services.correlation_engine.domain.schedule import OpenIncident
@@ -26,6 +27,7 @@ RAN = frozenset(
 CHANGES_WHAT_RUNS = (deploy_pb2.CHANGE_KIND_DEPLOY, deploy_pb2.CHANGE_KIND_CONFIGURATION)
 AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 Answer = TypeVar("Answer")
+Metadata = Callable[[str], tuple[tuple[str, str], ...]]  # the credentials of a call for a tenant
 
 
 async def _ask(what: str, call: Awaitable[Answer]) -> Answer:
@@ -38,10 +40,6 @@ async def _ask(what: str, call: Awaitable[Answer]) -> Answer:
         raise InvalidInput("refused", f"{what} refuses ({exc.code().name}): {exc.details()}") from exc
 
 
-def _metadata(tenant: str) -> tuple[tuple[str, str], ...]:
-    return (("x-tenant-id", tenant),)
-
-
 def _timestamp(instant: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(instant)
@@ -51,7 +49,8 @@ def _timestamp(instant: datetime) -> Timestamp:
 class GrpcDeploys:
     """Implements ports.Deploys."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata = by_header) -> None:
+        self._metadata = metadata
         self._stub = deploy_service_pb2_grpc.DeployServiceStub(channel)
 
     async def between(self, tenant: str, start: datetime, end: datetime) -> tuple[Change, ...]:
@@ -64,7 +63,7 @@ class GrpcDeploys:
         )
         found: list[Change] = []
         for _ in range(MAX_PAGES):
-            call = self._stub.ListDeploys(request, timeout=TIMEOUT_SECONDS, metadata=_metadata(tenant))
+            call = self._stub.ListDeploys(request, timeout=TIMEOUT_SECONDS, metadata=self._metadata(tenant))
             page = await _ask("deploy_normalizer", call)
             found += [_change(deploy) for deploy in page.deploys if _ran(deploy)]
             request.page_token = page.next_page_token
@@ -95,7 +94,8 @@ def _change(deploy: deploy_pb2.Deploy) -> Change:
 class GrpcIncidents:
     """Implements ports.Incidents."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata = by_header) -> None:
+        self._metadata = metadata
         self._stub = incident_service_pb2_grpc.IncidentServiceStub(channel)
 
     async def open(self, tenant: str) -> list[OpenIncident]:
@@ -105,7 +105,7 @@ class GrpcIncidents:
         )
         found: list[OpenIncident] = []
         for _ in range(MAX_PAGES):
-            call = self._stub.ListIncidents(request, timeout=TIMEOUT_SECONDS, metadata=_metadata(tenant))
+            call = self._stub.ListIncidents(request, timeout=TIMEOUT_SECONDS, metadata=self._metadata(tenant))
             page = await _ask("incident_service", call)
             found += [open_incident(incident) for incident in page.incidents]
             request.page_token = page.next_page_token
@@ -116,7 +116,7 @@ class GrpcIncidents:
     async def latest(self, incident: OpenIncident) -> HypothesesPublished | None:
         """Return the analysis stored last, None before the first; raises Unavailable."""
         request = incident_service_pb2.GetHypothesesRequest(id=incident.id)
-        call = self._stub.GetHypotheses(request, timeout=TIMEOUT_SECONDS, metadata=_metadata(incident.tenant))
+        call = self._stub.GetHypotheses(request, timeout=TIMEOUT_SECONDS, metadata=self._metadata(incident.tenant))
         try:
             answer = await call
         except grpc.aio.AioRpcError as exc:

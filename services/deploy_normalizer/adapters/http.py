@@ -13,7 +13,10 @@ from prometheus_client import Counter
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
-from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.access.denied import STATUSES, AccessDenied
+from libs.access.http import Exempt, Gate, exempt, guard, needs
+from libs.access.identity import Identity, Requirement, Role, Scope, current_identity
+from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.deploy_normalizer.domain.signature import Verdict
 from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
@@ -31,8 +34,7 @@ WEBHOOKS = Counter(
 )  # fmt: skip
 
 _STATUS: Mapping[str, int] = {
-    "missing_credentials": 401,
-    "unknown_api_key": 401,
+    **{reason: statuses.http for reason, statuses in STATUSES.items()},
     "unknown_tenant": 404,
     "unsupported_content_type": 415,
     "body_too_large": 413,
@@ -59,10 +61,19 @@ class Webhook(Protocol):
 def webhook_app(webhooks: Mapping[str, Webhook], tenants: TenantRegistry, routes: list[BaseRoute]) -> FastAPI:
     """Return the app: both doors of each provider, and the given routes."""
     app = FastAPI(title="IncidentScope deploy normalizer", openapi_url=None, routes=routes)
-    for provider, webhook in webhooks.items():
-        door = _Door(provider, webhook, tenants)
+    doors = {provider: _Door(provider, webhook, tenants) for provider, webhook in webhooks.items()}
+    for provider, door in doors.items():
         app.add_api_route(f"/webhooks/{provider}", door.of_headers, methods=["POST"])
         app.add_api_route(f"/webhooks/{{tenant}}/{provider}", door.of_path, methods=["POST"])
+
+    def admit(request: Request, asked: Requirement) -> Identity:
+        # `Authorization` belongs to the provider here: Argo CD's token is in it, not an API key.
+        return tenants.admit({k: v for k, v in request.headers.items() if k != "authorization"}, asked)
+
+    def refuse(request: Request, denied: AccessDenied) -> JSONResponse:
+        return doors[request.url.path.rpartition("/")[2]].refuse(request, denied)
+
+    guard(app.router.routes, Gate(admit, refuse))
     return app
 
 
@@ -74,19 +85,25 @@ class _Door:
         self._webhook = webhook
         self._tenants = tenants
 
+    def refuse(self, request: Request, denied: AccessDenied) -> JSONResponse:
+        """Answer a caller who may not come in."""
+        return self._reply(request, "", Answer(Outcome.REFUSED, denied.reason, str(denied)))
+
+    @needs(Role.SERVICE, Scope.DEPLOYS_WRITE)
     async def of_headers(self, request: Request) -> JSONResponse:
         """Take a webhook whose tenant follows from `x-api-key` or the anonymous tenant."""
-        return await self._take(request, None)
+        return await self._take(request, current_identity().tenant)
 
+    @exempt(Exempt.SIGNED)
     async def of_path(self, request: Request, tenant: str) -> JSONResponse:
         """Take a webhook whose tenant is in the path."""
         return await self._take(request, tenant)
 
-    async def _take(self, request: Request, named: str | None) -> JSONResponse:
-        tenant = named or ""
+    async def _take(self, request: Request, tenant: str) -> JSONResponse:
         try:
             body = await _bounded_body(request)
-            tenant = self._tenant(request, named)
+            if not self._tenants.known(tenant):
+                raise AccessDenied("unknown_tenant", f"no tenant is called {tenant[:64]!r}")
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._webhook.receive(tenant, dict(request.headers), body)
         except (InvalidInput, AccessDenied) as exc:
@@ -97,14 +114,6 @@ class _Door:
             log.error("webhook_not_kept", provider=self._provider, tenant=tenant[:64], error=repr(exc))
             answer = Answer(Outcome.REFUSED, "unavailable", "the store does not answer now; send this again later")
         return self._reply(request, tenant, answer)
-
-    def _tenant(self, request: Request, named: str | None) -> str:
-        if named is None:
-            # `Authorization` belongs to the provider here: Argo CD's token is in it, not an API key.
-            return self._tenants.resolve({k: v for k, v in request.headers.items() if k != "authorization"})
-        if not self._tenants.known(named):
-            raise AccessDenied("unknown_tenant", f"no tenant is called {named[:64]!r}")
-        return named
 
     def _reply(self, request: Request, tenant: str, answer: Answer) -> JSONResponse:
         WEBHOOKS.labels(self._provider, answer.outcome, answer.reason).inc()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Final
 
 from starlette.applications import Starlette
@@ -12,7 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from libs.access.tenants import AccessDenied, TenantRegistry
+from libs.access.denied import AccessDenied
+from libs.access.http import Gate, guard, needs
+from libs.access.identity import Identity, Requirement, Role, Scope, current_identity
+from libs.access.tenants import TenantRegistry
 from libs.otlp.native import encode_string, varint
 from services.otlp_receiver.adapters.bodies import decompress, read_bounded
 from services.otlp_receiver.domain import Encoding, ExportRefused, Outcome, Reason, Signal, media_type
@@ -25,6 +27,7 @@ EXTRA_HEADERS: Final[dict[Reason, dict[str, str]]] = {
     Reason.CONTENT_ENCODING: {"accept-encoding": "gzip, zstd, deflate, identity"},
     Reason.TOO_LARGE: {"connection": "close"},
 }
+DENIALS: Final = {401: Reason.UNAUTHENTICATED, 403: Reason.FORBIDDEN, 429: Reason.TOO_OFTEN, 503: Reason.UNAVAILABLE}
 ALL_WELL: Final = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}  # Export*ServiceResponse without partial_success
 
 
@@ -40,32 +43,47 @@ class HttpDoor:
     def app(self, routes: list[Route]) -> Starlette:
         """Return the application: /v1/logs, /v1/metrics, /v1/traces and the given routes."""
         own: list[BaseRoute] = [Route(f"/v1/{s}", self._endpoint, methods=["POST"], name=s) for s in Signal]
-        return Starlette(routes=[*own, *routes], exception_handlers={HTTPException: _no_such_thing})
+        app = Starlette(routes=[*own, *routes], exception_handlers={HTTPException: _no_such_thing})
+        guard(app.routes, Gate(self._admit, self._refuse))
+        return app
 
+    def _admit(self, request: Request, asked: Requirement) -> Identity:
+        return self._tenants.admit(request.headers, asked)
+
+    def _refuse(self, request: Request, denied: AccessDenied) -> Response:
+        reason = DENIALS[denied.statuses.http]
+        try:
+            encoding = media_type(request.headers.get("content-type", ""))
+        except ExportRefused:
+            encoding = Encoding.JSON
+        self._receiver.count(_signal(request), "http", reason)
+        refused = ExportRefused(reason, f"{denied.reason}: {denied}")
+        answer = _refusal(refused, encoding)
+        answer.headers.update(denied.headers)
+        return answer
+
+    @needs(Role.SERVICE, Scope.TELEMETRY_WRITE)
     async def _endpoint(self, request: Request) -> Response:
-        signal = Signal(request.url.path.rpartition("/")[2])
+        signal = _signal(request)
         encoding = Encoding.JSON
         ended: Outcome | Reason
         try:
             encoding = media_type(request.headers.get("content-type", ""))
-            tenant = self._tenant(request.headers)
             body = await self._body(request)
-            ended = await self._receiver.receive(signal, tenant, encoding, body)
+            ended = await self._receiver.receive(signal, current_identity().tenant, encoding, body)
             response = Response(ALL_WELL[encoding], media_type=encoding)
         except ExportRefused as refused:
             ended, response = refused.reason, _refusal(refused, encoding)
         self._receiver.count(signal, "http", ended)
         return response
 
-    def _tenant(self, headers: Mapping[str, str]) -> str:
-        try:
-            return self._tenants.resolve(headers)
-        except AccessDenied as denied:
-            raise ExportRefused(Reason.UNAUTHENTICATED, f"{denied.reason}: {denied}") from denied
-
     async def _body(self, request: Request) -> bytes:
         raw = await read_bounded(request.stream(), self._max_body)
         return decompress(raw, request.headers.get("content-encoding", ""), self._max_decoded)
+
+
+def _signal(request: Request) -> Signal:
+    return Signal(request.url.path.rpartition("/")[2])
 
 
 def _refusal(refused: ExportRefused, encoding: Encoding) -> Response:

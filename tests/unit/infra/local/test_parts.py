@@ -37,9 +37,19 @@ def test_a_service_gets_its_ports_and_the_addresses_of_this_stack(stack_at: Stac
     assert environment["INCIDENT_GRPC_PORT"] == "50051"
     assert environment["KAFKA_BOOTSTRAP"] == "127.0.0.1:9092"
     assert environment["CLICKHOUSE_URL"] == "clickhouse://default@127.0.0.1:9000/incidentscope?http_port=8123"
-    assert re.fullmatch(r"postgresql://postgres:[\w-]{32}@127\.0\.0\.1:5433/incidentscope", environment["POSTGRES_URL"])
+    service = r"postgresql://incidentscope_service:[\w-]{32}@127\.0\.0\.1:5433/incidentscope"
+    assert re.fullmatch(service, environment["POSTGRES_URL"])
     assert environment["HOST"] == "127.0.0.1"
-    assert environment["INCIDENTSCOPE_TENANTS_FILE"].endswith("/tenants.json")
+    assert len(environment["INCIDENTSCOPE_SERVICE_SECRET"]) > 20
+
+
+def test_no_service_gets_the_owners_password_or_an_api_key(stack_at: Stack) -> None:
+    secrets = stack_at.credentials
+    for part in stack_at.parts().values():
+        if part.name in INFRASTRUCTURE:
+            continue
+        values = part.prepare(lambda _: None).environment.values()
+        assert not any(secrets.postgres_password in v or secrets.api_key in v for v in values), part.name
 
 
 def test_the_databases_do_not_get_the_webhook_secrets(stack_at: Stack) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -42,17 +43,17 @@ def test_secrets_are_made_once_and_kept_from_others(tmp_path: Path) -> None:
     made = credentials.ensure(tmp_path)
     assert credentials.ensure(tmp_path) == made
     assert len({made.api_key, made.github_webhook_secret, made.argocd_webhook_token, made.postgres_password}) == 4
-    for name in ("secrets.json", "tenants.json"):
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_default_tenant_has_the_hash_of_the_key_and_not_the_key(tmp_path: Path) -> None:
-    made = credentials.ensure(tmp_path)
-    text = (tmp_path / "tenants.json").read_text()
-    (tenant,) = json.loads(text)["tenants"]
-    assert tenant["id"] == "default"
-    assert len(tenant["api_keys_sha256"][0]) == 64
-    assert made.api_key not in text
+def test_a_home_made_before_there_was_a_service_role_gets_what_is_missing(tmp_path: Path) -> None:
+    made = asdict(credentials.ensure(tmp_path))
+    early = {name: made[name] for name in credentials.FIRST}
+    (tmp_path / "secrets.json").write_text(json.dumps(early))
+    now = asdict(credentials.ensure(tmp_path))
+    assert {name: now[name] for name in early} == early
+    assert len(now["postgres_service_password"]) > 20
+    assert credentials.ensure(tmp_path) == credentials.Credentials(**now)
 
 
 def test_damaged_secrets_are_not_replaced(tmp_path: Path) -> None:

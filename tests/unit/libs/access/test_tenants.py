@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.access import tenants
+from libs.access import tenants_file
 from libs.access.tenants import AccessDenied, TenantRegistry, TenantsFileInvalid, add_key, hash_key, start_file
 
 
@@ -85,7 +85,7 @@ def test_a_missing_file_and_an_unknown_anonymous_tenant_are_refused(file: Path) 
 def test_a_new_key_is_known_without_a_restart_and_only_its_hash_is_kept(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tenants, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(tenants_file, "REFRESH_SECONDS", 0.0)
     registry = TenantRegistry(file)
 
     add_key(file, "globex", "k-globex")
@@ -96,7 +96,7 @@ def test_a_new_key_is_known_without_a_restart_and_only_its_hash_is_kept(
 
 
 def test_a_change_that_cannot_be_read_leaves_what_was_known(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenants, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(tenants_file, "REFRESH_SECONDS", 0.0)
     registry = TenantRegistry(file)
 
     file.write_text("{")

@@ -23,49 +23,66 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from incidentscope.access.v1 import access_options_pb2 as incidentscope_dot_access_dot_v1_dot_access__options__pb2
 from incidentscope.correlation.v1 import correlation_events_pb2 as incidentscope_dot_correlation_dot_v1_dot_correlation__events__pb2
 from incidentscope.incident.v1 import incident_pb2 as incidentscope_dot_incident_dot_v1_dot_incident__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0incidentscope/incident/v1/incident_service.proto\x12\x19incidentscope.incident.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x35incidentscope/correlation/v1/correlation_events.proto\x1a(incidentscope/incident/v1/incident.proto\"\xb4\x01\n\x13OpenIncidentRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12=\n\x08severity\x18\x02 \x01(\x0e\x32+.incidentscope.incident.v1.IncidentSeverity\x12\x10\n\x08services\x18\x03 \x03(\t\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"M\n\x14OpenIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\" \n\x12GetIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"L\n\x13GetIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"z\n\x14ListIncidentsRequest\x12;\n\x08statuses\x18\x01 \x03(\x0e\x32).incidentscope.incident.v1.IncidentStatus\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"h\n\x15ListIncidentsResponse\x12\x36\n\tincidents\x18\x01 \x03(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x1a\x41\x63knowledgeIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\"T\n\x1b\x41\x63knowledgeIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"a\n\x16ResolveIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x12\n\nresolution\x18\x03 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\"P\n\x17ResolveIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"9\n\x0e\x41\x64\x64NoteRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"J\n\x0f\x41\x64\x64NoteResponse\x12\x37\n\x05\x65ntry\x18\x01 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"H\n\x13ListTimelineRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x14ListTimelineResponse\x12\x39\n\x07\x65ntries\x18\x01 \x03(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x14GetHypothesesRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\\\n\x15GetHypothesesResponse\x12\x43\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\x31.incidentscope.correlation.v1.HypothesesPublished2\xac\x07\n\x0fIncidentService\x12o\n\x0cOpenIncident\x12..incidentscope.incident.v1.OpenIncidentRequest\x1a/.incidentscope.incident.v1.OpenIncidentResponse\x12l\n\x0bGetIncident\x12-.incidentscope.incident.v1.GetIncidentRequest\x1a..incidentscope.incident.v1.GetIncidentResponse\x12r\n\rListIncidents\x12/.incidentscope.incident.v1.ListIncidentsRequest\x1a\x30.incidentscope.incident.v1.ListIncidentsResponse\x12\x84\x01\n\x13\x41\x63knowledgeIncident\x12\x35.incidentscope.incident.v1.AcknowledgeIncidentRequest\x1a\x36.incidentscope.incident.v1.AcknowledgeIncidentResponse\x12x\n\x0fResolveIncident\x12\x31.incidentscope.incident.v1.ResolveIncidentRequest\x1a\x32.incidentscope.incident.v1.ResolveIncidentResponse\x12`\n\x07\x41\x64\x64Note\x12).incidentscope.incident.v1.AddNoteRequest\x1a*.incidentscope.incident.v1.AddNoteResponse\x12o\n\x0cListTimeline\x12..incidentscope.incident.v1.ListTimelineRequest\x1a/.incidentscope.incident.v1.ListTimelineResponse\x12r\n\rGetHypotheses\x12/.incidentscope.incident.v1.GetHypothesesRequest\x1a\x30.incidentscope.incident.v1.GetHypothesesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0incidentscope/incident/v1/incident_service.proto\x12\x19incidentscope.incident.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a,incidentscope/access/v1/access_options.proto\x1a\x35incidentscope/correlation/v1/correlation_events.proto\x1a(incidentscope/incident/v1/incident.proto\"\xb4\x01\n\x13OpenIncidentRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12=\n\x08severity\x18\x02 \x01(\x0e\x32+.incidentscope.incident.v1.IncidentSeverity\x12\x10\n\x08services\x18\x03 \x03(\t\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"M\n\x14OpenIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\" \n\x12GetIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\"L\n\x13GetIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"z\n\x14ListIncidentsRequest\x12;\n\x08statuses\x18\x01 \x03(\x0e\x32).incidentscope.incident.v1.IncidentStatus\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"h\n\x15ListIncidentsResponse\x12\x36\n\tincidents\x18\x01 \x03(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x1a\x41\x63knowledgeIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x03 \x01(\x03\"T\n\x1b\x41\x63knowledgeIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"a\n\x16ResolveIncidentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x12\n\nresolution\x18\x03 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x04 \x01(\x03\"P\n\x17ResolveIncidentResponse\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"9\n\x0e\x41\x64\x64NoteRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"J\n\x0f\x41\x64\x64NoteResponse\x12\x37\n\x05\x65ntry\x18\x01 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"H\n\x13ListTimelineRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x14ListTimelineResponse\x12\x39\n\x07\x65ntries\x18\x01 \x03(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x14GetHypothesesRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\\\n\x15GetHypothesesResponse\x12\x43\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\x31.incidentscope.correlation.v1.HypothesesPublished2\xf6\x08\n\x0fIncidentService\x12\x88\x01\n\x0cOpenIncident\x12..incidentscope.incident.v1.OpenIncidentRequest\x1a/.incidentscope.incident.v1.OpenIncidentResponse\"\x17\xa2\x9f\x19\x13\x08\x02\x12\x0fincidents:write\x12\x84\x01\n\x0bGetIncident\x12-.incidentscope.incident.v1.GetIncidentRequest\x1a..incidentscope.incident.v1.GetIncidentResponse\"\x16\xa2\x9f\x19\x12\x08\x01\x12\x0eincidents:read\x12\x8a\x01\n\rListIncidents\x12/.incidentscope.incident.v1.ListIncidentsRequest\x1a\x30.incidentscope.incident.v1.ListIncidentsResponse\"\x16\xa2\x9f\x19\x12\x08\x01\x12\x0eincidents:read\x12\x9d\x01\n\x13\x41\x63knowledgeIncident\x12\x35.incidentscope.incident.v1.AcknowledgeIncidentRequest\x1a\x36.incidentscope.incident.v1.AcknowledgeIncidentResponse\"\x17\xa2\x9f\x19\x13\x08\x02\x12\x0fincidents:write\x12\x91\x01\n\x0fResolveIncident\x12\x31.incidentscope.incident.v1.ResolveIncidentRequest\x1a\x32.incidentscope.incident.v1.ResolveIncidentResponse\"\x17\xa2\x9f\x19\x13\x08\x02\x12\x0fincidents:write\x12y\n\x07\x41\x64\x64Note\x12).incidentscope.incident.v1.AddNoteRequest\x1a*.incidentscope.incident.v1.AddNoteResponse\"\x17\xa2\x9f\x19\x13\x08\x02\x12\x0fincidents:write\x12\x87\x01\n\x0cListTimeline\x12..incidentscope.incident.v1.ListTimelineRequest\x1a/.incidentscope.incident.v1.ListTimelineResponse\"\x16\xa2\x9f\x19\x12\x08\x01\x12\x0eincidents:read\x12\x8a\x01\n\rGetHypotheses\x12/.incidentscope.incident.v1.GetHypothesesRequest\x1a\x30.incidentscope.incident.v1.GetHypothesesResponse\"\x16\xa2\x9f\x19\x12\x08\x01\x12\x0eincidents:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'incidentscope.incident.v1.incident_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPENINCIDENTREQUEST']._serialized_start=210
-  _globals['_OPENINCIDENTREQUEST']._serialized_end=390
-  _globals['_OPENINCIDENTRESPONSE']._serialized_start=392
-  _globals['_OPENINCIDENTRESPONSE']._serialized_end=469
-  _globals['_GETINCIDENTREQUEST']._serialized_start=471
-  _globals['_GETINCIDENTREQUEST']._serialized_end=503
-  _globals['_GETINCIDENTRESPONSE']._serialized_start=505
-  _globals['_GETINCIDENTRESPONSE']._serialized_end=581
-  _globals['_LISTINCIDENTSREQUEST']._serialized_start=583
-  _globals['_LISTINCIDENTSREQUEST']._serialized_end=705
-  _globals['_LISTINCIDENTSRESPONSE']._serialized_start=707
-  _globals['_LISTINCIDENTSRESPONSE']._serialized_end=811
-  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_start=813
-  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_end=894
-  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_start=896
-  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_end=980
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=982
-  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=1079
-  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_start=1081
-  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_end=1161
-  _globals['_ADDNOTEREQUEST']._serialized_start=1163
-  _globals['_ADDNOTEREQUEST']._serialized_end=1220
-  _globals['_ADDNOTERESPONSE']._serialized_start=1222
-  _globals['_ADDNOTERESPONSE']._serialized_end=1296
-  _globals['_LISTTIMELINEREQUEST']._serialized_start=1298
-  _globals['_LISTTIMELINEREQUEST']._serialized_end=1370
-  _globals['_LISTTIMELINERESPONSE']._serialized_start=1372
-  _globals['_LISTTIMELINERESPONSE']._serialized_end=1478
-  _globals['_GETHYPOTHESESREQUEST']._serialized_start=1480
-  _globals['_GETHYPOTHESESREQUEST']._serialized_end=1514
-  _globals['_GETHYPOTHESESRESPONSE']._serialized_start=1516
-  _globals['_GETHYPOTHESESRESPONSE']._serialized_end=1608
-  _globals['_INCIDENTSERVICE']._serialized_start=1611
-  _globals['_INCIDENTSERVICE']._serialized_end=2551
+  _globals['_INCIDENTSERVICE'].methods_by_name['OpenIncident']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['OpenIncident']._serialized_options = b'\242\237\031\023\010\002\022\017incidents:write'
+  _globals['_INCIDENTSERVICE'].methods_by_name['GetIncident']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['GetIncident']._serialized_options = b'\242\237\031\022\010\001\022\016incidents:read'
+  _globals['_INCIDENTSERVICE'].methods_by_name['ListIncidents']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['ListIncidents']._serialized_options = b'\242\237\031\022\010\001\022\016incidents:read'
+  _globals['_INCIDENTSERVICE'].methods_by_name['AcknowledgeIncident']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['AcknowledgeIncident']._serialized_options = b'\242\237\031\023\010\002\022\017incidents:write'
+  _globals['_INCIDENTSERVICE'].methods_by_name['ResolveIncident']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['ResolveIncident']._serialized_options = b'\242\237\031\023\010\002\022\017incidents:write'
+  _globals['_INCIDENTSERVICE'].methods_by_name['AddNote']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['AddNote']._serialized_options = b'\242\237\031\023\010\002\022\017incidents:write'
+  _globals['_INCIDENTSERVICE'].methods_by_name['ListTimeline']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['ListTimeline']._serialized_options = b'\242\237\031\022\010\001\022\016incidents:read'
+  _globals['_INCIDENTSERVICE'].methods_by_name['GetHypotheses']._loaded_options = None
+  _globals['_INCIDENTSERVICE'].methods_by_name['GetHypotheses']._serialized_options = b'\242\237\031\022\010\001\022\016incidents:read'
+  _globals['_OPENINCIDENTREQUEST']._serialized_start=256
+  _globals['_OPENINCIDENTREQUEST']._serialized_end=436
+  _globals['_OPENINCIDENTRESPONSE']._serialized_start=438
+  _globals['_OPENINCIDENTRESPONSE']._serialized_end=515
+  _globals['_GETINCIDENTREQUEST']._serialized_start=517
+  _globals['_GETINCIDENTREQUEST']._serialized_end=549
+  _globals['_GETINCIDENTRESPONSE']._serialized_start=551
+  _globals['_GETINCIDENTRESPONSE']._serialized_end=627
+  _globals['_LISTINCIDENTSREQUEST']._serialized_start=629
+  _globals['_LISTINCIDENTSREQUEST']._serialized_end=751
+  _globals['_LISTINCIDENTSRESPONSE']._serialized_start=753
+  _globals['_LISTINCIDENTSRESPONSE']._serialized_end=857
+  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_start=859
+  _globals['_ACKNOWLEDGEINCIDENTREQUEST']._serialized_end=940
+  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_start=942
+  _globals['_ACKNOWLEDGEINCIDENTRESPONSE']._serialized_end=1026
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_start=1028
+  _globals['_RESOLVEINCIDENTREQUEST']._serialized_end=1125
+  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_start=1127
+  _globals['_RESOLVEINCIDENTRESPONSE']._serialized_end=1207
+  _globals['_ADDNOTEREQUEST']._serialized_start=1209
+  _globals['_ADDNOTEREQUEST']._serialized_end=1266
+  _globals['_ADDNOTERESPONSE']._serialized_start=1268
+  _globals['_ADDNOTERESPONSE']._serialized_end=1342
+  _globals['_LISTTIMELINEREQUEST']._serialized_start=1344
+  _globals['_LISTTIMELINEREQUEST']._serialized_end=1416
+  _globals['_LISTTIMELINERESPONSE']._serialized_start=1418
+  _globals['_LISTTIMELINERESPONSE']._serialized_end=1524
+  _globals['_GETHYPOTHESESREQUEST']._serialized_start=1526
+  _globals['_GETHYPOTHESESREQUEST']._serialized_end=1560
+  _globals['_GETHYPOTHESESRESPONSE']._serialized_start=1562
+  _globals['_GETHYPOTHESESRESPONSE']._serialized_end=1654
+  _globals['_INCIDENTSERVICE']._serialized_start=1657
+  _globals['_INCIDENTSERVICE']._serialized_end=2799
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,109 @@
+"""What is known of tenants and their keys at one moment, and where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from libs.access.identity import Identity, Role, Scope
+
+# Requests per second at each process for keys that do not say otherwise.
+DEFAULT_RATES: Final = {Role.VIEWER: 50.0, Role.RESPONDER: 50.0, Role.ADMIN: 100.0, Role.SERVICE: 2000.0}
+KEY_PREFIX: Final = "is_"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One API key, of which only the SHA-256 (hex) is known."""
+
+    id: str
+    digest: str
+    caller: Identity
+    expires_at: datetime | None = None
+
+    def expired(self, now: datetime) -> bool:
+        """Tell whether it has ended."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Tenants, and the keys that are not revoked."""
+
+    tenants: frozenset[str] = frozenset()
+    by_digest: dict[str, Key] = field(default_factory=dict)
+    by_id: dict[str, Key] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tenants: Iterable[str], keys: Iterable[Key]) -> Directory:
+        """Return a directory of these."""
+        listed = tuple(keys)
+        return cls(frozenset(tenants), {k.digest: k for k in listed}, {k.id: k for k in listed if k.id})
+
+    def holds(self, caller: Identity, now: datetime) -> bool:
+        """Tell whether a caller's tenant and key, if it has one, are still good."""
+        if caller.tenant not in self.tenants:
+            return False
+        key = self.by_id.get(caller.key_id)
+        return not caller.key_id or (key is not None and key.caller.tenant == caller.tenant and not key.expired(now))
+
+
+class Source(Protocol):
+    """Where the directory comes from."""
+
+    def directory(self) -> Directory:
+        """Return what is known now; raises AccessDenied with `access_unknown` when that is too old to act on."""
+        ...
+
+    def latest(self) -> Directory:
+        """Return what was known last, however old."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A Source that does not change."""
+
+    known: Directory
+
+    def directory(self) -> Directory:
+        """Return it."""
+        return self.known
+
+    def latest(self) -> Directory:
+        """Return it."""
+        return self.known
+
+
+def key_of(
+    key_id: str, digest: str, tenant: str, name: str, role: Role, scopes: Iterable[str] = (),
+    rate: float | None = None, expires_at: datetime | None = None,
+) -> Key:  # fmt: skip
+    """Return a key; raises ValueError for a scope that does not exist."""
+    per_second = DEFAULT_RATES[role] if rate is None else rate
+    caller = Identity(tenant, role, frozenset(Scope(s) for s in scopes), key_id, name, per_second)
+    return Key(key_id, digest, caller, expires_at)
+
+
+def new_key() -> str:
+    """Return a random API key of 256 bits."""
+    return f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
+
+
+def new_key_id() -> str:
+    """Return a random id, by which a key is named without showing it."""
+    return secrets.token_hex(5)
+
+
+def hash_key(key: str) -> str:
+    """Return how a key is stored: SHA-256 in hex. Keys are 256 random bits, so no salt or stretching is needed."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def utc_now() -> datetime:
+    """Return the present."""
+    return datetime.now(UTC)
