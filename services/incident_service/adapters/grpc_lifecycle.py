@@ -47,19 +47,21 @@ class LifecycleRpcs(Base):
     @reading
     async def GetIncident(self, request: rpc.GetIncidentRequest) -> rpc.GetIncidentResponse:
         """Return one incident."""
+        mask = check.read_mask(request.read_mask, pb.Incident)
         incident = await self.incidents.get(current_tenant(), check.incident_id(request.id))
-        return rpc.GetIncidentResponse(incident=check.masked(request.read_mask, incident_message(incident)))
+        return rpc.GetIncidentResponse(incident=check.masked(mask, incident_message(incident)))
 
     @reading
     async def ListIncidents(self, request: rpc.ListIncidentsRequest) -> rpc.ListIncidentsResponse:
         """List incidents, newest first."""
+        mask = check.read_mask(request.read_mask, pb.Incident)
         statuses = check.statuses(request.statuses)
         size = check.page_size(request.page_size, most=500, usual=50)
         scope = "incidents " + ",".join(statuses)
         older_than = check.incident_position(scope, request.page_token)
         found = await self.incidents.newest(current_tenant(), statuses, size + 1, older_than)
         token = check.page_token(scope, found[size - 1].id) if len(found) > size else ""
-        listed = [check.masked(request.read_mask, incident_message(i)) for i in found[:size]]
+        listed = [check.masked(mask, incident_message(i)) for i in found[:size]]
         return rpc.ListIncidentsResponse(incidents=listed, next_page_token=token)
 
     @writing(rpc.AcknowledgeIncidentResponse)

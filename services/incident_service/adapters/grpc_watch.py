@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 else:
     Base = object
 _PAGE = 500
+MOVES = frozenset(
+    f"Incident{verb}" for verb in ("Opened", "Acknowledged", "Mitigated", "Resolved", "Closed", "Reopened", "Merged")
+)  # events of changes that each make a version
 
 
 class WatchRpcs(Base):
@@ -70,10 +73,14 @@ class WatchRpcs(Base):
 
 
 async def newer(changes: AsyncIterator[Told], known: dict[str, int]) -> AsyncIterator[Told]:
-    """Yield changes that are not older than what the watcher knows; raises SlowReader."""
+    """Yield changes that the state a watcher was given does not hold; raises SlowReader.
+
+    A note, which leaves the version as it is, may be told again when it was written as the watch began.
+    """
     try:
         async for change in changes:
-            if change.version >= known.get(change.incident_id, 0):
+            before = known.get(change.incident_id, 0)
+            if change.version > before or (change.version == before and change.kind not in MOVES):
                 known[change.incident_id] = change.version
                 yield change
     except ReadsTooSlowly as exc:

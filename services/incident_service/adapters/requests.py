@@ -127,14 +127,18 @@ def paths(mask: FieldMask, allowed: Sequence[str]) -> list[str]:
     return named
 
 
-def masked(mask: FieldMask, message: M) -> M:
-    """Return only the fields that a read mask names, all when it is empty; raises InvalidInput."""
-    if not mask.paths:
-        return message
-    fields = message.DESCRIPTOR.fields_by_name
-    wrong = [path for path in mask.paths if path not in fields]
+def read_mask(mask: FieldMask, message: type[Message]) -> FieldMask:
+    """Return a read mask; raises InvalidInput when it names what the message does not have."""
+    wrong = [path for path in mask.paths if path not in message.DESCRIPTOR.fields_by_name]
     if wrong:
         raise InvalidInput("read_mask", f"read_mask names {wrong[0][:50]!r}, which the message does not have")
+    return mask
+
+
+def masked(mask: FieldMask, message: M) -> M:
+    """Return only the fields that a read mask names, all when it is empty."""
+    if not mask.paths:
+        return message
     kept = type(message)()
     mask.MergeMessage(message, kept)
     return kept
