@@ -23,7 +23,8 @@ from libs.kernel.timewindow import floor_minute
 from libs.runtime.health import Health
 from services.console.adapters import http
 from services.console.handlers.live import Change, LiveFeed
-from tests.unit.services.console.memory_services import TENANT, MemoryDeploys, MemoryIncidents, stamp
+from tests.unit.services.console.memory_response import stamp
+from tests.unit.services.console.memory_services import TENANT, MemoryDeploys, MemoryIncidents
 from tests.unit.services.console.memory_telemetry import MemoryTelemetry
 from tests.unit.services.console.story import bad_deploy
 
