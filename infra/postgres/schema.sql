@@ -255,6 +255,8 @@ CREATE TABLE incident.due (
     CONSTRAINT due_kind_check CHECK ((kind = ANY (ARRAY['task'::text, 'postmortem'::text])))
 );
 
+ALTER TABLE ONLY incident.due FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE incident.idempotency_key (
     tenant_id text NOT NULL,
     key text NOT NULL,
@@ -573,7 +575,7 @@ CREATE INDEX inbox_received_at ON deploy.inbox USING btree (received_at);
 
 CREATE INDEX unread_delivery_received_at ON deploy.unread_delivery USING btree (received_at);
 
-CREATE INDEX due_at ON incident.due USING btree (due_at);
+CREATE INDEX due_at ON incident.due USING btree (tenant_id, due_at);
 
 CREATE INDEX idempotency_key_created_at ON incident.idempotency_key USING btree (tenant_id, created_at);
 
@@ -673,6 +675,8 @@ ALTER TABLE deploy.unread_delivery ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.analysis ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE incident.due ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE incident.idempotency_key ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.incident ENABLE ROW LEVEL SECURITY;
@@ -690,6 +694,8 @@ ALTER TABLE incident.status_update ENABLE ROW LEVEL SECURITY;
 ALTER TABLE incident.task ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant ON incident.analysis USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.due USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
 CREATE POLICY tenant ON incident.idempotency_key USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 

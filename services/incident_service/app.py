@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 from incidentscope.incident.v1 import incident_service_pb2_grpc
 
+from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
 from libs.kernel.errors import Unavailable
 from libs.messaging import faust_events, topics
@@ -53,11 +54,12 @@ async def start(lifecycle: Lifecycle) -> None:
     servicer = _servicer(store, clock, settings)
     live = LiveEvents(settings.kafka_bootstrap, servicer.watches)
     lifecycle.thread("live_events", live.run, live.stop)
-    lifecycle.background("report_overdue", lambda: _report_overdue(servicer.postmortems, settings))
+    tenants = await open_access(lifecycle)
+    lifecycle.background("report_overdue", lambda: _report_overdue(servicer.postmortems, tenants, settings))
     await serve_grpc(
         lifecycle,
         settings.incident_grpc_port,
-        await open_access(lifecycle),
+        tenants,
         lambda server: incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(servicer, server),
         [SERVICE_NAME],
     )
@@ -104,10 +106,11 @@ async def _forget_events(pool: Pool) -> None:
         await asyncio.sleep(FORGET_EVERY_SECONDS)
 
 
-async def _report_overdue(postmortems: Postmortems, settings: Settings) -> None:
+async def _report_overdue(postmortems: Postmortems, tenants: TenantRegistry, settings: Settings) -> None:
     while True:
         try:
-            await postmortems.report_overdue()
+            for tenant in sorted(tenants.ids):
+                await postmortems.report_overdue(tenant)
         except Unavailable as exc:
             structlog.get_logger().warning("overdue_not_reported", error=str(exc))
         await asyncio.sleep(settings.overdue_sweep_seconds)

@@ -223,8 +223,8 @@ class Store(Protocol):
         """Return the tenant's own templates."""
         ...
 
-    async def due(self, limit: int) -> list[DueItem]:
-        """Return what has fallen due, of all tenants, longest ago first."""
+    async def due(self, tenant: str, limit: int) -> list[DueItem]:
+        """Return what has fallen due, longest ago first."""
         ...
 
 

@@ -135,8 +135,7 @@ CREATE TABLE idempotency_key (
 );
 CREATE INDEX idempotency_key_created_at ON idempotency_key (tenant_id, created_at);
 
--- What falls due when, for all tenants: ids only, so that one sweep finds them; everything else stays behind
--- row-level security. A row goes when its subject is done, or was reported.
+-- What falls due when. A row goes when its subject is done, or was reported.
 CREATE TABLE due (
     tenant_id   text        NOT NULL,
     incident_id uuid        NOT NULL,
@@ -145,7 +144,7 @@ CREATE TABLE due (
     due_at      timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, subject)
 );
-CREATE INDEX due_at ON due (due_at);
+CREATE INDEX due_at ON due (tenant_id, due_at);
 
 CREATE TRIGGER status_update_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON status_update
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -171,3 +170,6 @@ CREATE POLICY tenant ON message_template USING (tenant_id = current_setting('app
 ALTER TABLE idempotency_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency_key FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON idempotency_key USING (tenant_id = current_setting('app.tenant_id', true));
+ALTER TABLE due ENABLE ROW LEVEL SECURITY;
+ALTER TABLE due FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON due USING (tenant_id = current_setting('app.tenant_id', true));

@@ -59,7 +59,7 @@ _PUBLIC_UPDATES = f"""SELECT {rows.columns(StatusUpdate)} FROM status_update
 WHERE tenant_id = %(tenant)s AND incident_id = ANY(%(ids)s::uuid[]) AND public ORDER BY id DESC"""
 _TEMPLATES = f"SELECT {rows.columns(Template)} FROM message_template WHERE tenant_id = %(tenant)s"
 _DUE = """SELECT tenant_id AS tenant, incident_id::text, kind, subject::text FROM due
-WHERE due_at <= now() ORDER BY due_at LIMIT %(limit)s"""
+WHERE tenant_id = %(tenant)s AND due_at <= now() ORDER BY due_at LIMIT %(limit)s"""
 _FIRST_UUID, _LAST_UUID = str(UUID(int=0)), str(UUID(int=2**128 - 1))
 
 
@@ -151,9 +151,9 @@ class PostgresStore:
         found = [rows.template(row) for row in await self._all(tenant, _TEMPLATES)]
         return {template.channel: template for template in found}
 
-    async def due(self, limit: int) -> list[DueItem]:
-        """Return what has fallen due, of all tenants, longest ago first."""
-        found = await self._all("", _DUE, limit=limit)
+    async def due(self, tenant: str, limit: int) -> list[DueItem]:
+        """Return what has fallen due, longest ago first."""
+        found = await self._all(tenant, _DUE, limit=limit)
         return [DueItem(**(row | {"kind": DueKind(row["kind"])})) for row in found]
 
     async def _first(self, tenant: str, statement: str, **values: Any) -> rows.Row | None:

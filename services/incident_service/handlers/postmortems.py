@@ -15,7 +15,7 @@ from services.incident_service.ports import DatedPostmortem, DueItem, Postmortem
 
 READ_FOR_DRAFT = 2000  # timeline entries
 OVERDUE = Counter("incidentscope_incident_overdue_reported", "Tasks and postmortems reported as late", ["kind"])
-SWEEP = 100  # items of one sweep
+SWEEP = 100  # items of one tenant and sweep
 
 
 class Postmortems:
@@ -70,10 +70,10 @@ class Postmortems:
         """Return postmortems, newest incident first."""
         return await self._store.postmortems(tenant, wanted, limit, older_than)
 
-    async def report_overdue(self) -> int:
-        """Report what has fallen due, each once; returns how many were reported."""
+    async def report_overdue(self, tenant: str) -> int:
+        """Report what of a tenant has fallen due, each once; returns how many were reported."""
         reported = 0
-        for item in await self._store.due(SWEEP):
+        for item in await self._store.due(tenant, SWEEP):
             reported += await self._report(item)
         return reported
 
