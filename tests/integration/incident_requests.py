@@ -29,13 +29,18 @@ def mask(*paths: str) -> FieldMask:
     return FieldMask(paths=paths)
 
 
-_MORE: dict[str, dict[str, Any]] = {
+NEEDED: dict[str, dict[str, Any]] = {
     "OpenIncident": {"title": "x"},
     "UpdateIncident": {"incident": TITLE, "update_mask": mask("title")},
     "ReopenIncident": {"reason": "it is back"},
     "MergeIncident": {"into_id": OTHER_ID},
     "AssignRole": {"role": pb.INCIDENT_ROLE_COMMANDER, "person": "ann"},
-    "RecordEntry": {"kind": pb.TIMELINE_KIND_PAGE, "text": "ann was called", "source": "pager"},
+    "RecordEntry": {
+        "kind": pb.TIMELINE_KIND_PAGE,
+        "text": "ann was called",
+        "source": "pager",
+        "url": "https://p.example/1",
+    },
     "AddLink": {"url": "https://grafana.example/d/1"},
     "AddNote": {"text": "hi"},
     "CreateTask": {"title": "look"},
@@ -52,7 +57,7 @@ def good(method: str, incident_id: str, **more: Any) -> Any:
     made = getattr(rpc, METHODS[method].input_type.name)
     usual = {"id": incident_id, "actor": "eve"}
     fields = {n: v for n, v in usual.items() if n in made.DESCRIPTOR.fields_by_name}
-    return made(**(fields | _MORE.get(method, {}) | more))
+    return made(**(fields | NEEDED.get(method, {}) | more))
 
 
 def bad(method: str, says: str, /, **wrong: Any) -> tuple[str, Message, str]:

@@ -112,6 +112,8 @@ class MemoryResponse:
 
     def _AssignRole(self, tenant: str, request: contract.AssignRoleRequest) -> Message:
         found = self._find(tenant, request.id)
+        if request.role not in ROLES:
+            raise Refused(RefusalReason.INVALID_ARGUMENT, "role is required")
         setattr(found, ROLES[request.role], request.person)
         found.version += 1
         text = f"{ROLES[request.role].capitalize()}: {request.person}"
@@ -131,13 +133,17 @@ class MemoryResponse:
 
     def _UpdateTask(self, tenant: str, request: contract.UpdateTaskRequest) -> Message:
         self._find(tenant, request.id)
+        if request.task_id not in self.tasks:
+            raise Refused(RefusalReason.NOT_FOUND, "There is no such task.")
         found = self.tasks[request.task_id]
         request.update_mask.MergeMessage(request.task, found)
         return contract.UpdateTaskResponse(task=found)
 
     def _ListTasks(self, tenant: str, request: contract.ListTasksRequest) -> Message:
-        self._find(tenant, request.id)
-        return contract.ListTasksResponse(tasks=[t for t in self.tasks.values() if t.incident_id == request.id])
+        if request.id:
+            self._find(tenant, request.id)
+        mine = [t for t in self.tasks.values() if (tenant, t.incident_id) in self.kept]
+        return contract.ListTasksResponse(tasks=[t for t in mine if request.id in ("", t.incident_id)])
 
     def _AddLink(self, tenant: str, request: contract.AddLinkRequest) -> Message:
         self._find(tenant, request.id)
@@ -157,6 +163,11 @@ class MemoryResponse:
             raise Refused(RefusalReason.NOT_FOUND, "There is no postmortem yet.")
         return contract.GetPostmortemResponse(postmortem=self.postmortems[request.id])
 
+    def _postmortem(self, incident_id: str) -> work.Postmortem:
+        if incident_id not in self.postmortems:
+            raise Refused(RefusalReason.NOT_FOUND, "There is no postmortem yet.")
+        return self.postmortems[incident_id]
+
     def _DraftPostmortem(self, tenant: str, request: contract.DraftPostmortemRequest) -> Message:
         self._find(tenant, request.id)
         drafted = work.Postmortem(
@@ -168,7 +179,7 @@ class MemoryResponse:
 
     def _UpdatePostmortem(self, tenant: str, request: contract.UpdatePostmortemRequest) -> Message:
         self._find(tenant, request.id)
-        found = self.postmortems[request.id]
+        found = self._postmortem(request.id)
         if request.expected_version not in (0, found.version):
             raise Refused(RefusalReason.ABORTED, f"The postmortem has version {found.version}.")
         request.update_mask.MergeMessage(request.postmortem, found)
@@ -177,7 +188,7 @@ class MemoryResponse:
 
     def _PublishPostmortem(self, tenant: str, request: contract.PublishPostmortemRequest) -> Message:
         self._find(tenant, request.id)
-        found = self.postmortems[request.id]
+        found = self._postmortem(request.id)
         if not found.cause:
             raise Refused(RefusalReason.FAILED_PRECONDITION, "these sections are empty: cause")
         found.status = work.POSTMORTEM_STATUS_PUBLISHED
@@ -186,7 +197,7 @@ class MemoryResponse:
 
     def _ArchivePostmortem(self, tenant: str, request: contract.ArchivePostmortemRequest) -> Message:
         self._find(tenant, request.id)
-        found = self.postmortems[request.id]
+        found = self._postmortem(request.id)
         found.status = work.POSTMORTEM_STATUS_ARCHIVED
         return contract.ArchivePostmortemResponse(postmortem=found)
 
@@ -212,3 +223,30 @@ class MemoryResponse:
             for i in public
         ]  # fmt: skip
         return contract.GetStatusPageResponse(incidents=shown)
+
+    def _ListRoleAssignments(self, tenant: str, request: contract.ListRoleAssignmentsRequest) -> Message:
+        self._find(tenant, request.id)
+        return contract.ListRoleAssignmentsResponse()
+
+    def _RecordEntry(self, tenant: str, request: contract.RecordEntryRequest) -> Message:
+        self._find(tenant, request.id)
+        self._told(request, request.text, request.kind)
+        return contract.RecordEntryResponse()
+
+    def _ListStatusUpdates(self, tenant: str, request: contract.ListStatusUpdatesRequest) -> Message:
+        self._find(tenant, request.id)
+        return contract.ListStatusUpdatesResponse(updates=[u for u in self.updates if u.incident_id == request.id])
+
+    def _RenderMessage(self, tenant: str, request: contract.RenderMessageRequest) -> Message:
+        found = self._find(tenant, request.id)
+        return contract.RenderMessageResponse(message=outside.RenderedMessage(body=found.title))
+
+    def _ListTemplates(self, _tenant: str, _request: contract.ListTemplatesRequest) -> Message:
+        return contract.ListTemplatesResponse()
+
+    def _UpdateTemplate(self, _tenant: str, request: contract.UpdateTemplateRequest) -> Message:
+        return contract.UpdateTemplateResponse(template=request.template)
+
+    def _ListPostmortems(self, tenant: str, _request: contract.ListPostmortemsRequest) -> Message:
+        mine = [p for i, p in self.postmortems.items() if (tenant, i) in self.kept]
+        return contract.ListPostmortemsResponse(postmortems=mine)

@@ -82,6 +82,12 @@ def test_a_watch_is_a_stream_of_events_that_says_when_it_ends(client: Client, wo
     assert [d["event"] for d in data] == ["", "IncidentUpdated"]
 
 
+def test_a_watch_of_a_tenant_without_incidents_begins_and_waits(client: Client) -> None:
+    answer = client.get(f"{API}:watch")
+    assert answer.status_code == 200
+    assert answer.text.startswith(": watching")
+
+
 def publish(client: Client, world: World) -> None:
     """Show the main incident on the status page, with one update."""
     facts = {"actor": "A", "incident": {"public": True}, "updateMask": "public"}
