@@ -420,7 +420,7 @@ class IncidentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RenderMessage(self, request, context):
-        """Renders what would be said about an incident; changes nothing.
+        """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -92,7 +92,7 @@ class IncidentServiceStub:
     UpdateTemplate: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateTemplateRequest, _incident_service_pb2.UpdateTemplateResponse]
     """Writes a channel's template; INVALID_ARGUMENT when it cannot be rendered. An empty body brings back the product's own."""
     RenderMessage: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.RenderMessageRequest, _incident_service_pb2.RenderMessageResponse]
-    """Renders what would be said about an incident; changes nothing."""
+    """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote."""
     PostStatusUpdate: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.PostStatusUpdateRequest, _incident_service_pb2.PostStatusUpdateResponse]
     """Records what people outside are told."""
     ListStatusUpdates: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListStatusUpdatesRequest, _incident_service_pb2.ListStatusUpdatesResponse]
@@ -168,7 +168,7 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     UpdateTemplate: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateTemplateRequest, _incident_service_pb2.UpdateTemplateResponse]  # type: ignore[assignment]
     """Writes a channel's template; INVALID_ARGUMENT when it cannot be rendered. An empty body brings back the product's own."""
     RenderMessage: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.RenderMessageRequest, _incident_service_pb2.RenderMessageResponse]  # type: ignore[assignment]
-    """Renders what would be said about an incident; changes nothing."""
+    """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote."""
     PostStatusUpdate: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.PostStatusUpdateRequest, _incident_service_pb2.PostStatusUpdateResponse]  # type: ignore[assignment]
     """Records what people outside are told."""
     ListStatusUpdates: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListStatusUpdatesRequest, _incident_service_pb2.ListStatusUpdatesResponse]  # type: ignore[assignment]
@@ -421,7 +421,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.RenderMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_incident_service_pb2.RenderMessageResponse, _abc.Awaitable[_incident_service_pb2.RenderMessageResponse]]:
-        """Renders what would be said about an incident; changes nothing."""
+        """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote."""
 
     @_abc_1.abstractmethod
     def PostStatusUpdate(
