@@ -46,6 +46,10 @@ class Tail(ABC):
     def set_connected(self, connected: bool) -> None:
         """Take note of whether events arrive at all."""
 
+    def wanted(self) -> bool:
+        """Tell whether anybody listens: otherwise a message is not even decoded."""
+        return True
+
     def run(self) -> None:
         """Read until stopped."""
         consumer = Consumer(_configuration(self._bootstrap))
@@ -91,12 +95,14 @@ class Tail(ABC):
         if error is not None:
             self._on_error(error)
             return
+        self.set_connected(True)
+        if not self.wanted():
+            return
         try:
             event = cloudevents.decode(tuple(message.headers() or ()), message.value() or b"")
         except InvalidInput as exc:
             self.spoiled(message.topic(), exc.reason)
             return
-        self.set_connected(True)
         self.heard(message.topic(), event)
 
     def _on_error(self, error: KafkaError) -> None:

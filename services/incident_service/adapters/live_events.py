@@ -19,6 +19,10 @@ class LiveEvents(Tail):
         super().__init__(bootstrap, (INCIDENTS_EVENTS.name,))
         self._watches = watches
 
+    def wanted(self) -> bool:
+        """Tell whether anybody watches."""
+        return self._watches.watched
+
     def heard(self, _topic: str, event: CloudEvent) -> None:
         """Tell watchers of an event."""
         EVENTS.labels("ok").inc()

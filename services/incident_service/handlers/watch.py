@@ -43,6 +43,11 @@ class Watches:
         self._closed = False
         self.connected = False
 
+    @property
+    def watched(self) -> bool:
+        """Tell whether anybody watches; may be asked from any thread."""
+        return bool(self._watchers)
+
     def tell(self, change: Told) -> None:
         """Hand a change to every watcher of its tenant."""
         for queue, tenant in self._watchers.items():
