@@ -246,6 +246,28 @@ CREATE TABLE incident.analysis (
 
 ALTER TABLE ONLY incident.analysis FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE incident.due (
+    tenant_id text NOT NULL,
+    incident_id uuid NOT NULL,
+    subject uuid NOT NULL,
+    kind text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT due_kind_check CHECK ((kind = ANY (ARRAY['task'::text, 'postmortem'::text])))
+);
+
+ALTER TABLE ONLY incident.due FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE incident.idempotency_key (
+    tenant_id text NOT NULL,
+    key text NOT NULL,
+    method text NOT NULL,
+    request_hash bytea NOT NULL,
+    response bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY incident.idempotency_key FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE incident.inbox (
     consumer text NOT NULL,
     ce_id text NOT NULL,
@@ -268,12 +290,54 @@ CREATE TABLE incident.incident (
     resolved_at timestamp with time zone,
     resolved_by text NOT NULL,
     version bigint NOT NULL,
-    CONSTRAINT incident_check CHECK (((status = 'resolved'::text) = (resolved_at IS NOT NULL))),
+    priority smallint DEFAULT 0 NOT NULL,
+    summary text DEFAULT ''::text NOT NULL,
+    bridge_url text DEFAULT ''::text NOT NULL,
+    commander text DEFAULT ''::text NOT NULL,
+    scribe text DEFAULT ''::text NOT NULL,
+    communications text DEFAULT ''::text NOT NULL,
+    mitigated_at timestamp with time zone,
+    mitigated_by text DEFAULT ''::text NOT NULL,
+    closed_at timestamp with time zone,
+    closed_by text DEFAULT ''::text NOT NULL,
+    merged_into uuid,
+    public boolean DEFAULT false NOT NULL,
+    public_title text DEFAULT ''::text NOT NULL,
+    postmortem_due_at timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT incident_closed_check CHECK (((status = 'closed'::text) = (closed_at IS NOT NULL))),
+    CONSTRAINT incident_merged_check CHECK (((merged_into IS NULL) OR (status = 'closed'::text))),
+    CONSTRAINT incident_priority_check CHECK (((priority >= 0) AND (priority <= 5))),
+    CONSTRAINT incident_resolved_check CHECK (((status = ANY (ARRAY['resolved'::text, 'closed'::text])) = (resolved_at IS NOT NULL))),
     CONSTRAINT incident_severity_check CHECK (((severity >= 0) AND (severity <= 3))),
-    CONSTRAINT incident_status_check CHECK ((status = ANY (ARRAY['open'::text, 'acknowledged'::text, 'resolved'::text])))
+    CONSTRAINT incident_status_check CHECK ((status = ANY (ARRAY['open'::text, 'acknowledged'::text, 'mitigated'::text, 'resolved'::text, 'closed'::text])))
 );
 
 ALTER TABLE ONLY incident.incident FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE incident.link (
+    tenant_id text NOT NULL,
+    incident_id uuid NOT NULL,
+    id uuid NOT NULL,
+    title text NOT NULL,
+    url text NOT NULL,
+    added_by text NOT NULL,
+    added_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY incident.link FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE incident.message_template (
+    tenant_id text NOT NULL,
+    channel text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    updated_by text NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT message_template_channel_check CHECK ((channel = ANY (ARRAY['slack'::text, 'email'::text, 'status_page'::text])))
+);
+
+ALTER TABLE ONLY incident.message_template FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE incident.outbox (
     lane smallint NOT NULL,
@@ -295,6 +359,84 @@ ALTER TABLE incident.outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE incident.postmortem (
+    tenant_id text NOT NULL,
+    incident_id uuid NOT NULL,
+    status text NOT NULL,
+    what_happened text NOT NULL,
+    cause text NOT NULL,
+    impact text NOT NULL,
+    mitigations text NOT NULL,
+    follow_ups text NOT NULL,
+    drafted_at timestamp with time zone NOT NULL,
+    updated_by text NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    published_at timestamp with time zone,
+    archived_at timestamp with time zone,
+    version bigint NOT NULL,
+    CONSTRAINT postmortem_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'published'::text, 'archived'::text])))
+);
+
+ALTER TABLE ONLY incident.postmortem FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE incident.role_assignment (
+    tenant_id text NOT NULL,
+    incident_id uuid NOT NULL,
+    number bigint NOT NULL,
+    role text NOT NULL,
+    person text NOT NULL,
+    assigned_by text NOT NULL,
+    assumed_at timestamp with time zone NOT NULL,
+    renounced_at timestamp with time zone,
+    CONSTRAINT role_assignment_person_check CHECK ((person <> ''::text)),
+    CONSTRAINT role_assignment_role_check CHECK ((role = ANY (ARRAY['commander'::text, 'scribe'::text, 'communications'::text])))
+);
+
+ALTER TABLE ONLY incident.role_assignment FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.role_assignment ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME incident.role_assignment_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE incident.status_update (
+    tenant_id text NOT NULL,
+    incident_id uuid NOT NULL,
+    id uuid NOT NULL,
+    status text NOT NULL,
+    message text NOT NULL,
+    public boolean NOT NULL,
+    posted_by text NOT NULL,
+    posted_at timestamp with time zone NOT NULL,
+    CONSTRAINT status_update_status_check CHECK ((status = ANY (ARRAY['investigating'::text, 'identified'::text, 'monitoring'::text, 'resolved'::text])))
+);
+
+ALTER TABLE ONLY incident.status_update FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE incident.task (
+    tenant_id text NOT NULL,
+    id uuid NOT NULL,
+    incident_id uuid NOT NULL,
+    kind text NOT NULL,
+    title text NOT NULL,
+    owner text NOT NULL,
+    due_at timestamp with time zone,
+    status text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    version bigint NOT NULL,
+    CONSTRAINT task_check CHECK (((status = 'open'::text) = (finished_at IS NULL))),
+    CONSTRAINT task_kind_check CHECK ((kind = ANY (ARRAY['task'::text, 'action_item'::text]))),
+    CONSTRAINT task_status_check CHECK ((status = ANY (ARRAY['open'::text, 'done'::text, 'cancelled'::text])))
+);
+
+ALTER TABLE ONLY incident.task FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE incident.timeline (
     tenant_id text NOT NULL,
     incident_id uuid NOT NULL,
@@ -306,7 +448,7 @@ CREATE TABLE incident.timeline (
     source text NOT NULL,
     text text NOT NULL,
     url text NOT NULL,
-    CONSTRAINT timeline_kind_check CHECK ((kind = ANY (ARRAY['alert'::text, 'state_change'::text, 'note'::text, 'deploy'::text, 'hypothesis'::text])))
+    CONSTRAINT timeline_kind_check CHECK ((kind = ANY (ARRAY['alert'::text, 'state_change'::text, 'note'::text, 'deploy'::text, 'hypothesis'::text, 'ingest'::text, 'route'::text, 'page'::text, 'acknowledgement'::text, 'postmortem'::text, 'role'::text, 'task'::text, 'link'::text, 'status_update'::text, 'update'::text])))
 );
 
 ALTER TABLE ONLY incident.timeline FORCE ROW LEVEL SECURITY;
@@ -376,14 +518,38 @@ ALTER TABLE ONLY deploy.unread_delivery
 ALTER TABLE ONLY incident.analysis
     ADD CONSTRAINT analysis_pkey PRIMARY KEY (tenant_id, incident_id, version);
 
+ALTER TABLE ONLY incident.due
+    ADD CONSTRAINT due_pkey PRIMARY KEY (tenant_id, subject);
+
+ALTER TABLE ONLY incident.idempotency_key
+    ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (tenant_id, key);
+
 ALTER TABLE ONLY incident.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, ce_id);
 
 ALTER TABLE ONLY incident.incident
     ADD CONSTRAINT incident_pkey PRIMARY KEY (tenant_id, id);
 
+ALTER TABLE ONLY incident.link
+    ADD CONSTRAINT link_pkey PRIMARY KEY (tenant_id, incident_id, id);
+
+ALTER TABLE ONLY incident.message_template
+    ADD CONSTRAINT message_template_pkey PRIMARY KEY (tenant_id, channel);
+
 ALTER TABLE ONLY incident.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (lane, id);
+
+ALTER TABLE ONLY incident.postmortem
+    ADD CONSTRAINT postmortem_pkey PRIMARY KEY (tenant_id, incident_id);
+
+ALTER TABLE ONLY incident.role_assignment
+    ADD CONSTRAINT role_assignment_pkey PRIMARY KEY (tenant_id, incident_id, number);
+
+ALTER TABLE ONLY incident.status_update
+    ADD CONSTRAINT status_update_pkey PRIMARY KEY (tenant_id, incident_id, id);
+
+ALTER TABLE ONLY incident.task
+    ADD CONSTRAINT task_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY incident.timeline
     ADD CONSTRAINT timeline_pkey PRIMARY KEY (tenant_id, incident_id, number);
@@ -409,11 +575,25 @@ CREATE INDEX inbox_received_at ON deploy.inbox USING btree (received_at);
 
 CREATE INDEX unread_delivery_received_at ON deploy.unread_delivery USING btree (received_at);
 
+CREATE INDEX due_at ON incident.due USING btree (tenant_id, due_at);
+
+CREATE INDEX idempotency_key_created_at ON incident.idempotency_key USING btree (tenant_id, created_at);
+
 CREATE INDEX inbox_received_at ON incident.inbox USING btree (received_at);
+
+CREATE INDEX incident_merged_group ON incident.incident USING btree (tenant_id, md5(group_key)) WHERE (merged_into IS NOT NULL);
+
+CREATE INDEX incident_public ON incident.incident USING btree (tenant_id, id DESC) WHERE public;
 
 CREATE INDEX incident_status ON incident.incident USING btree (tenant_id, status, id DESC);
 
-CREATE UNIQUE INDEX incident_unresolved_group ON incident.incident USING btree (tenant_id, md5(group_key)) WHERE ((status <> 'resolved'::text) AND (group_key <> ''::text));
+CREATE UNIQUE INDEX incident_unresolved_group ON incident.incident USING btree (tenant_id, md5(group_key)) WHERE ((status = ANY (ARRAY['open'::text, 'acknowledged'::text, 'mitigated'::text])) AND (group_key <> ''::text));
+
+CREATE UNIQUE INDEX role_assignment_holder ON incident.role_assignment USING btree (tenant_id, incident_id, role) WHERE (renounced_at IS NULL);
+
+CREATE INDEX task_incident ON incident.task USING btree (tenant_id, incident_id, id);
+
+CREATE INDEX task_open ON incident.task USING btree (tenant_id, due_at) WHERE (status = 'open'::text);
 
 CREATE TRIGGER api_key_told AFTER INSERT OR DELETE OR UPDATE ON access.api_key FOR EACH STATEMENT EXECUTE FUNCTION access.tell_doors();
 
@@ -422,6 +602,8 @@ CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON access.a
 CREATE TRIGGER tenant_told AFTER INSERT OR DELETE OR UPDATE ON access.tenant FOR EACH STATEMENT EXECUTE FUNCTION access.tell_doors();
 
 CREATE TRIGGER analysis_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON incident.analysis FOR EACH STATEMENT EXECUTE FUNCTION incident.refuse_change();
+
+CREATE TRIGGER status_update_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON incident.status_update FOR EACH STATEMENT EXECUTE FUNCTION incident.refuse_change();
 
 CREATE TRIGGER timeline_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON incident.timeline FOR EACH STATEMENT EXECUTE FUNCTION incident.refuse_change();
 
@@ -433,6 +615,24 @@ ALTER TABLE ONLY access.api_key
 
 ALTER TABLE ONLY incident.analysis
     ADD CONSTRAINT analysis_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
+
+ALTER TABLE ONLY incident.incident
+    ADD CONSTRAINT incident_merged_into_fkey FOREIGN KEY (tenant_id, merged_into) REFERENCES incident.incident(tenant_id, id);
+
+ALTER TABLE ONLY incident.link
+    ADD CONSTRAINT link_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
+
+ALTER TABLE ONLY incident.postmortem
+    ADD CONSTRAINT postmortem_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
+
+ALTER TABLE ONLY incident.role_assignment
+    ADD CONSTRAINT role_assignment_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
+
+ALTER TABLE ONLY incident.status_update
+    ADD CONSTRAINT status_update_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
+
+ALTER TABLE ONLY incident.task
+    ADD CONSTRAINT task_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
 
 ALTER TABLE ONLY incident.timeline
     ADD CONSTRAINT timeline_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
@@ -475,11 +675,43 @@ ALTER TABLE deploy.unread_delivery ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.analysis ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE incident.due ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.idempotency_key ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE incident.incident ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.link ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.message_template ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.postmortem ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.role_assignment ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.status_update ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE incident.task ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY tenant ON incident.analysis USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
+CREATE POLICY tenant ON incident.due USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.idempotency_key USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
 CREATE POLICY tenant ON incident.incident USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.link USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.message_template USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.postmortem USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.role_assignment USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.status_update USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.task USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
 CREATE POLICY tenant ON incident.timeline USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 

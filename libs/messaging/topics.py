@@ -81,8 +81,12 @@ CATALOG_EVENTS = Topic(
 )  # fmt: skip
 INCIDENTS_EVENTS = Topic(
     "incidents.events", "incidents as they change, exactly once", "incident id",
-    "incident_service", ("correlation_engine", "console"),
-    (incident.IncidentOpened, incident.IncidentUpdated, incident.IncidentAcknowledged, incident.IncidentResolved),
+    "incident_service", ("correlation_engine", "console", "incident_service"),
+    (
+        incident.IncidentOpened, incident.IncidentUpdated, incident.IncidentAcknowledged, incident.IncidentMitigated,
+        incident.IncidentResolved, incident.IncidentClosed, incident.IncidentReopened, incident.IncidentMerged,
+        incident.TaskOverdue, incident.PostmortemOverdue, incident.PostmortemPublished,
+    ),
     retention=timedelta(days=90),
 )  # fmt: skip
 CORRELATION_HYPOTHESES = Topic(

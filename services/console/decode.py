@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
 from incidentscope.correlation.v1 import correlation_pb2 as correlation
 from incidentscope.deploy.v1 import deploy_pb2
-from incidentscope.incident.v1 import incident_pb2
+from incidentscope.incident.v1 import communication_pb2, incident_pb2, response_pb2
 
 from services.console.domain import models
 
 _STATUS = {
     incident_pb2.INCIDENT_STATUS_OPEN: models.Status.OPEN,
     incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED: models.Status.ACKNOWLEDGED,
+    incident_pb2.INCIDENT_STATUS_MITIGATED: models.Status.MITIGATED,
     incident_pb2.INCIDENT_STATUS_RESOLVED: models.Status.RESOLVED,
+    incident_pb2.INCIDENT_STATUS_CLOSED: models.Status.CLOSED,
 }
 _SEVERITY = {
     incident_pb2.INCIDENT_SEVERITY_MINOR: models.Severity.MINOR,
@@ -29,10 +32,13 @@ _CAUSES = {
     correlation.CAUSE_KIND_RESOURCE_SATURATION: "resource exhausted",
     correlation.CAUSE_KIND_SERVICE_FAULT: "service fault",
 }
+SECTIONS = ("what_happened", "cause", "impact", "mitigations", "follow_ups")
 STATUS_FILTERS = {
     "open": incident_pb2.INCIDENT_STATUS_OPEN,
     "acknowledged": incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED,
+    "mitigated": incident_pb2.INCIDENT_STATUS_MITIGATED,
     "resolved": incident_pb2.INCIDENT_STATUS_RESOLVED,
+    "closed": incident_pb2.INCIDENT_STATUS_CLOSED,
 }
 
 
@@ -60,11 +66,73 @@ def incident(message: incident_pb2.Incident) -> models.Incident:
         started_at=instant(message.started_at) if message.HasField("started_at") else opened,
         opened_at=opened,
         version=message.version,
-        acknowledged_at=instant(message.acknowledged_at) if message.HasField("acknowledged_at") else None,
+        acknowledged_at=_when(message, "acknowledged_at"),
         acknowledged_by=message.acknowledged_by,
-        resolved_at=instant(message.resolved_at) if message.HasField("resolved_at") else None,
+        resolved_at=_when(message, "resolved_at"),
         resolved_by=message.resolved_by,
+        priority=incident_pb2.IncidentPriority.Name(message.priority)[-2:] if 0 < message.priority <= 5 else "",
+        summary=message.summary,
+        bridge_url=message.bridge_url,
+        commander=message.commander,
+        scribe=message.scribe,
+        communications=message.communications,
+        mitigated_at=_when(message, "mitigated_at"),
+        mitigated_by=message.mitigated_by,
+        closed_by=message.closed_by,
+        merged_into=message.merged_into,
+        public=message.public,
+        public_title=message.public_title,
+        postmortem_due_at=_when(message, "postmortem_due_at"),
     )
+
+
+def _when(message: Message, field: str) -> datetime | None:
+    return instant(getattr(message, field)) if message.HasField(field) else None
+
+
+def task(message: response_pb2.Task) -> models.Task:
+    """Return a task."""
+    return models.Task(
+        id=message.id,
+        kind=_words(response_pb2.TaskKind.Name(message.kind), "TASK_KIND_"),
+        title=message.title,
+        owner=message.owner,
+        status=_words(response_pb2.TaskStatus.Name(message.status), "TASK_STATUS_"),
+        version=message.version,
+        due_at=_when(message, "due_at"),
+    )
+
+
+def link(message: response_pb2.Link) -> models.Link:
+    """Return a link."""
+    return models.Link(message.title, message.url)
+
+
+def postmortem(message: response_pb2.Postmortem) -> models.Postmortem:
+    """Return a postmortem."""
+    return models.Postmortem(
+        status=_words(response_pb2.PostmortemStatus.Name(message.status), "POSTMORTEM_STATUS_"),
+        sections={name: getattr(message, name) for name in SECTIONS},
+        version=message.version,
+        updated_by=message.updated_by,
+        updated_at=instant(message.updated_at),
+        due_at=_when(message, "due_at"),
+        published_at=_when(message, "published_at"),
+    )
+
+
+def public_incident(message: communication_pb2.PublicIncident) -> models.PublicIncident:
+    """Return an incident as the status page shows it."""
+    updates = (
+        models.PublicUpdate(u.id, _public(u.status), u.message, instant(u.posted_at)) for u in message.updates
+    )  # fmt: skip
+    return models.PublicIncident(
+        incident(message.incident), _public(message.status), tuple(updates), instant(message.updated_at)
+    )
+
+
+def _public(number: communication_pb2.PublicStatus.ValueType) -> str:
+    return _words(communication_pb2.PublicStatus.Name(number), "PUBLIC_STATUS_")
 
 
 def timeline_entry(message: incident_pb2.TimelineEntry) -> models.TimelineEntry:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from google.protobuf.message import Message
 from incidentscope.deploy.v1 import deploy_service_pb2 as deploy
 from incidentscope.incident.v1 import incident_service_pb2 as incident
 
 from libs.kernel.errors import IncidentScopeError
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain.models import Edge, LogSignature, MinuteHealth, ServiceSummary
+
+R = TypeVar("R", bound=Message)
 
 
 class RefusalReason(Enum):
@@ -39,6 +42,14 @@ class Refused(IncidentScopeError):
 
 class Incidents(Protocol):
     """The incident service. Every call raises Refused, or Unavailable when there is no answer in time."""
+
+    async def call(self, tenant: str, request: Message, answer: type[R], idempotency_key: str = "") -> R:
+        """Call the rpc a request message belongs to and return its response, a message of type `answer`."""
+        ...
+
+    def watch(self, tenant: str, request: Message) -> AsyncGenerator[Message, None]:
+        """Yield the answers of the streaming rpc a request message belongs to."""
+        ...
 
     async def open(self, tenant: str, request: incident.OpenIncidentRequest) -> incident.OpenIncidentResponse:
         """Open an incident by hand."""

@@ -11,7 +11,12 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
-from incidentscope.incident.v1.incident_events_pb2 import IncidentOpened, IncidentResolved
+from incidentscope.incident.v1.incident_events_pb2 import (
+    IncidentMerged,
+    IncidentOpened,
+    IncidentReopened,
+    IncidentResolved,
+)
 from incidentscope.incident.v1.incident_pb2 import Incident
 from prometheus_client import Counter, Histogram
 
@@ -89,9 +94,9 @@ class Correlator:
 
     async def on_event(self, data: Message) -> None:
         """Follow an incident from its opening to its end; the same event twice changes nothing. Raises InvalidInput."""
-        if isinstance(data, IncidentOpened):
+        if isinstance(data, IncidentOpened | IncidentReopened):
             self._follow(open_incident(data.incident), self._clock.now())
-        elif isinstance(data, IncidentResolved):
+        elif isinstance(data, IncidentResolved | IncidentMerged):
             self._followed.pop((data.incident.tenant_id, data.incident.id), None)
 
     async def recover(self, tenants: Iterable[str]) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import structlog
 from incidentscope.incident.v1 import incident_service_pb2_grpc
 
+from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
+from libs.kernel.errors import Unavailable
 from libs.messaging import faust_events, topics
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.kafka import KafkaProducer
@@ -18,9 +21,17 @@ from libs.storage import inbox
 from libs.storage.outbox_relay import Relay, RelayOptions
 from libs.storage.postgres import Pool, open_pool
 from services.incident_service.adapters.grpc_service import SERVICE_NAME, IncidentServicer
+from services.incident_service.adapters.live_events import LiveEvents
 from services.incident_service.adapters.postgres_store import PostgresStore
+from services.incident_service.adapters.sandbox import SandboxRenderer
 from services.incident_service.adapters.subscriber import Subscriber
-from services.incident_service.handlers import Incidents
+from services.incident_service.handlers.communication import Communication
+from services.incident_service.handlers.events import Events
+from services.incident_service.handlers.incidents import Incidents
+from services.incident_service.handlers.postmortems import Postmortems
+from services.incident_service.handlers.response import Response
+from services.incident_service.handlers.watch import Watches
+from services.incident_service.handlers.writes import Writes
 from services.incident_service.settings import Settings
 
 SCHEMA = "incident"
@@ -36,18 +47,35 @@ async def start(lifecycle: Lifecycle) -> None:
     await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
-    clock = SystemClock()
-    incidents = Incidents(PostgresStore(pool), clock)
+    store, clock = PostgresStore(pool), SystemClock()
     _relay(lifecycle, settings)
     lifecycle.background("forget_events", lambda: _forget_events(pool))
-    await _subscribe(lifecycle, settings, incidents)
-    servicer = IncidentServicer(incidents, clock)
+    await _subscribe(lifecycle, settings, Events(store, clock))
+    servicer = _servicer(store, clock, settings)
+    live = LiveEvents(settings.kafka_bootstrap, servicer.watches)
+    lifecycle.thread("live_events", live.run, live.stop)
+    tenants = await open_access(lifecycle)
+    lifecycle.background("report_overdue", lambda: _report_overdue(servicer.postmortems, tenants, settings))
     await serve_grpc(
         lifecycle,
         settings.incident_grpc_port,
-        await open_access(lifecycle),
+        tenants,
         lambda server: incident_service_pb2_grpc.add_IncidentServiceServicer_to_server(servicer, server),
         [SERVICE_NAME],
+    )
+    lifecycle.push(servicer.watches.close, "watches")  # ends the streams, so that the server can stop
+
+
+def _servicer(store: PostgresStore, clock: SystemClock, settings: Settings) -> IncidentServicer:
+    writes = Writes(store, clock)
+    return IncidentServicer(
+        writes=writes,
+        incidents=Incidents(store, writes),
+        responses=Response(store, writes),
+        communication=Communication(store, SandboxRenderer(), clock, settings.console_url),
+        postmortems=Postmortems(store, writes),
+        watches=Watches(),
+        clock=clock,
     )
 
 
@@ -58,11 +86,11 @@ def _relay(lifecycle: Lifecycle, settings: Settings) -> None:
     lifecycle.background("outbox_relay", relay.run)
 
 
-async def _subscribe(lifecycle: Lifecycle, settings: Settings, incidents: Incidents) -> None:
+async def _subscribe(lifecycle: Lifecycle, settings: Settings, events: Events) -> None:
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "dead_letters")
     dead_letters = DeadLetters(producer)
-    subscriber = Subscriber(incidents)
+    subscriber = Subscriber(events)
     app = faust_events.build_app("incident_service", settings.kafka_bootstrap)
     subscriptions = [
         faust_events.subscribe(app, topics.ALERTS_NOTIFICATIONS, subscriber.on_alert_group, dead_letters),
@@ -76,3 +104,13 @@ async def _forget_events(pool: Pool) -> None:
         async with pool.connection() as conn:
             await inbox.forget(conn, REMEMBER_EVENTS)
         await asyncio.sleep(FORGET_EVERY_SECONDS)
+
+
+async def _report_overdue(postmortems: Postmortems, tenants: TenantRegistry, settings: Settings) -> None:
+    while True:
+        try:
+            for tenant in sorted(tenants.ids):
+                await postmortems.report_overdue(tenant)
+        except Unavailable as exc:
+            structlog.get_logger().warning("overdue_not_reported", error=str(exc))
+        await asyncio.sleep(settings.overdue_sweep_seconds)

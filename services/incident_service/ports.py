@@ -1,14 +1,28 @@
-"""What the handlers need of the outside: one store whose transaction covers state, timeline, analysis and events."""
+"""What the handlers need of the outside: a store whose transaction covers state, timeline and events; a renderer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from services.incident_service.domain.analysis import Analysis, StoredAnalysis
+from services.incident_service.domain.communication import Channel, Rendered, Template
 from services.incident_service.domain.model import Decision, Entry, Incident, Status
+from services.incident_service.domain.records import (
+    DueKind,
+    Link,
+    Postmortem,
+    PostmortemStatus,
+    RoleAssignment,
+    StatusUpdate,
+    Task,
+    TaskKind,
+    TaskStatus,
+)
 
 
 class GroupAlreadyOpen(Exception):
@@ -23,6 +37,59 @@ class NumberedEntry:
     entry: Entry
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A write that shall happen once: the caller's key, the method, and a digest of the request."""
+
+    key: str
+    method: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DueItem:
+    """Something whose time has passed."""
+
+    tenant: str
+    incident_id: str
+    kind: DueKind
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks to list: empty and None mean all."""
+
+    incident_id: str | None = None
+    statuses: Sequence[TaskStatus] = ()
+    kind: TaskKind | None = None
+    late_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostmortemFilter:
+    """Which postmortems to list: empty and None mean all."""
+
+    statuses: Sequence[PostmortemStatus] = ()
+    late_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatedPostmortem:
+    """A postmortem, and when it must be published."""
+
+    postmortem: Postmortem
+    due_at: datetime | None
+
+
+class Kept(StrEnum):
+    """What an incident has a limited number of; the value is the table's name."""
+
+    LINKS = "link"
+    TASKS = "task"
+    UPDATES = "status_update"
+
+
 class Transaction(Protocol):
     """One transaction of one tenant: everything in it commits together, or nothing does."""
 
@@ -30,16 +97,27 @@ class Transaction(Protocol):
         """Record an event; False when this consumer has acted on it before."""
         ...
 
+    async def answered(self, once: Once) -> bytes | None:
+        """Record a write's key; return the answer when it was done before.
+
+        Waits for another transaction with the same key. Raises InvalidInput when the key came with another request.
+        """
+        ...
+
+    async def keep_answer(self, once: Once, answer: bytes) -> None:
+        """Keep the answer to a write that `answered` has recorded."""
+        ...
+
     async def lock(self, incident_id: str) -> Incident | None:
         """Return an incident and keep others from changing it until the end."""
         ...
 
     async def lock_unresolved(self, group_key: str) -> Incident | None:
-        """Return the group's unresolved incident and keep others from changing it until the end."""
+        """Return the unresolved incident the group feeds, also by merging, and keep others from changing it."""
         ...
 
-    async def write(self, decision: Decision) -> tuple[Entry, ...]:
-        """Write what a decision says: incident, timeline, event. Return the entries with their ids.
+    async def write(self, *decisions: Decision) -> tuple[Entry, ...]:
+        """Write what decisions say: incidents, records, timelines, events. Return the entries with their ids.
 
         Raises GroupAlreadyOpen when the group of a new incident has another unresolved one.
         """
@@ -51,6 +129,34 @@ class Transaction(Protocol):
 
     async def keep_analysis(self, analysis: Analysis, encoded: bytes) -> None:
         """Keep an analysis under its version."""
+        ...
+
+    async def count(self, kept: Kept, incident_id: str) -> int:
+        """Return how many of something an incident has."""
+        ...
+
+    async def task(self, task_id: str) -> Task | None:
+        """Return a task."""
+        ...
+
+    async def tasks(self, incident_id: str) -> list[Task]:
+        """Return an incident's tasks, oldest first."""
+        ...
+
+    async def postmortem(self, incident_id: str) -> Postmortem | None:
+        """Return an incident's postmortem."""
+        ...
+
+    async def timeline(self, incident_id: str, limit: int) -> list[Entry]:
+        """Return the first entries of a timeline."""
+        ...
+
+    async def keep_template(self, template: Template) -> None:
+        """Keep a channel's template; one without a body removes it."""
+        ...
+
+    async def take_due(self, item: DueItem) -> bool:
+        """Take an item off the list of what is due; False when it is not there any more."""
         ...
 
 
@@ -77,4 +183,54 @@ class Store(Protocol):
 
     async def analysis(self, tenant: str, incident_id: str) -> bytes | None:
         """Return the latest analysis as it was received."""
+        ...
+
+    async def roles(self, tenant: str, incident_id: str) -> list[RoleAssignment]:
+        """Return who had which role, oldest first."""
+        ...
+
+    async def links(self, tenant: str, incident_id: str) -> list[Link]:
+        """Return an incident's links, oldest first."""
+        ...
+
+    async def tasks(self, tenant: str, wanted: TaskFilter, limit: int, after: str | None) -> list[Task]:
+        """Return tasks oldest first, made after the given id."""
+        ...
+
+    async def postmortem(self, tenant: str, incident_id: str) -> DatedPostmortem | None:
+        """Return an incident's postmortem."""
+        ...
+
+    async def postmortems(
+        self, tenant: str, wanted: PostmortemFilter, limit: int, older_than: str | None
+    ) -> list[DatedPostmortem]:
+        """Return postmortems, newest incident first, of incidents opened before the given id."""
+        ...
+
+    async def updates(self, tenant: str, incident_id: str) -> list[StatusUpdate]:
+        """Return what people outside were told, newest first."""
+        ...
+
+    async def public_incidents(self, tenant: str, since: datetime, limit: int) -> list[tuple[Incident, datetime]]:
+        """Return public incidents that were unresolved after an instant, newest first, with their last change."""
+        ...
+
+    async def public_updates(self, tenant: str, incident_ids: Sequence[str]) -> list[StatusUpdate]:
+        """Return the public updates of incidents, newest first."""
+        ...
+
+    async def templates(self, tenant: str) -> dict[Channel, Template]:
+        """Return the tenant's own templates."""
+        ...
+
+    async def due(self, tenant: str, limit: int) -> list[DueItem]:
+        """Return what has fallen due, longest ago first."""
+        ...
+
+
+class Renderer(Protocol):
+    """Renders templates that people wrote."""
+
+    async def render(self, template: Template, facts: dict[str, object]) -> Rendered:
+        """Return a message; raises InvalidInput when the template is wrong, takes too long or makes too much."""
         ...

@@ -8,8 +8,12 @@ from libs.runtime.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    """Every service's settings, and: the gRPC port, and the age in seconds from which waiting events are reported."""
+    """Every service's settings, and: the gRPC port, and the age in seconds from which waiting events are reported.
+
+    `overdue_sweep_seconds` is how often tasks and postmortems are looked through for late ones.
+    """
 
     health_port: int = Field(default=9106, ge=0, le=65535)
     incident_grpc_port: int = Field(default=50051, ge=0, le=65535)
     outbox_lagging_seconds: float = Field(default=30.0, gt=0)
+    overdue_sweep_seconds: float = Field(default=30.0, gt=0)

@@ -19,12 +19,12 @@ from libs.access.rpc import RpcUnguarded, requirements
 from tests.access_world import MINE, OTHER, Doors, ask, callers, http_doors, rpc_services
 
 ROOT = Path(__file__).resolve().parents[2]
-READS = ("Get", "List", "Watch", "Search", "Query", "Export")
+READS = ("Get", "List", "Watch", "Search", "Query", "Export", "Render")
 PUBLIC = {
     "console": {"/api/openapi.json", "/sign-in", "/sign-out", "/static"},
 }
 SIGNED = "/webhooks/{tenant}/"
-BODIES = (b'{"actor": "Eve"}', b'{"actor": "Eve", "text": "mine now"}', b'{"actor": "Eve", "title": "theirs"}')
+BODIES = (b"{}", b'{"actor": "Eve"}', b'{"actor": "Eve", "text": "mine now"}', b'{"actor": "Eve", "title": "theirs"}')
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -84,6 +84,7 @@ def test_an_app_with_a_route_that_declares_nothing_is_refused() -> None:
 def each_route(doors: Doors) -> list[tuple[str, str, str, Requirement]]:
     """Return service, method and path of every route behind a gate, filled in with what is mine."""
     ids = {"incident_id": doors.console.main.id, "service": "checkout", "action": "acknowledge"}
+    ids["task_id"] = ids["incident_id"]
     found = []
     for service, app in doors.apps.items():
         for route, asked in guarded(app.router.routes):

@@ -51,7 +51,7 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     world = World(tmp_path)
     server = uvicorn.Server(
-        uvicorn.Config(world.app(), port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
+        uvicorn.Config(world.app(), port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=2)
     )
 
     async def serve() -> None:
@@ -182,9 +182,53 @@ def test_a_person_walks_from_the_list_to_resolved_by_keyboard_alone(browser: Chr
     keep(browser, "resolved")
 
 
+def test_a_person_leads_an_incident_to_its_postmortem_by_keyboard_alone(browser: Chrome, site: Site) -> None:
+    browser.get(site.incident)
+    tab_to(browser, lambda at: at.get_attribute("id") == "actor")
+    browser.switch_to.active_element.send_keys("Ana")
+    for button, says in (
+        ("Acknowledge", "You have taken this incident."),
+        ("Take command", "You are in command."),
+        ("Mitigate", "The incident is mitigated."),
+    ):
+        press(browser, button, Keys.ENTER)
+        until(browser, lambda says=says: says in text(browser, ".respond"))  # type: ignore[misc]
+    assert "Commander Ana" in text(browser, "#lead")
+    press(browser, "Add a task", Keys.ENTER)
+    tab_to(browser, lambda at: at.get_attribute("id") == "task-title")
+    browser.switch_to.active_element.send_keys("alert on the error budget", Keys.ENTER)
+    until(browser, lambda: "The task is on the list." in text(browser, ".respond"))
+    assert "alert on the error budget" in text(browser, "#tasks")
+    keep(browser, "led-1366")
+    press(browser, "Resolve", Keys.ENTER)
+    until(browser, lambda: "The incident is resolved." in text(browser, ".respond"))
+    press(browser, "Postmortem", Keys.ENTER)
+    press(browser, "Draft from the timeline", Keys.ENTER)
+    until(browser, lambda: "is drafted" in text(browser, ".done"))
+    for section in ("cause", "impact", "mitigations"):
+        tab_to(browser, lambda at, section=section: at.get_attribute("id") == section)  # type: ignore[misc]
+        browser.switch_to.active_element.send_keys(f"the {section}")
+    press(browser, "Publish", Keys.ENTER)
+    until(browser, lambda: "is published" in text(browser, ".done"))
+    assert "the cause" in text(browser, ".postmortem")
+    keep(browser, "published-1366")
+
+
+def test_the_rarer_forms_are_usable_on_a_phone(browser: Chrome, site: Site) -> None:
+    look(browser, PHONE)
+    browser.get(site.incident)
+    browser.execute_script("for (const box of document.querySelectorAll('details.form')) box.open = true")
+    keep(browser, "forms-390")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
+    assert browser.execute_script(CONTRAST) == []
+    assert browser.execute_script(UNNAMED) == []
+    heights = "return Array.from(document.querySelectorAll('button'), b => b.getBoundingClientRect().height)"
+    assert min(browser.execute_script(heights)) >= 44
+
+
 def tab_to(driver: Chrome, wanted: Callable[[Any], bool]) -> None:
     """Press Tab until the element with the focus is the wanted one, which must be visibly focused."""
-    for _ in range(60):
+    for _ in range(90):
         driver.switch_to.active_element.send_keys(Keys.TAB)
         at = driver.switch_to.active_element
         if wanted(at):
@@ -207,6 +251,7 @@ def pages(site: Site) -> dict[str, str]:
         "services": f"{site.address}/services",
         "service": f"{site.address}/services/payments",
         "deploys": f"{site.address}/deploys",
+        "postmortem": f"{site.incident}/postmortem",
         "missing": f"{site.address}/nope",
     }
 
@@ -294,7 +339,7 @@ const bad = [];
 for (const e of document.querySelectorAll("a, button, summary")) {
   if (!(e.getAttribute("aria-label") || e.textContent).trim()) bad.push(e.outerHTML.slice(0, 80));
 }
-for (const e of document.querySelectorAll("input:not([type=hidden]), textarea")) {
+for (const e of document.querySelectorAll("input:not([type=hidden]), textarea, select")) {
   if (!e.labels.length) bad.push(e.outerHTML.slice(0, 80));
 }
 for (const e of document.querySelectorAll("svg")) {

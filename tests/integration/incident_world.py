@@ -167,8 +167,13 @@ def instant(moment: datetime) -> Timestamp:
 
 
 @contextmanager
-def incident_service(postgres_url: str, bootstrap: str, folder: Path, service_url: str = "") -> Iterator[IncidentWorld]:
-    """Run the service as its own process, connecting as services do, until the block ends."""
+def incident_service(
+    postgres_url: str, bootstrap: str, folder: Path, service_url: str = "", **settings: str
+) -> Iterator[IncidentWorld]:
+    """Run the service as its own process, connecting as services do, until the block ends.
+
+    `settings` are further ones, by name in the environment.
+    """
     tenants = folder / "tenants.json"
     tenants.write_text(json.dumps({"tenants": [{"id": name} for name in ("default", "other", "third")]}))
     grpc_port, health_port = free_port(), free_port()
@@ -176,7 +181,7 @@ def incident_service(postgres_url: str, bootstrap: str, folder: Path, service_ur
         "POSTGRES_URL": service_url or postgres_url, "KAFKA_BOOTSTRAP": bootstrap, "HEALTH_PORT": str(health_port),
         "INCIDENT_GRPC_PORT": str(grpc_port), "INCIDENTSCOPE_TENANTS_FILE": str(tenants),
         "INCIDENTSCOPE_TRUST_TENANT_HEADER": "true", "INCIDENTSCOPE_ANONYMOUS_TENANT": "",
-    }  # fmt: skip
+    } | settings  # fmt: skip
     log = (folder / "incident_service.log").open("wb")
     command = [sys.executable, "-m", "services.incident_service"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

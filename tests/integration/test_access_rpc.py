@@ -32,6 +32,7 @@ from libs.access import admin
 from libs.access.identity import Decision, Identity, Requirement, Role, Scope, decide
 from libs.access.rpc import requirements
 from tests.access_world import callers, rpc_services
+from tests.integration.incident_requests import NEEDED
 from tests.servers import Servers
 from tests.unit.services.deploy_normalizer.world import SECRET as WEBHOOK_SECRET
 from tests.unit.services.deploy_normalizer.world import as_bytes, deployment_status, github_headers
@@ -211,9 +212,18 @@ def filled(kind: Descriptor, incident: str, depth: int = 0) -> Message:
                 getattr(made, f.name).CopyFrom(filled(f.message_type, incident, depth + 1))
         elif not f.is_repeated and (value := _value(f, incident)) is not None:
             setattr(made, f.name, value)
+    _fit(made)
     if {"start_time", "end_time"} <= set(kind.fields_by_name):
         made.start_time.seconds -= 3600  # type: ignore[attr-defined]
     return made
+
+
+def _fit(made: Message) -> None:
+    """Give fields that have rules of their own, such as masks and addresses, what the incident service takes."""
+    for name, value in NEEDED.get(made.DESCRIPTOR.name.removesuffix("Request"), {}).items():
+        if not name.endswith("id"):
+            made.ClearField(name)
+            made.MergeFrom(type(made)(**{name: value}))
 
 
 def _value(f: FieldDescriptor, incident: str) -> Any:

@@ -54,6 +54,13 @@ def wait_ready(port: int, started: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.fixture
 def address(stack: Servers, tmp_path: Path) -> Iterator[str]:
+    with running(stack, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def running(stack: Servers, tmp_path: Path) -> Iterator[str]:
+    """Run console and incident service until the end of the block, and yield the console's address."""
     ports = sorted(Ports.free().numbers.values())
     tenants = tmp_path / "tenants.json"
     tenants.write_text(json.dumps({"tenants": [{"id": "default"}]}))
@@ -68,10 +75,10 @@ def address(stack: Servers, tmp_path: Path) -> Iterator[str]:
         "INCIDENT_GRPC_TARGET": f"127.0.0.1:{ports[0]}",
         "DEPLOY_GRPC_TARGET": "127.0.0.1:1",  # nobody there, on purpose
     }
-    with ExitStack() as running:
+    with ExitStack() as processes:
         for module, port in (("services.incident_service", ports[1]), ("services.console", ports[2])):
             own = environment | {"HEALTH_PORT": str(port)}
-            running.enter_context(process(module, own, tmp_path / f"{module}.log"))
+            processes.enter_context(process(module, own, tmp_path / f"{module}.log"))
         yield f"http://127.0.0.1:{ports[2]}"
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
 from typing import Any
 
 import grpc
 import psycopg
 import pytest
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.alert.v1 import alert_events_pb2 as flush
 from incidentscope.alert.v1 import alert_pb2
 from incidentscope.incident.v1 import incident_events_pb2, incident_pb2
@@ -23,6 +24,7 @@ from incidentscope.incident.v1 import incident_service_pb2 as rpc
 from libs.messaging.cloudevents import decode
 from libs.messaging.topics import ALERTS_NOTIFICATIONS, CORRELATION_HYPOTHESES
 from libs.storage.migrate import migrate_postgres
+from tests.integration.incident_requests import BAD_REQUESTS, METHODS, NEVER_WRONG, SERVICE, good
 from tests.integration.incident_world import (
     ROOT,
     IncidentWorld,
@@ -33,9 +35,9 @@ from tests.integration.incident_world import (
     eventually,
     group,
     incident_service,
-    instant,
 )
 
+Metadata = tuple[tuple[str, str], ...]
 DEFAULT = as_tenant("default")
 FIRST = flush.FLUSH_REASON_FIRST_NOTIFICATION
 
@@ -86,7 +88,7 @@ def test_an_alert_group_opens_one_incident_and_tells_of_it(world: IncidentWorld)
     assert incident.title == "checkout: High error rate (+1 more alert)"
     assert incident.severity == incident_pb2.INCIDENT_SEVERITY_CRITICAL
     assert list(incident.services) == ["checkout", "cart"]
-    assert [e.source for e in world.timeline("default", incident.id)] == ["alerts.notifications"] * 2
+    assert [e.source for e in world.timeline("default", incident.id)] == ["alerts.notifications"] * 3
     (event,) = published(world, incident.id, 1)
     assert isinstance(event, incident_events_pb2.IncidentOpened)
     assert event.incident == incident
@@ -200,72 +202,63 @@ def test_a_stale_version_is_aborted_and_a_wrong_state_names_its_reason(world: In
         assert (code, details) == (grpc.StatusCode.FAILED_PRECONDITION, "the incident is already resolved by bob")
 
 
-SOME_ID = "0190c5a0-0000-7000-8000-000000000000"
-FUTURE = instant(datetime.now(UTC) + timedelta(days=1))
-BAD_REQUESTS: list[tuple[str, Message, str]] = [
-    ("OpenIncident", rpc.OpenIncidentRequest(title=" \t", actor="ann"), "title is required"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x" * 201, actor="ann"), "title has 201 characters"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="a\x00b", actor="ann"), "title contains a NUL"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x"), "actor is required"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a" * 201), "actor has 201 characters"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", severity=77), "severity 77"),  # type: ignore[arg-type]
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", services=["ok", ""]), "services[1] is required"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", services=["s"] * 101), "services has 101 names"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", started_at=FUTURE), "started_at lies in the future"),
-    ("OpenIncident", rpc.OpenIncidentRequest(title="x", actor="a", started_at=Timestamp(seconds=2**60)), "started_at"),
-    ("GetIncident", rpc.GetIncidentRequest(), "id is required"),
-    ("GetIncident", rpc.GetIncidentRequest(id="42"), "id is not a UUID"),
-    ("ListIncidents", rpc.ListIncidentsRequest(page_size=-1), "page_size"),
-    ("ListIncidents", rpc.ListIncidentsRequest(page_size=501), "page_size"),
-    ("ListIncidents", rpc.ListIncidentsRequest(statuses=[0]), "statuses contains 0"),  # type: ignore[list-item]
-    ("ListIncidents", rpc.ListIncidentsRequest(statuses=[9]), "statuses contains 9"),  # type: ignore[list-item]
-    ("ListIncidents", rpc.ListIncidentsRequest(page_token="!!"), "page_token"),
-    ("ListIncidents", rpc.ListIncidentsRequest(page_token="aaaa"), "page_token"),
-    ("AcknowledgeIncident", rpc.AcknowledgeIncidentRequest(id="x", actor="ann"), "id is not a UUID"),
-    ("AcknowledgeIncident", rpc.AcknowledgeIncidentRequest(id=SOME_ID), "actor is required"),
-    (
-        "AcknowledgeIncident",
-        rpc.AcknowledgeIncidentRequest(id=SOME_ID, actor="a", expected_version=-1),
-        "expected_version",
-    ),
-    ("ResolveIncident", rpc.ResolveIncidentRequest(actor="ann"), "id is required"),
-    ("ResolveIncident", rpc.ResolveIncidentRequest(id=SOME_ID), "actor is required"),
-    (
-        "ResolveIncident",
-        rpc.ResolveIncidentRequest(id=SOME_ID, actor="a", resolution="x" * 10_001),
-        "resolution has 10001",
-    ),
-    ("ResolveIncident", rpc.ResolveIncidentRequest(id=SOME_ID, actor="a", expected_version=-5), "expected_version"),
-    ("AddNote", rpc.AddNoteRequest(id="-", actor="ann", text="x"), "id is not a UUID"),
-    ("AddNote", rpc.AddNoteRequest(id=SOME_ID, text="x"), "actor is required"),
-    ("AddNote", rpc.AddNoteRequest(id=SOME_ID, actor="a"), "text is required"),
-    ("AddNote", rpc.AddNoteRequest(id=SOME_ID, actor="a", text="x" * 10_001), "text has 10001 characters"),
-    ("ListTimeline", rpc.ListTimelineRequest(), "id is required"),
-    ("ListTimeline", rpc.ListTimelineRequest(id=SOME_ID, page_size=1001), "page_size"),
-    ("ListTimeline", rpc.ListTimelineRequest(id=SOME_ID, page_token="?"), "page_token"),
-    ("GetHypotheses", rpc.GetHypothesesRequest(id="nope"), "id is not a UUID"),
-]
-
-
 @pytest.mark.parametrize(("method", "request_", "says"), BAD_REQUESTS)
 def test_bad_input_is_refused_naming_the_field(world: IncidentWorld, method: str, request_: Message, says: str) -> None:
-    code, details = refusal(lambda: getattr(world.stub, method)(request_, metadata=DEFAULT, timeout=10))
+    code, details = refusal(lambda: call(world, method, request_))
     assert code == grpc.StatusCode.INVALID_ARGUMENT
     assert says in details
 
 
+def call(world: IncidentWorld, method: str, request: Message, metadata: Metadata = DEFAULT) -> Any:
+    """Call an rpc; of a stream, return the first answer."""
+    answer = getattr(world.stub, method)(request, metadata=metadata, timeout=10)
+    return next(iter(answer)) if METHODS[method].server_streaming else answer
+
+
 def test_every_rpc_has_a_case_of_bad_input() -> None:
-    methods = {m.name for m in rpc.DESCRIPTOR.services_by_name["IncidentService"].methods}
-    assert {method for method, _, _ in BAD_REQUESTS} == methods
+    assert {method for method, _, _ in BAD_REQUESTS} | NEVER_WRONG == set(METHODS)
 
 
-def test_random_bytes_are_refused_and_the_service_lives_on(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
-    for method in rpc.DESCRIPTOR.services_by_name["IncidentService"].methods:
-        path = f"/{method.containing_service.full_name}/{method.name}"
-        raw = world.channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
-        with pytest.raises(grpc.RpcError):
-            raw(b"\xff\x00\x99garbage", metadata=DEFAULT, timeout=10)
+@pytest.mark.parametrize("seed", range(5))
+def test_random_bytes_are_refused_or_answered_and_the_service_lives_on(
+    world: IncidentWorld, opened: incident_pb2.Incident, seed: int
+) -> None:
+    dice = random.Random(seed)
+    for method in METHODS.values():
+        path = f"/{SERVICE.full_name}/{method.name}"
+        door = world.channel.unary_stream if method.server_streaming else world.channel.unary_unary
+        raw = door(path, request_serializer=bytes, response_deserializer=bytes)
+        for garbage in (b"\xff\x00\x99garbage", dice.randbytes(dice.randrange(1, 400))):
+            with suppress(grpc.RpcError):
+                answer = raw(garbage, metadata=DEFAULT, timeout=0.5)
+                _ = list(answer) if method.server_streaming else answer
     assert opened.id in {i.id for i in world.incidents("default")}
+
+
+def test_an_oversized_message_is_refused_and_the_next_call_answered(
+    world: IncidentWorld, opened: incident_pb2.Incident
+) -> None:
+    for method in ("AddNote", "UpdateTemplate", "WatchIncidents"):
+        path = f"/{SERVICE.full_name}/{method}"
+        door = world.channel.unary_stream if METHODS[method].server_streaming else world.channel.unary_unary
+        raw = door(path, request_serializer=bytes, response_deserializer=bytes)
+        oversized = functools.partial(raw, b"\x12" + bytes(5 * 1024 * 1024), metadata=DEFAULT, timeout=10)
+        code, _ = refusal(lambda: list(oversized()) if METHODS[method].server_streaming else oversized())  # noqa: B023
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert opened.id in {i.id for i in world.incidents("default")}
+
+
+def test_cancelled_calls_leave_all_done_or_nothing(world: IncidentWorld) -> None:
+    for wait in (0.0, 0.001, 0.003, 0.01, 0.03):
+        incident = open_by_hand(world)
+        calls: list[Any] = [world.stub.AddNote.future(good("AddNote", incident.id), metadata=DEFAULT) for _ in range(8)]
+        time.sleep(wait)
+        for one in calls:
+            one.cancel()
+        time.sleep(0.2)
+        notes = [e for e in world.timeline("default", incident.id) if e.kind == incident_pb2.TIMELINE_KIND_NOTE]
+        updates = published(world, incident.id, 1 + len(notes))
+        assert len(updates) == 1 + len(notes)
 
 
 def test_pages_cover_everything_once_and_tokens_stay_in_their_listing(world: IncidentWorld) -> None:
@@ -302,15 +295,16 @@ def test_the_timeline_is_paged_in_the_order_written(world: IncidentWorld, opened
 
 
 def test_no_rpc_reaches_another_tenants_incident(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
-    for method in rpc.DESCRIPTOR.services_by_name["IncidentService"].methods:
-        fields = method.input_type.fields_by_name
-        if "id" not in fields:
+    own = open_by_hand(world, "other")
+    for name, method in METHODS.items():
+        if "id" not in method.input_type.fields_by_name:
             continue
-        values = {n: v for n, v in (("id", opened.id), ("actor", "eve"), ("text", "hi")) if n in fields}
-        request = getattr(rpc, method.input_type.name)(**values)
-        call = functools.partial(getattr(world.stub, method.name), request, metadata=as_tenant("other"), timeout=10)
-        code, _ = refusal(call)
-        assert code == grpc.StatusCode.NOT_FOUND, method.name
+        request = good(name, opened.id, **({"into_id": own.id} if name == "MergeIncident" else {}))
+        code, details = refusal(functools.partial(call, world, name, request, as_tenant("other")))
+        assert code == grpc.StatusCode.NOT_FOUND, f"{name}: {details}"
+    into = good("MergeIncident", own.id, into_id=opened.id)
+    code, _ = refusal(functools.partial(call, world, "MergeIncident", into, as_tenant("other")))
+    assert code == grpc.StatusCode.NOT_FOUND
     assert opened.id not in {i.id for i in world.incidents("other")}
     assert len(world.timeline("default", opened.id)) == 1
 

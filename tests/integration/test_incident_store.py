@@ -19,7 +19,7 @@ from services.incident_service.adapters.postgres_store import PostgresStore
 from services.incident_service.domain.alerts import Alert, AlertGroup, Flush
 from services.incident_service.domain.analysis import Analysis, Conclusion
 from services.incident_service.domain.model import Reason, Severity
-from services.incident_service.handlers import Incidents
+from services.incident_service.handlers.events import Events
 from tests.integration.incident_world import ROOT
 
 T = TypeVar("T")
@@ -50,11 +50,11 @@ def flushed(key: str, *services: str) -> AlertGroup:
 
 def test_two_processes_with_the_same_group_open_one_incident(postgres_url: str) -> None:
     async def story(pool: Pool) -> tuple[list[Reason | None], int]:
-        incidents = Incidents(PostgresStore(pool), SystemClock())
+        incidents = Events(PostgresStore(pool), SystemClock())
         key = uuid.uuid4().hex
         flushes = [incidents.on_alert_group(str(uuid.uuid4()), flushed(key, f"s{n}")) for n in range(2)]
         reasons = await asyncio.gather(*flushes)
-        found = await incidents.newest("default", [], 500, None)
+        found = await PostgresStore(pool).newest("default", [], 500, None)
         return list(reasons), len([i for i in found if i.group_key == key])
 
     for _ in range(10):
@@ -65,7 +65,7 @@ def test_two_processes_with_the_same_group_open_one_incident(postgres_url: str) 
 
 def test_an_event_handled_by_two_processes_at_once_acts_once(postgres_url: str) -> None:
     async def story(pool: Pool) -> list[Reason | None]:
-        incidents = Incidents(PostgresStore(pool), SystemClock())
+        incidents = Events(PostgresStore(pool), SystemClock())
         group, event_id = flushed(uuid.uuid4().hex, "a"), str(uuid.uuid4())
         return list(await asyncio.gather(*(incidents.on_alert_group(event_id, group) for _ in range(4))))
 
@@ -75,7 +75,7 @@ def test_an_event_handled_by_two_processes_at_once_acts_once(postgres_url: str) 
 
 def test_a_failed_effect_leaves_the_event_unrecorded(postgres_url: str) -> None:
     async def story(pool: Pool) -> bool:
-        incidents = Incidents(PostgresStore(pool), SystemClock())
+        incidents = Events(PostgresStore(pool), SystemClock())
         unknown = Analysis(str(uuid.uuid4()), 1, Conclusion(), "", 0, (), NOW)
         event_id = str(uuid.uuid4())
         with pytest.raises(InvalidInput, match="no incident"):
@@ -90,7 +90,7 @@ def test_a_very_long_group_key_is_kept_and_found(postgres_url: str) -> None:
     key = "k" * 20_000 + uuid.uuid4().hex
 
     async def story(pool: Pool) -> list[Reason | None]:
-        incidents = Incidents(PostgresStore(pool), SystemClock())
+        incidents = Events(PostgresStore(pool), SystemClock())
         return [await incidents.on_alert_group(str(uuid.uuid4()), flushed(key, s)) for s in ("a", "b")]
 
     assert with_pool(postgres_url, story) == [Reason.OPENED_BY_ALERTS, Reason.ALERTS_CHANGED]

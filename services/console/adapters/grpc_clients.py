@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import grpc
@@ -14,7 +14,7 @@ from incidentscope.incident.v1.incident_service_pb2_grpc import IncidentServiceS
 
 from libs.access.credentials import Metadata, by_header
 from libs.kernel.errors import Unavailable
-from services.console.ports import RefusalReason, Refused
+from services.console.ports import R, RefusalReason, Refused
 
 _NOT_NOW = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 
@@ -27,11 +27,23 @@ class _Caller:
         self._metadata = metadata
         self._timeout_s = timeout_s
 
-    async def __call__(self, method: Any, tenant: str, request: Message) -> Any:
+    async def __call__(self, method: Any, tenant: str, request: Message, *more: tuple[str, str]) -> Any:
         try:
-            return await method(request, timeout=self._timeout_s, metadata=self._metadata(tenant))
+            metadata = (*self._metadata(tenant), *more)
+            return await method(request, timeout=self._timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as exc:
             raise self._error(exc) from exc
+
+    async def stream(self, method: Any, tenant: str, request: Message) -> AsyncGenerator[Any, None]:
+        """Yield the answers of a stream, which has no deadline but ends with its reader."""
+        call = method(request, metadata=self._metadata(tenant))
+        try:
+            async for message in call:
+                yield message
+        except grpc.aio.AioRpcError as exc:
+            raise self._error(exc) from exc
+        finally:
+            call.cancel()
 
     def _error(self, error: grpc.aio.AioRpcError) -> Refused | Unavailable:
         code, details = error.code(), error.details() or ""
@@ -49,6 +61,21 @@ class GrpcIncidents:
         self._channel = grpc.aio.insecure_channel(target)
         self._stub: Any = IncidentServiceStub(self._channel)
         self._call = _Caller("incident service", timeout_s, metadata)
+
+    async def call(self, tenant: str, request: Message, answer: type[R], idempotency_key: str = "") -> R:
+        """Call the rpc a request message belongs to."""
+        more = [("idempotency-key", idempotency_key)] if idempotency_key else []
+        found = await self._call(self._method(request), tenant, request, *more)
+        if not isinstance(found, answer):
+            raise TypeError(f"{request.DESCRIPTOR.name} is answered by {type(found).__name__}, not {answer.__name__}")
+        return found
+
+    def watch(self, tenant: str, request: Message) -> AsyncGenerator[Message, None]:
+        """Yield the answers of the streaming rpc a request message belongs to."""
+        return self._call.stream(self._method(request), tenant, request)
+
+    def _method(self, request: Message) -> Any:
+        return getattr(self._stub, request.DESCRIPTOR.name.removesuffix("Request"))
 
     async def open(self, tenant: str, request: incident.OpenIncidentRequest) -> incident.OpenIncidentResponse:
         """Open an incident by hand."""

@@ -22,7 +22,7 @@ from libs.access.tenants import TenantRegistry
 from libs.access.tokens import Signer
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput, Unavailable
-from services.console.adapters import http_api
+from services.console.adapters import http_api, http_status
 from services.console.adapters.http_live import Events
 from services.console.adapters.http_pages import PageRoutes
 from services.console.adapters.http_problems import problem_of
@@ -31,6 +31,7 @@ from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
 from services.console.handlers.incidents import IncidentPages
 from services.console.handlers.live import LiveFeed
+from services.console.handlers.response import Responding
 from services.console.handlers.services import ServicePages
 from services.console.ports import Deploys, Incidents, Refused, Telemetry
 
@@ -39,6 +40,7 @@ _HANDLED = (
     AccessDenied, InvalidInput, Refused, Unavailable, BodyTooLarge, HTTPException, RequestValidationError, Exception,
 )  # fmt: skip
 OPENAPI = "/api/openapi.json"
+_DATA_PATHS = ("/api/", "/status/")
 DESCRIPTION = "Incidents in protobuf's JSON mapping. Errors are RFC 9457 problem details with a stable `code`."
 
 
@@ -69,11 +71,15 @@ def build(
         title="IncidentScope", version="1", description=DESCRIPTION,
         docs_url=None, redoc_url=None, openapi_url=OPENAPI,
     )  # fmt: skip
+    responding = Responding(incidents, clock)
     pages = PageRoutes(
-        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), Pages()
-    )
+        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), responding,
+        Pages(),
+    )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
-    app.router.routes += http_api.build(incidents).routes  # not included: each is to stand behind the gate by itself
+    # not included: each is to stand behind the gate by itself
+    app.router.routes += http_api.build(incidents, tenants).routes
+    app.router.routes += http_status.build(responding, clock).routes
     app.router.routes += [*health, *pages.routes(), Route("/events", Events(feed, tenants).__call__, methods=["GET"])]
     app.router.routes += [*SignIn(sessions, Pages()).routes(), Mount("/static", _Static(directory=STATIC))]
     guard(app.router.routes, Gate(sessions.admit, public=frozenset({OPENAPI})))
@@ -88,7 +94,7 @@ def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:
         PROBLEMS.labels(str(problem.status.value), problem.code).inc()
         if problem.status.value >= 500:
             structlog.get_logger().warning("request_failed", path=request.url.path, code=problem.code, error=str(error))
-        return problem.response() if request.url.path.startswith("/api/") else pages.problem(problem)
+        return problem.response() if request.url.path.startswith(_DATA_PATHS) else pages.problem(problem)
 
     for kind in _HANDLED:
         app.add_exception_handler(kind, answer)
@@ -100,7 +106,7 @@ def _describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        document["components"] = {"schemas": http_api.components()}
+        document["components"] = {"schemas": http_api.components() | http_status.components()}
         for operation in (o for path in document["paths"].values() for o in path.values()):
             operation["responses"].pop("422", None)
         return document

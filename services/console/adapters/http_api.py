@@ -5,26 +5,37 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter
-from google.protobuf import json_format
 from google.protobuf.message import Message
 from incidentscope.incident.v1 import incident_service_pb2 as contract
-from incidentscope.incident.v1.incident_pb2 import IncidentStatus
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from libs.access.http import needs
-from libs.access.identity import Role, Scope, current_identity
+from libs.access.identity import Requirement, current_identity
+from libs.access.rpc import declared
+from libs.access.streams import while_good
+from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import InvalidInput
-from services.console.adapters.http_schema import PROBLEM, Schema, answers, body_of, schemas
-from services.console.adapters.http_security import WriteCheck, check_write
-from services.console.handlers.incidents import checked_id
+from services.console.adapters import http_json
+from services.console.adapters.http_schema import (
+    PROBLEM,
+    Schema,
+    answers,
+    body_of,
+    idempotency_key,
+    parameters_of,
+    schemas,
+)
+from services.console.adapters.http_watch import Watch
+from services.console.handlers.checks import checked_id
 from services.console.ports import Incidents
 
-M = TypeVar("M", bound=Message)
+ONE = "/incidents/{incident_id}"
+KEY_CHARS = 255
+_FIELDS = {"incident_id": "id", "task_id": "task_id"}  # of the request, by parameter of the path
 _FAILS = {
     400: "The request is malformed.",
     401: "No valid API key.",
@@ -34,94 +45,148 @@ _FAILS = {
     502: "The incident service failed.",
     503: "The incident service does not answer.",
 }
-_ONE = _FAILS | {404: "There is no such incident."}
-_WRITE = _FAILS | {413: "The body is too large.", 415: "The body is not JSON."}
-_MOVE = _WRITE | _ONE | {409: "The incident's state or version forbids it."}
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """The REST operations."""
-
-    incidents: Incidents
-
-    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
-    async def list(self, request: Request) -> Response:
-        """List incidents, newest first."""
-        query = _query(request, contract.ListIncidentsRequest(), "statuses")
-        return _json(await self.incidents.list(self._tenant(request), query))
-
-    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
-    async def open(self, request: Request) -> Response:
-        """Open an incident by hand."""
-        body = await _body(request, contract.OpenIncidentRequest())
-        return _json(await self.incidents.open(self._tenant(request), body), HTTPStatus.CREATED)
-
-    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
-    async def get(self, request: Request, incident_id: str) -> Response:
-        """Return one incident."""
-        asked = contract.GetIncidentRequest(id=checked_id(incident_id))
-        return _json(await self.incidents.get(self._tenant(request), asked))
-
-    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
-    async def acknowledge(self, request: Request, incident_id: str) -> Response:
-        """Take an incident."""
-        body = await _body(request, contract.AcknowledgeIncidentRequest(), checked_id(incident_id))
-        return _json(await self.incidents.acknowledge(self._tenant(request), body))
-
-    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
-    async def resolve(self, request: Request, incident_id: str) -> Response:
-        """End an incident."""
-        body = await _body(request, contract.ResolveIncidentRequest(), checked_id(incident_id))
-        return _json(await self.incidents.resolve(self._tenant(request), body))
-
-    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
-    async def add_note(self, request: Request, incident_id: str) -> Response:
-        """Write a note on the timeline."""
-        body = await _body(request, contract.AddNoteRequest(), checked_id(incident_id))
-        return _json(await self.incidents.add_note(self._tenant(request), body), HTTPStatus.CREATED)
-
-    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
-    async def timeline(self, request: Request, incident_id: str) -> Response:
-        """List the timeline, oldest first."""
-        query = _query(request, contract.ListTimelineRequest(id=checked_id(incident_id)))
-        return _json(await self.incidents.timeline(self._tenant(request), query))
-
-    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
-    async def hypotheses(self, request: Request, incident_id: str) -> Response:
-        """Return the latest analysis of likely causes; 404 before the first."""
-        asked = contract.GetHypothesesRequest(id=checked_id(incident_id))
-        return _json(await self.incidents.hypotheses(self._tenant(request), asked))
-
-    def _tenant(self, _request: Request) -> str:
-        return current_identity().tenant
-
-
+_GONE = {404: "There is no such incident, or not this part of it yet."}
+_WRITE = {413: "The body is too large.", 415: "The body is not JSON."}
+_CONFLICT = {409: "The incident's state or version forbids it."}
 Operation = Callable[..., Awaitable[Response]]
 
 
-def build(incidents: Incidents) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One route: its method, its path under /api/v1, the rpc behind it, and what it does in a few words."""
+
+    method: str
+    path: str
+    rpc: str
+    summary: str
+    name: str = ""
+
+    @property
+    def request(self) -> type[Message]:
+        """Return the rpc's request message."""
+        made: type[Message] = getattr(contract, f"{self.rpc}Request")
+        return made
+
+    @property
+    def response(self) -> type[Message]:
+        """Return the rpc's response message."""
+        made: type[Message] = getattr(contract, f"{self.rpc}Response")
+        return made
+
+    @property
+    def requires(self) -> Requirement:
+        """Return what the rpc asks of its caller, and so the route too."""
+        return declared(contract.DESCRIPTOR.services_by_name["IncidentService"].methods_by_name[self.rpc])
+
+    @property
+    def created(self) -> bool:
+        """Tell whether it makes something, so that its answer is 201."""
+        return self.method == "POST" and ":" not in self.path.rpartition("/")[2]
+
+    @property
+    def writes(self) -> bool:
+        """Tell whether it takes a body."""
+        return self.method != "GET"
+
+    @property
+    def problems(self) -> dict[int, str]:
+        """Return the problems it can end with, by status."""
+        changes = _WRITE | (_CONFLICT if self.path != "/incidents" else {}) if self.writes else {}
+        return _FAILS | changes | (_GONE if "{" in self.path or self.rpc == "ListTasks" else {})
+
+
+SPECS = (
+    Spec("GET", "/incidents", "ListIncidents", "List incidents, newest first"),
+    Spec("POST", "/incidents", "OpenIncident", "Open an incident by hand"),
+    Spec("GET", ONE, "GetIncident", "Return one incident"),
+    Spec("PATCH", ONE, "UpdateIncident", "Change the fields that updateMask names"),
+    Spec("POST", f"{ONE}:acknowledge", "AcknowledgeIncident", "Take an incident"),
+    Spec("POST", f"{ONE}:mitigate", "MitigateIncident", "Record that users are well again"),
+    Spec("POST", f"{ONE}:resolve", "ResolveIncident", "End an incident"),
+    Spec("POST", f"{ONE}:close", "CloseIncident", "Put a resolved incident away"),
+    Spec("POST", f"{ONE}:reopen", "ReopenIncident", "Go on with an incident that seemed over"),
+    Spec("POST", f"{ONE}:merge", "MergeIncident", "Close an incident that is part of another"),
+    Spec("GET", f"{ONE}/roles", "ListRoleAssignments", "List who had which role, oldest first"),
+    Spec("POST", f"{ONE}/roles", "AssignRole", "Give a role to a person, or take it back"),
+    Spec("GET", f"{ONE}/timeline", "ListTimeline", "List the timeline, oldest first"),
+    Spec("POST", f"{ONE}/notes", "AddNote", "Write a note on the timeline"),
+    Spec("POST", f"{ONE}/entries", "RecordEntry", "Write on the timeline what a machine did"),
+    Spec("GET", f"{ONE}/hypotheses", "GetHypotheses", "Return the latest analysis of likely causes"),
+    Spec("GET", f"{ONE}/links", "ListLinks", "List the links, oldest first"),
+    Spec("POST", f"{ONE}/links", "AddLink", "Add a link"),
+    Spec("GET", f"{ONE}/tasks", "ListTasks", "List an incident's tasks, oldest first", "ListIncidentTasks"),
+    Spec("POST", f"{ONE}/tasks", "CreateTask", "Make a task or an action item"),
+    Spec("PATCH", f"{ONE}/tasks/{{task_id}}", "UpdateTask", "Change the fields of a task that updateMask names"),
+    Spec("GET", "/tasks", "ListTasks", "List tasks of all incidents, oldest first"),
+    Spec("GET", f"{ONE}/updates", "ListStatusUpdates", "List what people outside were told, newest first"),
+    Spec("POST", f"{ONE}/updates", "PostStatusUpdate", "Record what people outside are told"),
+    Spec("POST", f"{ONE}:render", "RenderMessage", "Render a message; changes nothing"),
+    Spec("GET", f"{ONE}/postmortem", "GetPostmortem", "Return the postmortem"),
+    Spec("POST", f"{ONE}/postmortem", "DraftPostmortem", "Draft the postmortem from the timeline"),
+    Spec("PATCH", f"{ONE}/postmortem", "UpdatePostmortem", "Change the sections of a draft that updateMask names"),
+    Spec("POST", f"{ONE}/postmortem:publish", "PublishPostmortem", "Publish a draft"),
+    Spec("POST", f"{ONE}/postmortem:archive", "ArchivePostmortem", "Put a published postmortem away"),
+    Spec("GET", "/postmortems", "ListPostmortems", "List postmortems, newest incident first"),
+    Spec("GET", "/templates", "ListTemplates", "List the message templates in force"),
+    Spec("PUT", "/templates", "UpdateTemplate", "Write a channel's template"),
+    Spec("GET", "/status-page", "GetStatusPage", "Return what the status page shows"),
+)
+WATCHES = (
+    Spec("GET", f"{ONE}:watch", "WatchIncident", "Watch one incident, as server-sent events"),
+    Spec("GET", "/incidents:watch", "WatchIncidents", "Watch all incidents, as server-sent events"),
+)
+
+
+def build(incidents: Incidents, tenants: TenantRegistry) -> APIRouter:
     """Return the routes of the REST interface."""
-    api, router = Api(incidents), APIRouter(prefix="/api/v1", tags=["incidents"])
-    one = "/incidents/{incident_id}"
-    paging = [
-        _parameter("pageSize", {"type": "integer", "format": "int32"}),
-        _parameter("pageToken", {"type": "string"}),
-    ]
-    _add(router, "GET", "/incidents", api.list, contract.ListIncidentsResponse, _FAILS, [_statuses(), *paging])
-    _add(
-        router, "POST", "/incidents", api.open, contract.OpenIncidentResponse, _WRITE, body=contract.OpenIncidentRequest
-    )
-    _add(router, "GET", one, api.get, contract.GetIncidentResponse, _ONE)
-    for action, operation, request, response in (
-        (":acknowledge", api.acknowledge, contract.AcknowledgeIncidentRequest, contract.AcknowledgeIncidentResponse),
-        (":resolve", api.resolve, contract.ResolveIncidentRequest, contract.ResolveIncidentResponse),
-        ("/notes", api.add_note, contract.AddNoteRequest, contract.AddNoteResponse),
-    ):
-        _add(router, "POST", one + action, operation, response, _MOVE, body=request)
-    _add(router, "GET", f"{one}/timeline", api.timeline, contract.ListTimelineResponse, _ONE, paging)
-    _add(router, "GET", f"{one}/hypotheses", api.hypotheses, contract.GetHypothesesResponse, _ONE)
+    router = APIRouter(prefix="/api/v1", tags=["incidents"])
+    for spec in WATCHES:
+        _add(router, spec, _watching(spec, incidents, tenants))
+    for spec in SPECS:
+        _add(router, spec, _operation(spec, incidents))
     return router
+
+
+def _operation(spec: Spec, incidents: Incidents) -> Operation:
+    status = HTTPStatus.CREATED if spec.created else HTTPStatus.OK
+
+    @needs(spec.requires.role, spec.requires.scope)
+    async def operation(request: Request) -> Response:
+        path = _addressed(request, spec)
+        asked = await http_json.body(request, path) if spec.writes else http_json.query(request, path)
+        answer = await incidents.call(current_identity().tenant, asked, spec.response, _key(request, spec))
+        return http_json.answer(answer, status)
+
+    return operation
+
+
+def _watching(spec: Spec, incidents: Incidents, tenants: TenantRegistry) -> Operation:
+    @needs(spec.requires.role, spec.requires.scope)
+    async def operation(request: Request) -> Response:
+        caller = current_identity()
+        asked = http_json.query(request, _addressed(request, spec))
+        watch = await Watch.begin(incidents.watch(caller.tenant, asked))
+        told = while_good(watch.stream(), lambda: tenants.holds(caller))
+        return StreamingResponse(told, media_type="text/event-stream")
+
+    return operation
+
+
+def _addressed(request: Request, spec: Spec) -> Message:
+    """Return the rpc's request with the fields that the path gives; raises InvalidInput."""
+    asked = spec.request()
+    for name, value in request.path_params.items():
+        setattr(asked, _FIELDS[name], checked_id(value))
+    return asked
+
+
+def _key(request: Request, spec: Spec) -> str:
+    key = request.headers.get("idempotency-key", "") if spec.writes else ""
+    if len(key) > KEY_CHARS or not (key.isascii() and key.isprintable()):
+        raise InvalidInput(
+            "bad_idempotency_key", f"Idempotency-Key has at most {KEY_CHARS} printable ASCII characters."
+        )
+    return key
 
 
 def components() -> dict[str, Schema]:
@@ -130,82 +195,25 @@ def components() -> dict[str, Schema]:
     return {"Problem": PROBLEM, **schemas(*(m.DESCRIPTOR for m in messages))}
 
 
-def _add(
-    router: APIRouter,
-    method: str,
-    path: str,
-    operation: Operation,
-    response: type[Message],
-    problems: dict[int, str],
-    parameters: list[Schema] | None = None,
-    body: type[Message] | None = None,
-) -> None:
-    summary = (operation.__doc__ or "").split(".")[0]
-    created = method == "POST" and ":" not in path.rpartition("/")[2]
-    documented = answers(response, summary, problems)
-    extra: dict[str, Any] = body_of(body, "id" if "{" in path else "") if body else {}
-    if parameters:
-        extra["parameters"] = parameters
+def _add(router: APIRouter, spec: Spec, operation: Operation) -> None:
+    documented = answers(spec.response, spec.summary, spec.problems, stream=spec in WATCHES)
+    from_path = [_FIELDS[name] for name in _FIELDS if f"{{{name}}}" in spec.path]
+    extra: dict[str, Any] = body_of(spec.request, from_path) if spec.writes else {}
+    parameters = [_in_path(name) for name in _FIELDS if f"{{{name}}}" in spec.path]
+    parameters += [idempotency_key(KEY_CHARS)] if spec.writes else parameters_of(spec.request, from_path)
     router.add_api_route(
-        path,
+        spec.path,
         operation,
-        methods=[method],
-        summary=summary,
-        operation_id=response.DESCRIPTOR.name.removesuffix("Response"),
-        status_code=HTTPStatus.CREATED if created else HTTPStatus.OK,
-        responses={201 if code == 200 and created else code: answer for code, answer in documented.items()},
-        openapi_extra=extra or None,
+        methods=[spec.method],
+        summary=spec.summary,
+        operation_id=spec.name or spec.rpc,
+        status_code=HTTPStatus.CREATED if spec.created else HTTPStatus.OK,
+        responses={201 if code == 200 and spec.created else code: shown for code, shown in documented.items()},
+        openapi_extra={**extra, **({"parameters": parameters} if parameters else {})},
         response_class=Response,
         response_model=None,
     )
 
 
-def _parameter(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "query", "required": False, "schema": schema}
-
-
-def _statuses() -> Schema:
-    items = {"type": "string", "enum": IncidentStatus.keys()}
-    return _parameter("statuses", {"type": "array", "items": items})
-
-
-def _json(message: Message, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    text = json_format.MessageToJson(message, indent=None, always_print_fields_with_no_presence=True)
-    return Response(text, status, media_type="application/json")
-
-
-def _query(request: Request, message: M, *repeated: str) -> M:
-    """Read a message from the query, field by field; raises InvalidInput for what the message does not have."""
-    given = request.query_params
-    fields: dict[str, Any] = {name: given.getlist(name) if name in repeated else given[name] for name in given}
-    if "id" in fields:
-        raise InvalidInput("bad_request", "The id comes from the path.")
-    try:
-        return json_format.ParseDict(fields, message)
-    except json_format.ParseError as exc:
-        raise InvalidInput("bad_request", f"The query is not understood: {exc}") from exc
-
-
-async def _body(request: Request, message: M, incident_id: str = "") -> M:
-    """Read a message from a JSON body; raises InvalidInput, or HTTPException 403 or 415."""
-    if check_write(dict(request.headers), browser_form=False) is WriteCheck.CROSS_SITE:
-        raise HTTPException(403, "Pages of other sites may not write here.")
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "Send the body as application/json.")
-    body = await request.body()
-    if not body.lstrip().startswith(b"{"):
-        raise InvalidInput("bad_request", "The body must be a JSON object.")
-    try:
-        json_format.Parse(body, message)
-    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidInput("bad_request", f"The body is not understood: {exc}") from exc
-    return _addressed(message, incident_id)
-
-
-def _addressed(message: M, incident_id: str) -> M:
-    if incident_id:
-        named = getattr(message, "id", "")
-        if named not in ("", incident_id):
-            raise InvalidInput("bad_request", "The body names another incident than the path.")
-        message.id = incident_id  # type: ignore[attr-defined]  # every message with a path id has the field
-    return message
+def _in_path(name: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -17,7 +16,9 @@ from libs.kernel.errors import InvalidInput
 from services.console.adapters.http_problems import Problem, problem_of
 from services.console.adapters.http_security import WriteCheck, check_write
 from services.console.adapters.http_templates import Pages
-from services.console.handlers.incidents import MAX_NOTE, IncidentPages
+from services.console.handlers.checks import MAX_NOTE
+from services.console.handlers.incidents import IncidentPages
+from services.console.handlers.response import ACTIONS, Responding, version
 from services.console.handlers.services import ServicePages
 from services.console.ports import RefusalReason, Refused
 
@@ -25,10 +26,32 @@ ACTOR_COOKIE = "incidentscope_actor"
 _COOKIE_SECONDS = 180 * 24 * 3600
 DONE = {
     "acknowledge": "You have taken this incident.",
+    "mitigate": "The incident is mitigated.",
     "resolve": "The incident is resolved.",
+    "close": "The incident is closed.",
+    "reopen": "The incident is open again.",
+    "merge": "The incident is merged.",
+    "command": "You are in command.",
+    "role": "The role is handed over.",
+    "task": "The task is on the list.",
+    "done": "The task is done.",
+    "link": "The link is added.",
+    "facts": "The facts are changed.",
+    "update": "The update is recorded.",
     "notes": "The note is on the timeline.",
 }
-_CONFLICTS = (RefusalReason.FAILED_PRECONDITION, RefusalReason.ABORTED, RefusalReason.INVALID_ARGUMENT)
+POSTMORTEM_DONE = {
+    "draft": "The postmortem is drafted from the timeline.",
+    "save": "The postmortem is saved.",
+    "publish": "The postmortem is published.",
+    "archive": "The postmortem is archived.",
+}
+_CONFLICTS = (
+    RefusalReason.FAILED_PRECONDITION,
+    RefusalReason.ABORTED,
+    RefusalReason.INVALID_ARGUMENT,
+    RefusalReason.ALREADY_EXISTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +60,7 @@ class PageRoutes:
 
     incidents: IncidentPages
     services: ServicePages
+    responding: Responding
     pages: Pages
 
     def routes(self) -> list[Route]:
@@ -44,6 +68,8 @@ class PageRoutes:
         return [
             Route("/", self.list, methods=["GET"]),
             Route("/incidents/{incident_id}", self.incident, methods=["GET"]),
+            Route("/incidents/{incident_id}/postmortem", self.postmortem, methods=["GET"]),
+            Route("/incidents/{incident_id}/postmortem/{action:str}", self.write_postmortem, methods=["POST"]),
             Route("/incidents/{incident_id}/{action:str}", self.act, methods=["POST"]),
             Route("/services", self.service_list, methods=["GET"]),
             Route("/services/{service:path}", self.service, methods=["GET"]),
@@ -70,46 +96,61 @@ class PageRoutes:
             page = await self.incidents.page(tenant, request.path_params["incident_id"])
         except InvalidInput as exc:
             raise Refused(RefusalReason.NOT_FOUND, str(exc)) from exc
-        shown = {"page": page, "form": {"done": "", "error": "", "text": "", **form}, "max_note": MAX_NOTE}
+        shown = {"page": page, "form": {"done": "", "error": "", "text": "", "actor": "", **form}, "max_note": MAX_NOTE}
         return self.pages.render("incident.html", tenant, shown, status)
 
     @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
     async def act(self, request: Request) -> Response:
-        """Acknowledge, resolve or note, then back to the incident; a refusal shows the page again as it was typed."""
+        """Do what a form on the incident's page says, then back; a refusal shows the page again as it was typed."""
         tenant = self._tenant(request)
         action, incident_id = request.path_params["action"], request.path_params["incident_id"]
-        if action not in DONE:
-            raise Refused(RefusalReason.NOT_FOUND, f"An incident cannot be asked to {action[:30]!r}.")
-        checked = check_write(dict(request.headers), browser_form=True)
-        if checked is not WriteCheck.SAME_ORIGIN:
-            raise Refused(RefusalReason.PERMISSION_DENIED, _REFUSED_WRITES[checked])
-        async with request.form(max_files=0, max_fields=20) as form:
-            actor, text = _field(form, "actor"), _field(form, "text")
-            try:
-                await self._do(tenant, incident_id, action, actor, text, _version(form))
-            except (InvalidInput, Refused) as exc:
-                return await self._again(request, exc, {"actor": actor, "text": text})
-        answer = RedirectResponse(f"/incidents/{quote(incident_id)}?done={action}", 303)
-        answer.set_cookie(
-            ACTOR_COOKIE, quote(" ".join(actor.split())), _COOKIE_SECONDS, httponly=True, samesite="strict"
-        )
-        return answer
+        form = await _form(request, action, DONE)
+        try:
+            await self._do(tenant, incident_id, action, form)
+        except (InvalidInput, Refused) as exc:
+            return await self._again(request, exc, form)
+        return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}?done={action}", 303), form)
 
-    async def _do(self, tenant: str, incident_id: str, action: str, actor: str, text: str, version: int) -> None:
-        if action == "acknowledge":
-            await self.incidents.acknowledge(tenant, incident_id, actor, text, version)
+    async def _do(self, tenant: str, incident_id: str, action: str, form: Mapping[str, str]) -> None:
+        actor, text = form.get("actor", ""), form.get("text", "")
+        if action in ACTIONS:
+            await self.responding.act(tenant, incident_id, action, {"text": "", **form})
+        elif action == "acknowledge":
+            await self.incidents.acknowledge(tenant, incident_id, actor, text, version(form))
         elif action == "resolve":
-            await self.incidents.resolve(tenant, incident_id, actor, text, version)
+            await self.incidents.resolve(tenant, incident_id, actor, text, version(form))
         else:
             await self.incidents.note(tenant, incident_id, actor, text)
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
+    async def postmortem(self, request: Request) -> Response:
+        """The page of an incident's postmortem."""
+        form = {"done": POSTMORTEM_DONE.get(request.query_params.get("done", ""), ""), "actor": _remembered(request)}
+        return await self._postmortem(request, form, 200)
+
+    async def _postmortem(self, request: Request, form: Mapping[str, str], status: int) -> HTMLResponse:
+        tenant = self._tenant(request)
+        try:
+            page = await self.responding.postmortem_page(tenant, request.path_params["incident_id"])
+        except InvalidInput as exc:
+            raise Refused(RefusalReason.NOT_FOUND, str(exc)) from exc
+        return self.pages.render("postmortem.html", tenant, {"page": page, "form": {"error": "", **form}}, status)
+
+    @needs(Role.RESPONDER, Scope.INCIDENTS_WRITE)
+    async def write_postmortem(self, request: Request) -> Response:
+        """Draft, save, publish or archive, then back to the page; a refusal shows it again as it was typed."""
+        tenant = self._tenant(request)
+        action, incident_id = request.path_params["action"], request.path_params["incident_id"]
+        form = await _form(request, action, POSTMORTEM_DONE)
+        try:
+            await self.responding.write_postmortem(tenant, incident_id, action, form)
+        except (InvalidInput, Refused) as exc:
+            status = _status_of(exc)
+            return await self._postmortem(request, {"done": "", **form, "error": str(exc)}, status)
+        return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}/postmortem?done={action}", 303), form)
+
     async def _again(self, request: Request, error: InvalidInput | Refused, form: Mapping[str, str]) -> Response:
-        if isinstance(error, Refused) and error.reason not in _CONFLICTS:
-            raise error
-        if isinstance(error, InvalidInput) and error.reason == "bad_id":
-            raise Refused(RefusalReason.NOT_FOUND, str(error))
-        status = 422 if isinstance(error, InvalidInput) else problem_of(error).status.value
-        return await self._incident(request, {**form, "error": str(error)}, status)
+        return await self._incident(request, {**form, "error": str(error)}, _status_of(error))
 
     @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service_list(self, request: Request) -> Response:
@@ -149,17 +190,30 @@ _REFUSED_WRITES = {
 }
 
 
-def _field(form: FormData, name: str) -> str:
-    value = form.get(name, "")
-    return value if isinstance(value, str) else ""
+async def _form(request: Request, action: str, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the text fields of a form from one of our own pages; raises Refused."""
+    if action not in known:
+        raise Refused(RefusalReason.NOT_FOUND, f"An incident cannot be asked to {action[:30]!r}.")
+    checked = check_write(dict(request.headers), browser_form=True)
+    if checked is not WriteCheck.SAME_ORIGIN:
+        raise Refused(RefusalReason.PERMISSION_DENIED, _REFUSED_WRITES[checked])
+    async with request.form(max_files=0, max_fields=30) as form:
+        return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-def _version(form: FormData) -> int:
-    """Return the version of the incident the person saw; 0, which is not checked, when the form has none."""
-    text = _field(form, "version")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise InvalidInput("bad_version", "The form's version is not a number: reload the page.")
-    return int(text or "0")
+def _status_of(error: InvalidInput | Refused) -> int:
+    """Return the status of a page shown again with an error; raises the error when no page can be shown for it."""
+    if isinstance(error, Refused) and error.reason not in _CONFLICTS:
+        raise error
+    if isinstance(error, InvalidInput) and error.reason == "bad_id":
+        raise Refused(RefusalReason.NOT_FOUND, str(error))
+    return 422 if isinstance(error, InvalidInput) else problem_of(error).status.value
+
+
+def _remembering(answer: RedirectResponse, form: Mapping[str, str]) -> RedirectResponse:
+    actor = quote(" ".join(form.get("actor", "").split()))
+    answer.set_cookie(ACTOR_COOKIE, actor, _COOKIE_SECONDS, httponly=True, samesite="strict")
+    return answer
 
 
 def _remembered(request: Request) -> str:

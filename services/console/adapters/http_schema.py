@@ -5,6 +5,7 @@ https://protobuf.dev/programming-guides/json/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -24,6 +25,10 @@ _SCALARS: dict[int, Schema] = {
     _F.TYPE_DOUBLE: {"type": "number", "format": "double"},
     _F.TYPE_FLOAT: {"type": "number", "format": "float"},
     _F.TYPE_BYTES: {"type": "string", "format": "byte"},
+}
+_WELL_KNOWN: dict[str, Schema] = {
+    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    "google.protobuf.FieldMask": {"type": "string", "description": "Names of fields in camel case, with commas."},
 }
 PROBLEM: Schema = {
     "type": "object",
@@ -67,8 +72,8 @@ def _single(field: FieldDescriptor, found: dict[str, Schema]) -> Schema:
     message = field.message_type
     if message is None:
         return dict(_SCALARS[field.type])
-    if message.full_name == "google.protobuf.Timestamp":
-        return {"type": "string", "format": "date-time"}
+    if message.full_name in _WELL_KNOWN:
+        return dict(_WELL_KNOWN[message.full_name])
     _collect(message, found)
     return {"$ref": reference(message.full_name)}
 
@@ -78,16 +83,30 @@ def reference(name: str) -> str:
     return f"#/components/schemas/{name}"
 
 
-def answers(message: type[Message], ok: str, problems: dict[int, str]) -> dict[int | str, Schema]:
-    """Return the `responses` of an operation: its answer, and the problems it can end with."""
-    body = {"application/json": {"schema": {"$ref": reference(message.DESCRIPTOR.full_name)}}}
+def answers(message: type[Message], ok: str, problems: dict[int, str], stream: bool = False) -> dict[int | str, Schema]:
+    """Return the `responses` of an operation: its answer, or a stream of them, and the problems it can end with."""
+    schema: Schema = {"schema": {"type": "string"} if stream else {"$ref": reference(message.DESCRIPTOR.full_name)}}
+    body = {"text/event-stream" if stream else "application/json": schema}
     problem = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     refused: dict[int | str, Schema] = {code: {"description": d, "content": problem} for code, d in problems.items()}
     return {200: {"description": ok, "content": body}, **refused}
 
 
-def body_of(message: type[Message], without: str = "") -> Schema:
-    """Return the `requestBody` of an operation; a field that the path gives is left to it."""
-    note = f"`{without}` comes from the path and may be left out." if without else ""
+def body_of(message: type[Message], from_path: Sequence[str] = ()) -> Schema:
+    """Return the `requestBody` of an operation; fields that the path gives are left to it."""
+    note = f"{' and '.join(f'`{name}`' for name in from_path)}: from the path; may be left out." if from_path else ""
     content = {"application/json": {"schema": {"$ref": reference(message.DESCRIPTOR.full_name)}}}
     return {"requestBody": {"required": True, "description": note, "content": content}}
+
+
+def parameters_of(message: type[Message], from_path: Sequence[str] = ()) -> list[Schema]:
+    """Return the query parameters that stand for a request's fields."""
+    fields: list[Any] = [f for f in message.DESCRIPTOR.fields if f.name not in from_path]
+    return [{"name": f.json_name, "in": "query", "required": False, "schema": _field(f, {})} for f in fields]
+
+
+def idempotency_key(most: int) -> Schema:
+    """Return the header parameter of writes that shall happen once."""
+    text = "A write repeated with the same key within a day happens once and is answered as before."
+    schema = {"type": "string", "maxLength": most, "pattern": "^[ -~]*$"}
+    return {"name": "Idempotency-Key", "in": "header", "required": False, "description": text, "schema": schema}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -13,7 +14,14 @@ class Status(Enum):
     UNKNOWN = "unknown"
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
+    MITIGATED = "mitigated"
     RESOLVED = "resolved"
+    CLOSED = "closed"
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the trouble has ended."""
+        return self in (Status.RESOLVED, Status.CLOSED)
 
 
 class Severity(Enum):
@@ -41,6 +49,77 @@ class Incident:
     acknowledged_by: str = ""
     resolved_at: datetime | None = None
     resolved_by: str = ""
+    priority: str = ""
+    summary: str = ""
+    bridge_url: str = ""
+    commander: str = ""
+    scribe: str = ""
+    communications: str = ""
+    mitigated_at: datetime | None = None
+    mitigated_by: str = ""
+    closed_by: str = ""
+    merged_into: str = ""
+    public: bool = False
+    public_title: str = ""
+    postmortem_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something somebody has to do; `kind` and `status` are the words people read."""
+
+    id: str
+    kind: str
+    title: str
+    owner: str
+    status: str
+    version: int
+    due_at: datetime | None = None
+
+    def late(self, now: datetime) -> bool:
+        """Tell whether it is open and its time has passed."""
+        return self.status == "open" and self.due_at is not None and self.due_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page that belongs to an incident."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Postmortem:
+    """What was learned; `status` is the word people read, `sections` the texts by name."""
+
+    status: str
+    sections: Mapping[str, str]
+    version: int
+    updated_by: str
+    updated_at: datetime
+    due_at: datetime | None = None
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicUpdate:
+    """One thing people outside were told; `status` is the word of a status page."""
+
+    id: str
+    status: str
+    message: str
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PublicIncident:
+    """An incident as the status page shows it; updates newest first."""
+
+    incident: Incident
+    status: str
+    updates: tuple[PublicUpdate, ...]
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,13 @@ from services.console.domain.models import (
     Deploy,
     Edge,
     Incident,
+    Link,
     LogSignature,
     MinuteHealth,
     Missing,
+    Postmortem,
     ServiceSummary,
-    Status,
+    Task,
     TimelineEntry,
 )
 from services.console.domain.servicemap import Roles, ServiceMap
@@ -82,12 +84,29 @@ class IncidentPage:
     deploys: tuple[Deploy, ...]
     deploy_window: TimeWindow
     named_deploys: frozenset[str]
+    tasks: tuple[Task, ...] = ()
+    links: tuple[Link, ...] = ()
     missing: tuple[Missing, ...] = ()
+
+    @property
+    def open_tasks(self) -> int:
+        """Return how many tasks are to be done."""
+        return sum(task.status == "open" for task in self.tasks)
 
     @property
     def age(self) -> str:
         """Return how long the incident lasts, or lasted."""
         return age(self.incident, self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class PostmortemPage:
+    """The page of a postmortem, None before it is drafted; `items` are the action items."""
+
+    incident: Incident
+    now: datetime
+    postmortem: Postmortem | None
+    items: tuple[Task, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +148,7 @@ class DeployList:
 
 def age(incident: Incident, now: datetime) -> str:
     """Return how long an incident lasts, or lasted once resolved."""
-    end = incident.resolved_at if incident.status is Status.RESOLVED and incident.resolved_at else now
+    end = incident.resolved_at if incident.status.over and incident.resolved_at else now
     return duration(max(end, incident.started_at) - incident.started_at)
 
 

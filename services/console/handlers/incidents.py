@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
@@ -19,45 +18,16 @@ from libs.kernel.timewindow import TimeWindow
 from services.console import decode
 from services.console.domain import servicemap, views, windows
 from services.console.domain.charts import Marker
-from services.console.domain.models import Analysis, Deploy, Edge, Incident, MinuteHealth, TimelineEntry
+from services.console.domain.models import Analysis, Deploy, Edge, Incident, Link, MinuteHealth, Task, TimelineEntry
+from services.console.handlers import response
+from services.console.handlers.checks import checked_actor, checked_id, checked_note
 from services.console.handlers.parts import Parts
 from services.console.ports import Deploys, Incidents, RefusalReason, Refused, Telemetry
 
 PAGE_SIZE = 50
 CHANGES_WHAT_RUNS = (deploy_pb2.CHANGE_KIND_DEPLOY, deploy_pb2.CHANGE_KIND_CONFIGURATION)
-MAX_NOTE = 10_000
-MAX_ACTOR = 100
 _TIMELINE_PAGE, _TIMELINE_PAGES = 1000, 5
 _AT_ONCE = 10  # causes looked up at the same time for one list
-
-
-def checked_id(incident_id: str) -> str:
-    """Return a canonical incident id; raises InvalidInput with reason `bad_id`."""
-    try:
-        canonical = str(uuid.UUID(incident_id))
-    except ValueError as exc:
-        raise InvalidInput("bad_id", "An incident id is a UUID, such as 01920000-0000-7000-8000-000000000000.") from exc
-    if canonical != incident_id.lower():
-        raise InvalidInput("bad_id", "An incident id is written with hyphens and without braces.")
-    return canonical
-
-
-def checked_actor(actor: str) -> str:
-    """Return a person's name without surrounding space; raises InvalidInput with reason `no_actor` or `long_actor`."""
-    name = " ".join(actor.split())
-    if not name:
-        raise InvalidInput("no_actor", "Say who you are: the timeline records who did what.")
-    if len(name) > MAX_ACTOR:
-        raise InvalidInput("long_actor", f"The name is too long: at most {MAX_ACTOR} characters.")
-    return name
-
-
-def checked_note(text: str) -> str:
-    """Return a note without surrounding space; raises InvalidInput with reason `long_note`. It may be empty."""
-    note = text.replace("\r\n", "\n").strip()
-    if len(note) > MAX_NOTE:
-        raise InvalidInput("long_note", f"The note has {len(note):,} characters; at most {MAX_NOTE:,} are kept.")
-    return note
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +76,19 @@ class IncidentPages:
         """Return the page of one incident; raises InvalidInput, Refused with NOT_FOUND, or Unavailable."""
         parts = Parts()
         nothing: list[TimelineEntry] = []
-        answer, analysis, timeline = await asyncio.gather(
+        no_tasks: tuple[Task, ...] = ()
+        no_links: tuple[Link, ...] = ()
+        answer, analysis, timeline, tasks, links = await asyncio.gather(
             self.incidents.get(tenant, contract.GetIncidentRequest(id=checked_id(incident_id))),
             parts.take("Causes", self._analysis(tenant, incident_id), None),
             parts.take("Timeline", self._timeline(tenant, incident_id), nothing),
+            parts.take("Tasks", response.tasks_of(self.incidents, tenant, incident_id), no_tasks),
+            parts.take("Links", response.links_of(self.incidents, tenant, incident_id), no_links),
         )
         incident = decode.incident(answer.incident)
         onset = (analysis.onset if analysis else None) or incident.started_at
-        return await self._around(tenant, incident, analysis, timeline, onset, parts)
+        page = await self._around(tenant, incident, analysis, timeline, onset, parts)
+        return replace(page, tasks=tasks, links=links)
 
     async def _around(
         self,

@@ -111,6 +111,14 @@ function listen(address) {
   source.addEventListener("error", () => show("off", "Not live: connecting again"));
 }
 
+// Enter in one of the rarer forms means its own button, not the first of the form they share.
+document.addEventListener("keydown", (event) => {
+  const box = event.key === "Enter" && event.target.matches("input") && event.target.closest("details.form");
+  if (!box) return;
+  event.preventDefault();
+  box.querySelector("button").click();
+});
+
 if (document.body.dataset.listen) listen(document.body.dataset.listen);
 setInterval(tick, 15000);
 

@@ -1,144 +1,66 @@
-"""Incidents in Postgres, schema `incident`: state, timeline and outbox row commit together."""
+"""Incidents in Postgres, schema `incident`: what is read outside of writes, and the way to a transaction."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
+import psycopg
 
-from libs.kernel.ids import uuid7
-from libs.messaging.cloudevents import CloudEvent
-from libs.messaging.topics import INCIDENTS_EVENTS
-from libs.storage import inbox, outbox
 from libs.storage.postgres import Pool, transaction
-from services.incident_service.adapters.encode import event_message
-from services.incident_service.domain.analysis import Analysis, Conclusion, StoredAnalysis
-from services.incident_service.domain.model import Change, Decision, Entry, EntryKind, Incident, Severity, Status
-from services.incident_service.ports import GroupAlreadyOpen, NumberedEntry
+from services.incident_service.adapters import postgres_rows as rows
+from services.incident_service.adapters.postgres_transaction import GET, LATEST_ANALYSIS, PostgresTransaction
+from services.incident_service.domain.communication import Channel, Template
+from services.incident_service.domain.model import Incident, Status
+from services.incident_service.domain.records import (
+    DueKind,
+    Link,
+    Postmortem,
+    RoleAssignment,
+    StatusUpdate,
+    Task,
+)
+from services.incident_service.ports import (
+    DatedPostmortem,
+    DueItem,
+    GroupAlreadyOpen,
+    NumberedEntry,
+    PostmortemFilter,
+    TaskFilter,
+)
 
-EVENT_SOURCE = "/incidentscope/incident_service"
-Row = dict[str, Any]
-
-_COLUMNS = """tenant_id, id, title, status, severity, services, group_key, alerts, started_at, opened_at,
-acknowledged_at, acknowledged_by, resolved_at, resolved_by, version"""
-_GET = f"SELECT {_COLUMNS} FROM incident WHERE tenant_id = %(tenant)s AND id = %(id)s"
-_UNRESOLVED = f"""SELECT {_COLUMNS} FROM incident
-WHERE tenant_id = %(tenant)s AND md5(group_key) = md5(%(group_key)s) AND group_key = %(group_key)s
-AND group_key <> '' AND status <> 'resolved' FOR UPDATE"""
-_NEWEST = f"""SELECT {_COLUMNS} FROM incident
+_NEWEST = f"""SELECT {rows.INCIDENT} FROM incident
 WHERE tenant_id = %(tenant)s AND (cardinality(%(statuses)s::text[]) = 0 OR status = ANY(%(statuses)s))
 AND id < %(older_than)s ORDER BY id DESC LIMIT %(limit)s"""
-_INSERT = f"""INSERT INTO incident ({_COLUMNS}) VALUES (%(tenant)s, %(id)s, %(title)s, %(status)s, %(severity)s,
-%(services)s, %(group_key)s, %(alerts)s, %(started_at)s, %(opened_at)s, %(acknowledged_at)s, %(acknowledged_by)s,
-%(resolved_at)s, %(resolved_by)s, %(version)s) ON CONFLICT DO NOTHING RETURNING true"""
-_UPDATE = """UPDATE incident SET title = %(title)s, status = %(status)s, severity = %(severity)s,
-services = %(services)s, alerts = %(alerts)s, started_at = %(started_at)s, acknowledged_at = %(acknowledged_at)s,
-acknowledged_by = %(acknowledged_by)s, resolved_at = %(resolved_at)s, resolved_by = %(resolved_by)s,
-version = %(version)s WHERE tenant_id = %(tenant)s AND id = %(id)s"""
-_APPEND = """INSERT INTO timeline (tenant_id, incident_id, id, kind, occurred_at, actor, source, text, url)
-VALUES (%(tenant)s, %(incident_id)s, %(id)s, %(kind)s, %(occurred_at)s, %(actor)s, %(source)s, %(text)s, %(url)s)"""
 _TIMELINE = """SELECT number, id, kind, occurred_at, actor, source, text, url FROM timeline
 WHERE tenant_id = %(tenant)s AND incident_id = %(id)s AND number > %(after)s ORDER BY number LIMIT %(limit)s"""
-_KEEP_ANALYSIS = """INSERT INTO analysis (tenant_id, incident_id, version, cause_service, cause_kind, event)
-VALUES (%(tenant)s, %(id)s, %(version)s, %(service)s, %(kind)s, %(event)s)"""
-_LATEST_ANALYSIS = """SELECT version, cause_service, cause_kind, event FROM analysis
-WHERE tenant_id = %(tenant)s AND incident_id = %(id)s ORDER BY version DESC LIMIT 1"""
-_LAST_UUID = str(UUID(int=2**128 - 1))
-
-
-class PostgresTransaction:
-    """One open transaction of one tenant."""
-
-    def __init__(self, conn: AsyncConnection[Any], tenant: str) -> None:
-        self._conn = conn
-        self._tenant = tenant
-
-    async def first_time(self, consumer: str, event_id: str) -> bool:
-        """Record an event; False when this consumer has acted on it before."""
-        return await inbox.first_time(self._conn, consumer, event_id)
-
-    async def lock(self, incident_id: str) -> Incident | None:
-        """Return an incident and keep others from changing it until the end."""
-        row = await self._one(f"{_GET} FOR UPDATE", id=incident_id)
-        return _incident(row) if row else None
-
-    async def lock_unresolved(self, group_key: str) -> Incident | None:
-        """Return the group's unresolved incident and keep others from changing it until the end."""
-        row = await self._one(_UNRESOLVED, group_key=group_key)
-        return _incident(row) if row else None
-
-    async def write(self, decision: Decision) -> tuple[Entry, ...]:
-        """Write incident, timeline and event; raises GroupAlreadyOpen."""
-        incident, change = decision.incident, decision.change
-        if incident is None or change is None:
-            raise ValueError(f"nothing to write for {decision.reason}")
-        await self._save(incident, change)
-        entries = tuple([await self._append(incident.id, entry) for entry in decision.entries])
-        await self._publish(incident, change, entries[-1])
-        return entries
-
-    async def latest_analysis(self, incident_id: str) -> StoredAnalysis | None:
-        """Return what the latest analysis concluded."""
-        row = await self._one(_LATEST_ANALYSIS, id=incident_id)
-        if row is None:
-            return None
-        return StoredAnalysis(row["version"], Conclusion(row["cause_service"], row["cause_kind"]))
-
-    async def keep_analysis(self, analysis: Analysis, encoded: bytes) -> None:
-        """Keep an analysis under its version."""
-        values = {
-            "tenant": self._tenant,
-            "id": analysis.incident_id,
-            "version": analysis.version,
-            "service": analysis.conclusion.service,
-            "kind": analysis.conclusion.cause_kind,
-            "event": encoded,
-        }
-        await self._conn.execute(_KEEP_ANALYSIS, values)
-
-    async def _save(self, incident: Incident, change: Change) -> None:
-        if change is not Change.OPENED:
-            await self._conn.execute(_UPDATE, _values(incident))
-            return
-        cursor = await self._conn.execute(_INSERT, _values(incident))
-        if await cursor.fetchone() is None:
-            raise GroupAlreadyOpen(incident.group_key)
-
-    async def _append(self, incident_id: str, entry: Entry) -> Entry:
-        numbered = replace(entry, id=uuid7(entry.occurred_at))
-        values = {
-            "tenant": self._tenant,
-            "incident_id": incident_id,
-            "id": numbered.id,
-            "kind": entry.kind.value,
-            "occurred_at": entry.occurred_at,
-            "actor": entry.actor,
-            "source": entry.source,
-            "text": entry.text,
-            "url": entry.url,
-        }
-        await self._conn.execute(_APPEND, values)
-        return numbered
-
-    async def _publish(self, incident: Incident, change: Change, entry: Entry) -> None:
-        event = CloudEvent(
-            id=entry.id,
-            source=EVENT_SOURCE,
-            time=entry.occurred_at,
-            subject=incident.id,
-            tenant=self._tenant,
-            data=event_message(change, incident, entry),
-        )
-        await outbox.enqueue(self._conn, INCIDENTS_EVENTS, incident.id, event)
-
-    async def _one(self, statement: str, **values: Any) -> Row | None:
-        return await _first(self._conn, statement, {"tenant": self._tenant, **values})
+_OF = "WHERE tenant_id = %(tenant)s AND incident_id = %(id)s"
+_ROLES = f"SELECT {rows.columns(RoleAssignment)} FROM role_assignment {_OF} ORDER BY number"
+_LINKS = f"SELECT {rows.columns(Link)} FROM link {_OF} ORDER BY id"
+_UPDATES = f"SELECT {rows.columns(StatusUpdate)} FROM status_update {_OF} ORDER BY id DESC"
+_TASKS = f"""SELECT {rows.columns(Task)} FROM task WHERE tenant_id = %(tenant)s
+AND (%(incident_id)s::uuid IS NULL OR incident_id = %(incident_id)s)
+AND (cardinality(%(statuses)s::text[]) = 0 OR status = ANY(%(statuses)s))
+AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+AND (%(late_at)s::timestamptz IS NULL OR status = 'open' AND due_at <= %(late_at)s)
+AND id > %(after)s ORDER BY id LIMIT %(limit)s"""
+_POSTMORTEM = f"""SELECT {", ".join(f"p.{name}" for name in rows.columns(Postmortem).split(", "))}, i.postmortem_due_at
+FROM postmortem p JOIN incident i ON i.tenant_id = p.tenant_id AND i.id = p.incident_id
+WHERE p.tenant_id = %(tenant)s"""
+_POSTMORTEMS = f"""{_POSTMORTEM} AND (cardinality(%(statuses)s::text[]) = 0 OR p.status = ANY(%(statuses)s))
+AND (%(late_at)s::timestamptz IS NULL OR p.status = 'draft' AND i.postmortem_due_at <= %(late_at)s)
+AND p.incident_id < %(older_than)s ORDER BY p.incident_id DESC LIMIT %(limit)s"""
+_PUBLIC = f"""SELECT {rows.INCIDENT}, changed_at FROM incident WHERE tenant_id = %(tenant)s AND public
+AND merged_into IS NULL AND (resolved_at IS NULL OR resolved_at >= %(since)s) ORDER BY id DESC LIMIT %(limit)s"""
+_PUBLIC_UPDATES = f"""SELECT {rows.columns(StatusUpdate)} FROM status_update
+WHERE tenant_id = %(tenant)s AND incident_id = ANY(%(ids)s::uuid[]) AND public ORDER BY id DESC"""
+_TEMPLATES = f"SELECT {rows.columns(Template)} FROM message_template WHERE tenant_id = %(tenant)s"
+_DUE = """SELECT tenant_id AS tenant, incident_id::text, kind, subject::text FROM due
+WHERE tenant_id = %(tenant)s AND due_at <= now() ORDER BY due_at LIMIT %(limit)s"""
+_FIRST_UUID, _LAST_UUID = str(UUID(int=0)), str(UUID(int=2**128 - 1))
 
 
 class PostgresStore:
@@ -149,82 +71,104 @@ class PostgresStore:
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[PostgresTransaction]:
-        """Begin a transaction; it commits when the block ends well."""
-        async with transaction(self._pool, tenant) as conn:
-            yield PostgresTransaction(conn, tenant)
+        """Begin a transaction; it commits when the block ends well. Raises GroupAlreadyOpen at a late conflict."""
+        try:
+            async with transaction(self._pool, tenant) as conn:
+                yield PostgresTransaction(conn, tenant)
+        except psycopg.errors.UniqueViolation as exc:
+            raise GroupAlreadyOpen(str(exc)) from exc
 
     async def get(self, tenant: str, incident_id: str) -> Incident | None:
         """Return one incident."""
-        async with transaction(self._pool, tenant) as conn:
-            row = await _first(conn, _GET, {"tenant": tenant, "id": incident_id})
-        return _incident(row) if row else None
+        row = await self._first(tenant, GET, id=incident_id)
+        return rows.incident(row) if row else None
 
     async def newest(
         self, tenant: str, statuses: Sequence[Status], limit: int, older_than: str | None
     ) -> list[Incident]:
         """Return incidents newest first, of the given statuses (all when empty), opened before the given id."""
-        values = {
-            "tenant": tenant,
-            "statuses": [s.value for s in statuses],
-            "limit": limit,
-            "older_than": older_than or _LAST_UUID,
-        }
-        return [_incident(row) for row in await self._all(tenant, _NEWEST, values)]
+        found = await self._all(
+            tenant, _NEWEST, statuses=_values(statuses), limit=limit, older_than=older_than or _LAST_UUID
+        )
+        return [rows.incident(row) for row in found]
 
     async def timeline(self, tenant: str, incident_id: str, limit: int, after: int) -> list[NumberedEntry]:
         """Return entries oldest first, numbered above `after`."""
-        values = {"tenant": tenant, "id": incident_id, "limit": limit, "after": after}
-        rows = await self._all(tenant, _TIMELINE, values)
-        return [NumberedEntry(row.pop("number"), _entry(row)) for row in rows]
+        found = await self._all(tenant, _TIMELINE, id=incident_id, limit=limit, after=after)
+        return [NumberedEntry(row.pop("number"), rows.entry(row)) for row in found]
 
     async def analysis(self, tenant: str, incident_id: str) -> bytes | None:
         """Return the latest analysis as it was received."""
-        async with transaction(self._pool, tenant) as conn:
-            row = await _first(conn, _LATEST_ANALYSIS, {"tenant": tenant, "id": incident_id})
+        row = await self._first(tenant, LATEST_ANALYSIS, id=incident_id)
         return bytes(row["event"]) if row else None
 
-    async def _all(self, tenant: str, statement: str, values: Row) -> list[Row]:
-        async with transaction(self._pool, tenant) as conn, conn.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(statement, values)
-            return await cursor.fetchall()
+    async def roles(self, tenant: str, incident_id: str) -> list[RoleAssignment]:
+        """Return who had which role, oldest first."""
+        return [rows.role(row) for row in await self._all(tenant, _ROLES, id=incident_id)]
+
+    async def links(self, tenant: str, incident_id: str) -> list[Link]:
+        """Return an incident's links, oldest first."""
+        return [rows.link(row) for row in await self._all(tenant, _LINKS, id=incident_id)]
+
+    async def tasks(self, tenant: str, wanted: TaskFilter, limit: int, after: str | None) -> list[Task]:
+        """Return tasks oldest first, made after the given id."""
+        found = await self._all(
+            tenant, _TASKS, incident_id=wanted.incident_id, statuses=_values(wanted.statuses),
+            kind=wanted.kind and wanted.kind.value, late_at=wanted.late_at, limit=limit, after=after or _FIRST_UUID,
+        )  # fmt: skip
+        return [rows.task(row) for row in found]
+
+    async def postmortem(self, tenant: str, incident_id: str) -> DatedPostmortem | None:
+        """Return an incident's postmortem."""
+        row = await self._first(tenant, f"{_POSTMORTEM} AND p.incident_id = %(id)s", id=incident_id)
+        return _dated(row) if row else None
+
+    async def postmortems(
+        self, tenant: str, wanted: PostmortemFilter, limit: int, older_than: str | None
+    ) -> list[DatedPostmortem]:
+        """Return postmortems, newest incident first, of incidents opened before the given id."""
+        found = await self._all(
+            tenant, _POSTMORTEMS, statuses=_values(wanted.statuses), late_at=wanted.late_at, limit=limit,
+            older_than=older_than or _LAST_UUID,
+        )  # fmt: skip
+        return [_dated(row) for row in found]
+
+    async def updates(self, tenant: str, incident_id: str) -> list[StatusUpdate]:
+        """Return what people outside were told, newest first."""
+        return [rows.update(row) for row in await self._all(tenant, _UPDATES, id=incident_id)]
+
+    async def public_incidents(self, tenant: str, since: datetime, limit: int) -> list[tuple[Incident, datetime]]:
+        """Return public incidents that were unresolved after an instant, newest first, with their last change."""
+        found = await self._all(tenant, _PUBLIC, since=since, limit=limit)
+        return [(rows.incident(row), row["changed_at"]) for row in found]
+
+    async def public_updates(self, tenant: str, incident_ids: Sequence[str]) -> list[StatusUpdate]:
+        """Return the public updates of incidents, newest first."""
+        return [rows.update(row) for row in await self._all(tenant, _PUBLIC_UPDATES, ids=list(incident_ids))]
+
+    async def templates(self, tenant: str) -> dict[Channel, Template]:
+        """Return the tenant's own templates."""
+        found = [rows.template(row) for row in await self._all(tenant, _TEMPLATES)]
+        return {template.channel: template for template in found}
+
+    async def due(self, tenant: str, limit: int) -> list[DueItem]:
+        """Return what has fallen due, longest ago first."""
+        found = await self._all(tenant, _DUE, limit=limit)
+        return [DueItem(**(row | {"kind": DueKind(row["kind"])})) for row in found]
+
+    async def _first(self, tenant: str, statement: str, **values: Any) -> rows.Row | None:
+        async with transaction(self._pool, tenant) as conn:
+            return await rows.first(conn, statement, values | {"tenant": tenant})
+
+    async def _all(self, tenant: str, statement: str, **values: Any) -> list[rows.Row]:
+        async with transaction(self._pool, tenant) as conn:
+            return await rows.every(conn, statement, values | {"tenant": tenant})
 
 
-async def _first(conn: AsyncConnection[Any], statement: str, values: Row) -> Row | None:
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement, values)
-        return await cursor.fetchone()
+def _values(chosen: Sequence[Any]) -> list[str]:
+    return [one.value for one in chosen]
 
 
-def _values(incident: Incident) -> Row:
-    return {
-        "tenant": incident.tenant,
-        "id": incident.id,
-        "title": incident.title,
-        "status": incident.status.value,
-        "severity": int(incident.severity),
-        "services": list(incident.services),
-        "group_key": incident.group_key,
-        "alerts": Jsonb(dict(incident.alerts)),
-        "started_at": incident.started_at,
-        "opened_at": incident.opened_at,
-        "acknowledged_at": incident.acknowledged_at,
-        "acknowledged_by": incident.acknowledged_by,
-        "resolved_at": incident.resolved_at,
-        "resolved_by": incident.resolved_by,
-        "version": incident.version,
-    }
-
-
-def _incident(row: Row) -> Incident:
-    changed = {
-        "id": str(row["id"]),
-        "status": Status(row["status"]),
-        "severity": Severity(row["severity"]),
-        "services": tuple(row["services"]),
-    }
-    kept = {name: value for name, value in row.items() if name != "tenant_id"}
-    return Incident(tenant=row["tenant_id"], **(kept | changed))
-
-
-def _entry(row: Row) -> Entry:
-    return Entry(**(row | {"id": str(row["id"]), "kind": EntryKind(row["kind"])}))
+def _dated(row: Mapping[str, Any]) -> DatedPostmortem:
+    kept = {name: value for name, value in row.items() if name != "postmortem_due_at"}
+    return DatedPostmortem(rows.postmortem(kept), row["postmortem_due_at"])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.incident.v1 import incident_service_pb2 as rpc
 
@@ -16,13 +20,14 @@ from services.incident_service.adapters.encode import SEVERITIES, STATUSES
 from services.incident_service.domain.lifecycle import NewIncident
 from services.incident_service.domain.model import TITLE_CHARS, Severity, Status
 
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 NAME_CHARS = 200
+URL_CHARS = 2000
+KEY_CHARS = 255
 TEXT_CHARS = 10_000
 MOST_SERVICES = 100
 CLOCK_SKEW = timedelta(minutes=5)  # how far a caller's clock may run ahead
-
-_STATUS_BY_NUMBER: dict[int, Status] = {number: status for status, number in STATUSES.items()}
-_SEVERITY_BY_NUMBER: dict[int, Severity] = {number: severity for severity, number in SEVERITIES.items()}
 
 
 def new_incident(request: rpc.OpenIncidentRequest, now: datetime) -> NewIncident:
@@ -48,27 +53,102 @@ def text(field: str, value: str, most: int, required: bool = True) -> str:
     return stripped
 
 
-def incident_id(value: str) -> str:
+def incident_id(value: str, field: str = "id") -> str:
     """Return an id in its canonical form; raises InvalidInput."""
     try:
         return str(UUID(value))
     except ValueError as exc:
-        raise InvalidInput("id", "id is not a UUID" if value else "id is required") from exc
+        raise InvalidInput(field, f"{field} is not a UUID" if value else f"{field} is required") from exc
+
+
+def actor(value: str) -> str:
+    """Return who does it; raises InvalidInput."""
+    return text("actor", value, NAME_CHARS)
 
 
 def severity(number: int) -> Severity:
     """Return a severity; raises InvalidInput."""
-    if number not in _SEVERITY_BY_NUMBER:
-        raise InvalidInput("severity", f"severity {number} is not known")
-    return _SEVERITY_BY_NUMBER[number]
+    return one_of("severity", number, SEVERITIES)
+
+
+def one_of(field: str, number: int, values: Mapping[T, int]) -> T:
+    """Return the value a number stands for; raises InvalidInput."""
+    found = next((value for value, known in values.items() if known == number), None)
+    if found is None:
+        raise InvalidInput(field, f"{field} {number} is not known" if number else f"{field} is required")
+    return found
+
+
+def some_of(field: str, numbers: Sequence[int], values: Mapping[T, int]) -> list[T]:
+    """Return values to filter by, each once; raises InvalidInput."""
+    known = {number: value for value, number in values.items()}
+    unknown = [n for n in numbers if n not in known]
+    if unknown:
+        raise InvalidInput(field, f"{field} contains {unknown[0]}, which is not known")
+    return [known[n] for n in sorted(set(numbers))]
 
 
 def statuses(numbers: Sequence[int]) -> list[Status]:
     """Return statuses to filter by; raises InvalidInput."""
-    unknown = [n for n in numbers if n not in _STATUS_BY_NUMBER]
-    if unknown:
-        raise InvalidInput("statuses", f"statuses contains {unknown[0]}, which is not a status")
-    return sorted({_STATUS_BY_NUMBER[n] for n in numbers})
+    return some_of("statuses", numbers, STATUSES)
+
+
+def url(field: str, value: str, required: bool = True) -> str:
+    """Return an http(s) address; raises InvalidInput."""
+    address = text(field, value, URL_CHARS, required)
+    if not address:
+        return ""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and address.isprintable()
+    except ValueError:
+        usable = False
+    if not usable or " " in address:
+        raise InvalidInput(field, f"{field} must be an http or https address")
+    return address
+
+
+def moment(field: str, stamp: Timestamp) -> datetime:
+    """Return an instant; raises InvalidInput for impossible ones."""
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise InvalidInput(field, f"{field} is not a valid timestamp: {exc}") from exc
+
+
+def paths(mask: FieldMask, allowed: Sequence[str]) -> list[str]:
+    """Return what an update mask names, each once; raises InvalidInput for nothing and for what cannot be changed."""
+    named = list(dict.fromkeys(mask.paths))
+    if not named:
+        raise InvalidInput("update_mask", f"update_mask is required: of {', '.join(allowed)}")
+    wrong = [path for path in named if path not in allowed]
+    if wrong:
+        raise InvalidInput("update_mask", f"update_mask cannot name {wrong[0][:50]!r}: only {', '.join(allowed)}")
+    return named
+
+
+def read_mask(mask: FieldMask, message: type[Message]) -> FieldMask:
+    """Return a read mask; raises InvalidInput when it names what the message does not have."""
+    wrong = [path for path in mask.paths if path not in message.DESCRIPTOR.fields_by_name]
+    if wrong:
+        raise InvalidInput("read_mask", f"read_mask names {wrong[0][:50]!r}, which the message does not have")
+    return mask
+
+
+def masked(mask: FieldMask, message: M) -> M:
+    """Return only the fields that a read mask names, all when it is empty."""
+    if not mask.paths:
+        return message
+    kept = type(message)()
+    mask.MergeMessage(message, kept)
+    return kept
+
+
+def idempotency_key(value: str) -> str:
+    """Return a key; raises InvalidInput for what is not 1 to 255 printable ASCII characters."""
+    if not (0 < len(value) <= KEY_CHARS and value.isascii() and value.isprintable()):
+        raise InvalidInput("idempotency_key", f"idempotency-key must be 1 to {KEY_CHARS} printable ASCII characters")
+    return value
 
 
 def services(names: Sequence[str]) -> list[str]:
@@ -78,16 +158,13 @@ def services(names: Sequence[str]) -> list[str]:
     return [text(f"services[{i}]", name, NAME_CHARS) for i, name in enumerate(names)]
 
 
-def started_at(stamp: Timestamp | None, now: datetime) -> datetime:
-    """Return when the trouble began, now when unset; raises InvalidInput for impossible and future instants."""
+def started_at(stamp: Timestamp | None, now: datetime, field: str = "started_at") -> datetime:
+    """Return when something began, now when unset; raises InvalidInput for impossible and future instants."""
     if stamp is None:
         return now
-    try:
-        instant = stamp.ToDatetime(UTC)
-    except (ValueError, OverflowError) as exc:
-        raise InvalidInput("started_at", f"started_at is not a valid timestamp: {exc}") from exc
+    instant = moment(field, stamp)
     if instant > now + CLOCK_SKEW:
-        raise InvalidInput("started_at", f"started_at lies in the future: {instant.isoformat()}")
+        raise InvalidInput(field, f"{field} lies in the future: {instant.isoformat()}")
     return instant
 
 

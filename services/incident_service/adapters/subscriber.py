@@ -14,7 +14,7 @@ from libs.messaging.cloudevents import CloudEvent
 from services.incident_service.domain.alerts import Alert, AlertGroup, Flush
 from services.incident_service.domain.analysis import Analysis, Conclusion
 from services.incident_service.domain.model import Severity
-from services.incident_service.handlers import Incidents
+from services.incident_service.handlers.events import Events
 
 _SEVERITIES = {
     alert_pb2.SEVERITY_UNSPECIFIED: Severity.UNSPECIFIED,
@@ -35,17 +35,17 @@ SUMMARIES = ("summary", "description", "message")  # annotations that say it in 
 class Subscriber:
     """Handlers of the two topics; each raises InvalidInput for what belongs in the dead-letter topic."""
 
-    def __init__(self, incidents: Incidents) -> None:
-        self._incidents = incidents
+    def __init__(self, events: Events) -> None:
+        self._events = events
 
     async def on_alert_group(self, event: CloudEvent) -> None:
         """Apply an AlertGroupNotified."""
-        await self._incidents.on_alert_group(event.id, decode_group(event))
+        await self._events.on_alert_group(event.id, decode_group(event))
 
     async def on_hypotheses(self, event: CloudEvent) -> None:
         """Apply a HypothesesPublished."""
         found = decode_analysis(event)
-        await self._incidents.on_analysis(event.id, event.tenant, found, event.data.SerializeToString())
+        await self._events.on_analysis(event.id, event.tenant, found, event.data.SerializeToString())
 
 
 def decode_group(event: CloudEvent) -> AlertGroup:
@@ -64,6 +64,7 @@ def decode_group(event: CloudEvent) -> AlertGroup:
         labels={name: _clean(value) for name, value in data.group_labels.items()},
         flush=_FLUSHES[data.reason],
         alerts=[_alert(a, event.time) for a in data.alerts],
+        receiver=_clean(data.receiver),
     )
     if bool(group.firing) != (data.status == alert_pb2.ALERT_STATUS_FIRING):
         raise InvalidInput("status_mismatch", f"the group says {data.status}, {len(group.firing)} of its alerts fire")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from services.incident_service.domain.lifecycle import ended
+from services.incident_service.domain.lifecycle import MERGED, ended, merged_name, postmortem_due
 from services.incident_service.domain.model import (
     TITLE_CHARS,
     Change,
@@ -54,13 +54,14 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
-    """One flush of a group: every alert it has."""
+    """One flush of a group: every alert it has, and the receiver it was routed to."""
 
     tenant: str
     key: str
     labels: Mapping[str, str]
     flush: Flush
     alerts: Sequence[Alert]
+    receiver: str = ""
 
     @property
     def firing(self) -> list[Alert]:
@@ -80,7 +81,9 @@ def apply_group(current: Incident | None, group: AlertGroup, incident_id: str, n
         return _open(group, incident_id, now)
     if current is None:
         return Decision(Reason.NOTHING_OPEN)
-    return _update(current, group, now) if group.firing else _end(current, group, now)
+    if group.firing or not _all_over(current, group):
+        return _update(current, group, now)
+    return _end(current, group, now)
 
 
 def title(group: AlertGroup) -> str:
@@ -119,20 +122,49 @@ def _open(group: AlertGroup, incident_id: str, now: datetime) -> Decision:
     )
     since = incident.started_at.astimezone(UTC).strftime("%H:%M:%S UTC")
     opened = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, f"Opened: alerts fire since {since}")
-    return Decision(Reason.OPENED_BY_ALERTS, incident, (opened, _alert_entry("Firing", firing, now)), Change.OPENED)
+    entries = (opened, *_route(group, now), _alert_entry("Firing", firing, now))
+    return Decision(Reason.OPENED_BY_ALERTS, incident, entries, Change.OPENED)
+
+
+def _route(group: AlertGroup, now: datetime) -> tuple[Entry, ...]:
+    """Tell where the alerts were sent, when the router says so."""
+    if not group.receiver:
+        return ()
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(group.labels.items()))
+    text = f"Routed to {group.receiver}" + (f", grouped by {shorten(labels, 500)}" if labels else "")
+    return (Entry(EntryKind.ROUTE, now, ACTOR, SOURCE, text),)
+
+
+def _all_over(current: Incident, group: AlertGroup) -> bool:
+    """Tell whether the end of a group ends its incident: not one opened by hand, nor while alerts of others fire."""
+    if not current.group_key:
+        return False
+    own = group.key == current.group_key
+    ending = {_name(current, group, a) for a in group.alerts}
+    others = (name for name, fires in current.alerts.items() if fires and name not in ending)
+    return not any(name.startswith(MERGED) or not own for name in others)
+
+
+def _name(current: Incident, group: AlertGroup, alert: Alert) -> str:
+    """Return the name an alert has in an incident: its fingerprint, marked when another group brought it."""
+    return alert.fingerprint if group.key == current.group_key else merged_name(group.key, alert.fingerprint)
+
+
+def _names(current: Incident, group: AlertGroup) -> dict[str, bool]:
+    return {_name(current, group, a): a.firing for a in group.alerts}
 
 
 def _update(current: Incident, group: AlertGroup, now: datetime) -> Decision:
-    fresh = [a for a in group.firing if current.alerts.get(a.fingerprint) is not True]
-    stopped = [a for a in group.alerts if not a.firing and current.alerts.get(a.fingerprint) is True]
+    fresh = [a for a in group.firing if current.alerts.get(_name(current, group, a)) is not True]
+    stopped = [a for a in group.alerts if not a.firing and current.alerts.get(_name(current, group, a)) is True]
     if not fresh and not stopped:
         return Decision(Reason.NOTHING_NEW, current)
     updated = replace(
         current,
-        severity=max(current.severity, group.firing[0].severity),
+        severity=max([current.severity, *(a.severity for a in group.firing)]),
         services=unique(current.services, _services(group)),
         started_at=min([current.started_at, *(a.starts_at for a in fresh)]),
-        alerts={**current.alerts, **{a.fingerprint: a.firing for a in group.alerts}},
+        alerts={**current.alerts, **_names(current, group)},
         version=current.version + 1,
     )
     entries = []
@@ -144,10 +176,10 @@ def _update(current: Incident, group: AlertGroup, now: datetime) -> Decision:
 
 
 def _end(current: Incident, group: AlertGroup, now: datetime) -> Decision:
-    alerts = {**current.alerts, **{a.fingerprint: a.firing for a in group.alerts}}
+    alerts = {**current.alerts, **_names(current, group)}
     over = replace(ended(current, ACTOR, now), alerts=alerts)
     entry = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, "Resolved: all alerts of the group have ended")
-    return Decision(Reason.ALERTS_RESOLVED, over, (entry,), Change.RESOLVED)
+    return Decision(Reason.ALERTS_RESOLVED, over, (entry,), Change.RESOLVED, records=(postmortem_due(over),))
 
 
 def _services(group: AlertGroup) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
-"""What people do to incidents: open, acknowledge, resolve, note. Pure: the same input gives the same decision."""
+"""What people do to an incident's status, from opening to closing. Pure: the same input gives the same decision."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.incident_service.domain.model import (
     Change,
@@ -15,10 +16,16 @@ from services.incident_service.domain.model import (
     Reason,
     Severity,
     Status,
+    refuse,
+    stale,
     unique,
 )
+from services.incident_service.domain.records import Due, DueKind
+from services.incident_service.domain.transitions import Verb, explain, next_status
 
 SOURCE = "grpc"
+MERGED = "merged:"  # marks the alerts of another group
+POSTMORTEM_WITHIN = timedelta(hours=72)  # after resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,15 @@ class NewIncident:
     services: Sequence[str]
     started_at: datetime
     actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Somebody wants to move an incident; `text` says what helped or why, `expected_version` is None when not said."""
+
+    actor: str
+    text: str = ""
+    expected_version: int | None = None
 
 
 def open_by_hand(new: NewIncident, tenant: str, incident_id: str, now: datetime) -> Decision:
@@ -49,58 +65,143 @@ def open_by_hand(new: NewIncident, tenant: str, incident_id: str, now: datetime)
     return Decision(Reason.OPENED_BY_HAND, incident, (entry,), Change.OPENED)
 
 
-def acknowledge(incident: Incident, actor: str, expected_version: int | None, now: datetime) -> Decision:
-    """Take an open incident; refused when it was taken or resolved before, or has another version than expected."""
-    if (stale := _stale(incident, expected_version)) is not None:
-        return stale
-    if incident.status is Status.ACKNOWLEDGED:
-        message = f"the incident is already acknowledged by {incident.acknowledged_by}"
-        return Decision(Reason.ALREADY_ACKNOWLEDGED, incident, message=message)
-    if incident.status is Status.RESOLVED:
-        return _already_resolved(incident)
-    taken = replace(
-        incident,
-        status=Status.ACKNOWLEDGED,
-        acknowledged_at=now,
-        acknowledged_by=actor,
-        version=incident.version + 1,
-    )
-    entry = _state_change(now, actor, f"Acknowledged by {actor}")
+def acknowledge(incident: Incident, move: Move, now: datetime) -> Decision:
+    """Take an open incident."""
+    if (refused := _refused(Verb.ACKNOWLEDGE, incident, move)) is not None:
+        return refused
+    taken = _next(incident, status=Status.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=move.actor)
+    entry = Entry(EntryKind.ACKNOWLEDGEMENT, now, move.actor, SOURCE, f"Acknowledged by {move.actor}")
     return Decision(Reason.ACKNOWLEDGED, taken, (entry,), Change.ACKNOWLEDGED)
 
 
-def resolve(incident: Incident, actor: str, resolution: str, expected_version: int | None, now: datetime) -> Decision:
-    """End an incident; refused when it has ended before, or has another version than expected."""
-    if (stale := _stale(incident, expected_version)) is not None:
-        return stale
-    if incident.status is Status.RESOLVED:
-        return _already_resolved(incident)
-    text = f"Resolved by {actor}: {resolution}" if resolution else f"Resolved by {actor}"
-    entry = _state_change(now, actor, text)
-    return Decision(Reason.RESOLVED_BY_HAND, ended(incident, actor, now), (entry,), Change.RESOLVED)
+def mitigate(incident: Incident, move: Move, now: datetime) -> Decision:
+    """Record that users are well again."""
+    if (refused := _refused(Verb.MITIGATE, incident, move)) is not None:
+        return refused
+    eased = _next(incident, status=Status.MITIGATED, mitigated_at=now, mitigated_by=move.actor)
+    entry = _state_change(now, move.actor, _told("Mitigated", move))
+    return Decision(Reason.MITIGATED, eased, (entry,), Change.MITIGATED)
 
 
-def add_note(incident: Incident, actor: str, text: str, now: datetime) -> Decision:
-    """Write a note, whatever the status; the incident itself keeps its version."""
-    entry = Entry(EntryKind.NOTE, now, actor, SOURCE, text)
-    return Decision(Reason.NOTE_ADDED, incident, (entry,), Change.UPDATED)
+def resolve(incident: Incident, move: Move, now: datetime) -> Decision:
+    """End an incident; its postmortem falls due 72 hours later."""
+    if (refused := _refused(Verb.RESOLVE, incident, move)) is not None:
+        return refused
+    over = ended(incident, move.actor, now)
+    entry = _state_change(now, move.actor, _told("Resolved", move))
+    return Decision(Reason.RESOLVED_BY_HAND, over, (entry,), Change.RESOLVED, records=(postmortem_due(over),))
+
+
+def close(incident: Incident, move: Move, now: datetime) -> Decision:
+    """Put a resolved incident away."""
+    if (refused := _refused(Verb.CLOSE, incident, move)) is not None:
+        return refused
+    closed = _next(incident, status=Status.CLOSED, closed_at=now, closed_by=move.actor)
+    entry = _state_change(now, move.actor, f"Closed by {move.actor}")
+    return Decision(Reason.CLOSED, closed, (entry,), Change.CLOSED)
+
+
+def reopen(incident: Incident, move: Move, other: Incident | None, now: datetime) -> Decision:
+    """Go on with an incident that seemed over; `other` is the unresolved one of its alert group, if there is one."""
+    if (refused := _refused(Verb.REOPEN, incident, move)) is not None:
+        return refused
+    if other is not None and other.id != incident.id:
+        message = f"incident {other.id} of the same alerts is open: go on there, or merge it into another first"
+        return refuse(incident, Reason.GROUP_HAS_ANOTHER, message)
+    again = _next(
+        incident,
+        status=Status.OPEN,
+        acknowledged_at=None,
+        acknowledged_by="",
+        mitigated_at=None,
+        mitigated_by="",
+        resolved_at=None,
+        resolved_by="",
+        closed_at=None,
+        closed_by="",
+        postmortem_due_at=None,
+    )
+    entry = _state_change(now, move.actor, _told("Reopened", move))
+    records = (Due(DueKind.POSTMORTEM, incident.id, None),)
+    return Decision(Reason.REOPENED, again, (entry,), Change.REOPENED, records=records)
+
+
+def merge(source: Incident, target: Incident, move: Move, now: datetime) -> tuple[Decision, Decision | None]:
+    """Close an incident that is part of another; return what becomes of it and of the other, None when refused."""
+    if (refused := _refused(Verb.MERGE, source, move)) is not None:
+        return refused, None
+    if source.id == target.id:
+        return refuse(source, Reason.MERGE_INTO_ITSELF, "an incident cannot be merged into itself"), None
+    if target.status.over:
+        message = f"incident {target.id} is {target.status}: reopen it before merging into it"
+        return refuse(source, Reason.MERGE_INTO_OVER, message), None
+    return _merged(source, target, move, now), _grown(source, target, move, now)
 
 
 def ended(incident: Incident, by: str, now: datetime) -> Incident:
     """Return the incident as resolved."""
-    return replace(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=by, version=incident.version + 1)
+    due = now + POSTMORTEM_WITHIN
+    return _next(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=by, postmortem_due_at=due)
 
 
-def _stale(incident: Incident, expected_version: int | None) -> Decision | None:
-    if expected_version is None or expected_version == incident.version:
-        return None
-    message = f"the incident has version {incident.version}, not {expected_version}: read it again"
-    return Decision(Reason.STALE_VERSION, incident, message=message)
+def postmortem_due(incident: Incident) -> Due:
+    """Return when the incident's postmortem falls due, for the list of what does."""
+    return Due(DueKind.POSTMORTEM, incident.id, incident.postmortem_due_at)
 
 
-def _already_resolved(incident: Incident) -> Decision:
-    message = f"the incident is already resolved by {incident.resolved_by}"
-    return Decision(Reason.ALREADY_RESOLVED, incident, message=message)
+def merged_name(group_key: str, fingerprint: str) -> str:
+    """Return the name of an alert in an incident of another group; marked once, however often it is merged on."""
+    if fingerprint.startswith(MERGED):
+        return fingerprint
+    return f"{MERGED}{hashlib.blake2b(group_key.encode(), digest_size=8).hexdigest()}:{fingerprint}"
+
+
+def _brought(source: Incident) -> dict[str, bool]:
+    return {merged_name(source.group_key, fingerprint): fires for fingerprint, fires in source.alerts.items()}
+
+
+def _merged(source: Incident, target: Incident, move: Move, now: datetime) -> Decision:
+    closed = _next(
+        source,
+        status=Status.CLOSED,
+        resolved_at=source.resolved_at or now,
+        resolved_by=source.resolved_by or move.actor,
+        closed_at=now,
+        closed_by=move.actor,
+        merged_into=target.id,
+        postmortem_due_at=None,
+    )
+    text = f"Merged into “{target.title}” by {move.actor}"
+    entry = Entry(EntryKind.STATE_CHANGE, now, move.actor, SOURCE, text, f"/incidents/{target.id}")
+    return Decision(Reason.MERGED, closed, (entry,), Change.MERGED, records=(Due(DueKind.POSTMORTEM, source.id, None),))
+
+
+def _grown(source: Incident, target: Incident, move: Move, now: datetime) -> Decision:
+    grown = _next(
+        target,
+        severity=max(target.severity, source.severity),
+        services=unique(target.services, source.services),
+        started_at=min(target.started_at, source.started_at),
+        alerts={**_brought(source), **target.alerts},
+    )
+    text = f"“{source.title}” was merged into this incident by {move.actor}"
+    entry = Entry(EntryKind.STATE_CHANGE, now, move.actor, SOURCE, text, f"/incidents/{source.id}")
+    return Decision(Reason.MERGED_FROM, grown, (entry,), Change.UPDATED)
+
+
+def _refused(verb: Verb, incident: Incident, move: Move) -> Decision | None:
+    if (old := stale(incident, move.expected_version)) is not None:
+        return old
+    following = next_status(verb, incident)
+    return refuse(incident, following, explain(following, incident)) if isinstance(following, Reason) else None
+
+
+def _next(incident: Incident, **changes: object) -> Incident:
+    return replace(incident, version=incident.version + 1, **changes)  # type: ignore[arg-type]  # fields by name
+
+
+def _told(verb: str, move: Move) -> str:
+    return f"{verb} by {move.actor}: {move.text}" if move.text else f"{verb} by {move.actor}"
 
 
 def _state_change(now: datetime, actor: str, text: str) -> Entry:

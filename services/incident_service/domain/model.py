@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum
 
+from services.incident_service.domain.records import Record
+
 TITLE_CHARS = 200
 
 
@@ -15,7 +17,14 @@ class Status(StrEnum):
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
+    MITIGATED = "mitigated"
     RESOLVED = "resolved"
+    CLOSED = "closed"
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the trouble has ended."""
+        return self in (Status.RESOLVED, Status.CLOSED)
 
 
 class Severity(IntEnum):
@@ -27,13 +36,43 @@ class Severity(IntEnum):
     CRITICAL = 3
 
 
+class Priority(IntEnum):
+    """How soon somebody must act; P1 is the most urgent."""
+
+    UNSPECIFIED = 0
+    P1 = 1
+    P2 = 2
+    P3 = 3
+    P4 = 4
+    P5 = 5
+
+
+class Role(StrEnum):
+    """What a person does in an incident; the value is the name of the incident's field."""
+
+    COMMANDER = "commander"
+    SCRIBE = "scribe"
+    COMMUNICATIONS = "communications"
+
+
 class EntryKind(StrEnum):
     """What a timeline entry records."""
 
     ALERT = "alert"
     STATE_CHANGE = "state_change"
     NOTE = "note"
+    DEPLOY = "deploy"
     HYPOTHESIS = "hypothesis"
+    INGEST = "ingest"
+    ROUTE = "route"
+    PAGE = "page"
+    ACKNOWLEDGEMENT = "acknowledgement"
+    POSTMORTEM = "postmortem"
+    ROLE = "role"
+    TASK = "task"
+    LINK = "link"
+    STATUS_UPDATE = "status_update"
+    UPDATE = "update"
 
 
 class Change(Enum):
@@ -42,7 +81,14 @@ class Change(Enum):
     OPENED = "opened"
     UPDATED = "updated"
     ACKNOWLEDGED = "acknowledged"
+    MITIGATED = "mitigated"
     RESOLVED = "resolved"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    MERGED = "merged"
+    TASK_OVERDUE = "task_overdue"
+    POSTMORTEM_OVERDUE = "postmortem_overdue"
+    POSTMORTEM_PUBLISHED = "postmortem_published"
 
 
 class Reason(StrEnum):
@@ -61,12 +107,70 @@ class Reason(StrEnum):
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
     SAME_CONCLUSION = "same_conclusion"
     OLD_ANALYSIS = "old_analysis"
+    MITIGATED = "mitigated"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    MERGED = "merged"
+    MERGED_FROM = "merged_from"
+    CHANGED = "changed"
+    ROLE_GIVEN = "role_given"
+    ROLE_VACATED = "role_vacated"
+    ENTRY_RECORDED = "entry_recorded"
+    LINK_ADDED = "link_added"
+    TASK_CREATED = "task_created"
+    TASK_CHANGED = "task_changed"
+    TASK_OVERDUE = "task_overdue"
+    UPDATE_POSTED = "update_posted"
+    POSTMORTEM_DRAFTED = "postmortem_drafted"
+    POSTMORTEM_CHANGED = "postmortem_changed"
+    POSTMORTEM_PUBLISHED = "postmortem_published"
+    POSTMORTEM_ARCHIVED = "postmortem_archived"
+    POSTMORTEM_OVERDUE = "postmortem_overdue"
+    NOT_OVERDUE = "not_overdue"
     ALREADY_ACKNOWLEDGED = "already_acknowledged"
+    ALREADY_MITIGATED = "already_mitigated"
     ALREADY_RESOLVED = "already_resolved"
+    ALREADY_CLOSED = "already_closed"
+    NOT_RESOLVED = "not_resolved"
+    NOT_OVER = "not_over"
+    ALREADY_MERGED = "already_merged"
+    MERGE_INTO_ITSELF = "merge_into_itself"
+    MERGE_INTO_OVER = "merge_into_over"
+    GROUP_HAS_ANOTHER = "group_has_another"
+    NOTHING_CHANGED = "nothing_changed"
+    ROLE_HELD_ALREADY = "role_held_already"
+    NOT_PUBLIC = "not_public"
+    TOO_MANY = "too_many"
+    POSTMORTEM_EXISTS = "postmortem_exists"
+    POSTMORTEM_NOT_DRAFT = "postmortem_not_draft"
+    POSTMORTEM_NOT_PUBLISHED = "postmortem_not_published"
+    POSTMORTEM_INCOMPLETE = "postmortem_incomplete"
     STALE_VERSION = "stale_version"
 
 
-REFUSALS = frozenset({Reason.ALREADY_ACKNOWLEDGED, Reason.ALREADY_RESOLVED, Reason.STALE_VERSION})
+REFUSALS = frozenset(
+    {
+        Reason.ALREADY_ACKNOWLEDGED,
+        Reason.ALREADY_MITIGATED,
+        Reason.ALREADY_RESOLVED,
+        Reason.ALREADY_CLOSED,
+        Reason.NOT_RESOLVED,
+        Reason.NOT_OVER,
+        Reason.ALREADY_MERGED,
+        Reason.MERGE_INTO_ITSELF,
+        Reason.MERGE_INTO_OVER,
+        Reason.GROUP_HAS_ANOTHER,
+        Reason.NOTHING_CHANGED,
+        Reason.ROLE_HELD_ALREADY,
+        Reason.NOT_PUBLIC,
+        Reason.TOO_MANY,
+        Reason.POSTMORTEM_EXISTS,
+        Reason.POSTMORTEM_NOT_DRAFT,
+        Reason.POSTMORTEM_NOT_PUBLISHED,
+        Reason.POSTMORTEM_INCOMPLETE,
+        Reason.STALE_VERSION,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +192,25 @@ class Incident:
     resolved_at: datetime | None = None
     resolved_by: str = ""
     version: int = 1
+    priority: Priority = Priority.UNSPECIFIED
+    summary: str = ""
+    bridge_url: str = ""
+    commander: str = ""
+    scribe: str = ""
+    communications: str = ""
+    mitigated_at: datetime | None = None
+    mitigated_by: str = ""
+    closed_at: datetime | None = None
+    closed_by: str = ""
+    merged_into: str = ""
+    public: bool = False
+    public_title: str = ""
+    postmortem_due_at: datetime | None = None
+
+    @property
+    def fires(self) -> bool:
+        """Tell whether an alert that it has seen still fires."""
+        return any(self.alerts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +230,8 @@ class Entry:
 class Decision:
     """What to do: the incident as it shall be, what to write on its timeline, and which event to publish.
 
-    Nothing is to be written when `change` is None; `reason` then says why, and for a refusal `message` says it to
-    the person.
+    `records` are what else is to be kept with it, such as a task. Nothing is to be written when `change` is None;
+    `reason` then says why, and for a refusal `message` says it to the person.
     """
 
     reason: Reason
@@ -116,11 +239,25 @@ class Decision:
     entries: tuple[Entry, ...] = ()
     change: Change | None = None
     message: str = ""
+    records: tuple[Record, ...] = ()
 
     @property
     def refused(self) -> bool:
         """Tell whether the request must be turned down."""
         return self.reason in REFUSALS
+
+
+def refuse(incident: Incident, reason: Reason, message: str) -> Decision:
+    """Return a refusal; `message` says to the person why."""
+    return Decision(reason, incident, message=message)
+
+
+def stale(incident: Incident, expected_version: int | None) -> Decision | None:
+    """Return a refusal when the caller has seen another version than there is; None when it has not said."""
+    if expected_version is None or expected_version == incident.version:
+        return None
+    message = f"the incident has version {incident.version}, not {expected_version}: read it again"
+    return refuse(incident, Reason.STALE_VERSION, message)
 
 
 def unique(*lists: Iterable[str]) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def test_values_under_secret_names_are_not_written(capsys: pytest.CaptureFixture
 def test_libraries_that_log_in_the_standard_way_come_out_in_the_same_shape(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("console")
 
-    logging.getLogger("uvicorn").warning("slow %s", "client")
+    logging.getLogger("library").warning("slow %s", "client")
 
     line = json.loads(capsys.readouterr().out)
-    assert (line["event"], line["level"], line["logger"]) == ("slow client", "warning", "uvicorn")
+    assert (line["event"], line["level"], line["logger"]) == ("slow client", "warning", "library")

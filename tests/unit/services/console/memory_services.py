@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
 from incidentscope.deploy.v1 import deploy_pb2
 from incidentscope.deploy.v1 import deploy_service_pb2 as deploy_contract
@@ -16,23 +15,18 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import Unavailable
 from libs.kernel.ids import uuid7
 from services.console.ports import RefusalReason, Refused
+from tests.unit.services.console.memory_response import MemoryResponse, stamp
 
 TENANT = "shop"
 if TYPE_CHECKING:
     Kind: TypeAlias = incident_pb2.TimelineKind.ValueType
 
 
-def stamp(at: datetime) -> Timestamp:
-    """Return a protobuf timestamp."""
-    made = Timestamp()
-    made.FromDatetime(at)
-    return made
-
-
-class MemoryIncidents:
+class MemoryIncidents(MemoryResponse):
     """An incident service in memory; `down` makes it silent."""
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__()
         self.clock = clock
         self.down = False
         self.no_analysis = False
@@ -103,7 +97,8 @@ class MemoryIncidents:
         found = self._find(tenant, incident_id)
         if version and version != found.version:
             raise Refused(RefusalReason.ABORTED, f"The incident has version {found.version}, not {version}.")
-        if found.status >= to:
+        order = [1, 2, 4, 3, 5]  # open, acknowledged, mitigated, resolved, closed
+        if order.index(found.status) >= order.index(to):
             raise Refused(RefusalReason.FAILED_PRECONDITION, "The incident is not open any more.")
         found.status = to  # type: ignore[assignment]
         found.version += 1

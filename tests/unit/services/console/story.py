@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
 from incidentscope.correlation.v1 import correlation_pb2 as correlation
 
-from tests.unit.services.console.memory_services import TENANT, stamp
+from tests.unit.services.console.memory_response import stamp
+from tests.unit.services.console.memory_services import TENANT
 
 Numbers = tuple[float, float, str]
 

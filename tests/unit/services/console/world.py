@@ -23,7 +23,8 @@ from libs.kernel.timewindow import floor_minute
 from libs.runtime.health import Health
 from services.console.adapters import http
 from services.console.handlers.live import Change, LiveFeed
-from tests.unit.services.console.memory_services import TENANT, MemoryDeploys, MemoryIncidents, stamp
+from tests.unit.services.console.memory_response import stamp
+from tests.unit.services.console.memory_services import TENANT, MemoryDeploys, MemoryIncidents
 from tests.unit.services.console.memory_telemetry import MemoryTelemetry
 from tests.unit.services.console.story import bad_deploy
 
@@ -110,7 +111,7 @@ async def _serve() -> None:
     world = World(Path(tempfile.mkdtemp()), empty="--empty" in sys.argv)
     world.feed.open()
     world.feed.set_connected(True)
-    await uvicorn.Server(uvicorn.Config(world.app(), port=8090, log_level="warning", lifespan="off")).serve()
+    await uvicorn.Server(uvicorn.Config(world.app(), port=8090, log_config=None, lifespan="off")).serve()
 
 
 if __name__ == "__main__":

@@ -23,21 +23,36 @@ _sym_db = _symbol_database.Default()
 
 
 from incidentscope.incident.v1 import incident_pb2 as incidentscope_dot_incident_dot_v1_dot_incident__pb2
+from incidentscope.incident.v1 import response_pb2 as incidentscope_dot_incident_dot_v1_dot_response__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/incidentscope/incident/v1/incident_events.proto\x12\x19incidentscope.incident.v1\x1a(incidentscope/incident/v1/incident.proto\"G\n\x0eIncidentOpened\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"\x81\x01\n\x0fIncidentUpdated\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x86\x01\n\x14IncidentAcknowledged\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x82\x01\n\x10IncidentResolved\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/incidentscope/incident/v1/incident_events.proto\x12\x19incidentscope.incident.v1\x1a(incidentscope/incident/v1/incident.proto\x1a(incidentscope/incident/v1/response.proto\"G\n\x0eIncidentOpened\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\"\x81\x01\n\x0fIncidentUpdated\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x86\x01\n\x14IncidentAcknowledged\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x82\x01\n\x10IncidentResolved\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x83\x01\n\x11IncidentMitigated\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x82\x01\n\x10IncidentReopened\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x80\x01\n\x0eIncidentClosed\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\x80\x01\n\x0eIncidentMerged\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\xac\x01\n\x0bTaskOverdue\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\x12-\n\x04task\x18\x03 \x01(\x0b\x32\x1f.incidentscope.incident.v1.Task\"\x83\x01\n\x11PostmortemOverdue\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\"\xc0\x01\n\x13PostmortemPublished\x12\x35\n\x08incident\x18\x01 \x01(\x0b\x32#.incidentscope.incident.v1.Incident\x12\x37\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.incidentscope.incident.v1.TimelineEntry\x12\x39\n\npostmortem\x18\x03 \x01(\x0b\x32%.incidentscope.incident.v1.Postmortemb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'incidentscope.incident.v1.incident_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INCIDENTOPENED']._serialized_start=120
-  _globals['_INCIDENTOPENED']._serialized_end=191
-  _globals['_INCIDENTUPDATED']._serialized_start=194
-  _globals['_INCIDENTUPDATED']._serialized_end=323
-  _globals['_INCIDENTACKNOWLEDGED']._serialized_start=326
-  _globals['_INCIDENTACKNOWLEDGED']._serialized_end=460
-  _globals['_INCIDENTRESOLVED']._serialized_start=463
-  _globals['_INCIDENTRESOLVED']._serialized_end=593
+  _globals['_INCIDENTOPENED']._serialized_start=162
+  _globals['_INCIDENTOPENED']._serialized_end=233
+  _globals['_INCIDENTUPDATED']._serialized_start=236
+  _globals['_INCIDENTUPDATED']._serialized_end=365
+  _globals['_INCIDENTACKNOWLEDGED']._serialized_start=368
+  _globals['_INCIDENTACKNOWLEDGED']._serialized_end=502
+  _globals['_INCIDENTRESOLVED']._serialized_start=505
+  _globals['_INCIDENTRESOLVED']._serialized_end=635
+  _globals['_INCIDENTMITIGATED']._serialized_start=638
+  _globals['_INCIDENTMITIGATED']._serialized_end=769
+  _globals['_INCIDENTREOPENED']._serialized_start=772
+  _globals['_INCIDENTREOPENED']._serialized_end=902
+  _globals['_INCIDENTCLOSED']._serialized_start=905
+  _globals['_INCIDENTCLOSED']._serialized_end=1033
+  _globals['_INCIDENTMERGED']._serialized_start=1036
+  _globals['_INCIDENTMERGED']._serialized_end=1164
+  _globals['_TASKOVERDUE']._serialized_start=1167
+  _globals['_TASKOVERDUE']._serialized_end=1339
+  _globals['_POSTMORTEMOVERDUE']._serialized_start=1342
+  _globals['_POSTMORTEMOVERDUE']._serialized_end=1473
+  _globals['_POSTMORTEMPUBLISHED']._serialized_start=1476
+  _globals['_POSTMORTEMPUBLISHED']._serialized_end=1668
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from incidentscope.incident.v1 import incident_pb2 as _incident_pb2
+from incidentscope.incident.v1 import response_pb2 as _response_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -130,3 +131,225 @@ class IncidentResolved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IncidentResolved: _TypeAlias = IncidentResolved  # noqa: Y015
+
+@_typing.final
+class IncidentMitigated(_message.Message):
+    """Users are well again; the cause is not removed yet. Topic `incidents.events`, keyed by incident id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> _incident_pb2.Incident:
+        """The incident as it now is."""
+
+    @_builtins.property
+    def entry(self) -> _incident_pb2.TimelineEntry:
+        """The timeline entry that records it."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incident_pb2.Incident | None = ...,
+        entry: _incident_pb2.TimelineEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentMitigated: _TypeAlias = IncidentMitigated  # noqa: Y015
+
+@_typing.final
+class IncidentReopened(_message.Message):
+    """An incident that had been over goes on. Topic `incidents.events`, keyed by incident id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> _incident_pb2.Incident:
+        """The incident as it now is."""
+
+    @_builtins.property
+    def entry(self) -> _incident_pb2.TimelineEntry:
+        """The timeline entry that records it."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incident_pb2.Incident | None = ...,
+        entry: _incident_pb2.TimelineEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentReopened: _TypeAlias = IncidentReopened  # noqa: Y015
+
+@_typing.final
+class IncidentClosed(_message.Message):
+    """An incident was looked back on and put away. Topic `incidents.events`, keyed by incident id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> _incident_pb2.Incident:
+        """The incident as it now is."""
+
+    @_builtins.property
+    def entry(self) -> _incident_pb2.TimelineEntry:
+        """The timeline entry that records it."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incident_pb2.Incident | None = ...,
+        entry: _incident_pb2.TimelineEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentClosed: _TypeAlias = IncidentClosed  # noqa: Y015
+
+@_typing.final
+class IncidentMerged(_message.Message):
+    """An incident was closed and goes on in another. Topic `incidents.events`, keyed by incident id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> _incident_pb2.Incident:
+        """The incident as it now is; `merged_into` names the other."""
+
+    @_builtins.property
+    def entry(self) -> _incident_pb2.TimelineEntry:
+        """The timeline entry that records it."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incident_pb2.Incident | None = ...,
+        entry: _incident_pb2.TimelineEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentMerged: _TypeAlias = IncidentMerged  # noqa: Y015
+
+@_typing.final
+class TaskOverdue(_message.Message):
+    """A task or action item is not done and its time has passed. Topic `incidents.events`, keyed by incident id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> _incident_pb2.Incident:
+        """The incident it comes from."""
+
+    @_builtins.property
+    def entry(self) -> _incident_pb2.TimelineEntry:
+        """The timeline entry that records it."""
+
+    @_builtins.property
+    def task(self) -> _response_pb2.Task:
+        """The task."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incident_pb2.Incident | None = ...,
+        entry: _incident_pb2.TimelineEntry | None = ...,
+        task: _response_pb2.Task | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskOverdue: _TypeAlias = TaskOverdue  # noqa: Y015
+
+@_typing.final
+class PostmortemOverdue(_message.Message):
+    """A postmortem is not published and its time has passed. Topic `incidents.events`, keyed by incident id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> _incident_pb2.Incident:
+        """The incident."""
+
+    @_builtins.property
+    def entry(self) -> _incident_pb2.TimelineEntry:
+        """The timeline entry that records it."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incident_pb2.Incident | None = ...,
+        entry: _incident_pb2.TimelineEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostmortemOverdue: _TypeAlias = PostmortemOverdue  # noqa: Y015
+
+@_typing.final
+class PostmortemPublished(_message.Message):
+    """A postmortem was published. Topic `incidents.events`, keyed by incident id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    POSTMORTEM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> _incident_pb2.Incident:
+        """The incident."""
+
+    @_builtins.property
+    def entry(self) -> _incident_pb2.TimelineEntry:
+        """The timeline entry that records it."""
+
+    @_builtins.property
+    def postmortem(self) -> _response_pb2.Postmortem:
+        """The postmortem as published."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incident_pb2.Incident | None = ...,
+        entry: _incident_pb2.TimelineEntry | None = ...,
+        postmortem: _response_pb2.Postmortem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident", "postmortem", b"postmortem"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "incident", b"incident", "postmortem", b"postmortem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostmortemPublished: _TypeAlias = PostmortemPublished  # noqa: Y015

@@ -34,6 +34,10 @@ class _IncidentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Incide
     """Somebody works on it."""
     INCIDENT_STATUS_RESOLVED: _IncidentStatus.ValueType  # 3
     """Over."""
+    INCIDENT_STATUS_MITIGATED: _IncidentStatus.ValueType  # 4
+    """Users are well again, the cause is not removed yet."""
+    INCIDENT_STATUS_CLOSED: _IncidentStatus.ValueType  # 5
+    """Done with: resolved and looked back on, or merged into another."""
 
 class IncidentStatus(_IncidentStatus, metaclass=_IncidentStatusEnumTypeWrapper):
     """Where an incident is in its life."""
@@ -46,6 +50,10 @@ INCIDENT_STATUS_ACKNOWLEDGED: IncidentStatus.ValueType  # 2
 """Somebody works on it."""
 INCIDENT_STATUS_RESOLVED: IncidentStatus.ValueType  # 3
 """Over."""
+INCIDENT_STATUS_MITIGATED: IncidentStatus.ValueType  # 4
+"""Users are well again, the cause is not removed yet."""
+INCIDENT_STATUS_CLOSED: IncidentStatus.ValueType  # 5
+"""Done with: resolved and looked back on, or merged into another."""
 Global___IncidentStatus: _TypeAlias = IncidentStatus  # noqa: Y015
 
 class _IncidentSeverity:
@@ -76,6 +84,70 @@ INCIDENT_SEVERITY_CRITICAL: IncidentSeverity.ValueType  # 3
 """Most users affected."""
 Global___IncidentSeverity: _TypeAlias = IncidentSeverity  # noqa: Y015
 
+class _IncidentPriority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IncidentPriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IncidentPriority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INCIDENT_PRIORITY_UNSPECIFIED: _IncidentPriority.ValueType  # 0
+    """Not judged yet."""
+    INCIDENT_PRIORITY_P1: _IncidentPriority.ValueType  # 1
+    """Drop everything."""
+    INCIDENT_PRIORITY_P2: _IncidentPriority.ValueType  # 2
+    """Now, with those at hand."""
+    INCIDENT_PRIORITY_P3: _IncidentPriority.ValueType  # 3
+    """Today."""
+    INCIDENT_PRIORITY_P4: _IncidentPriority.ValueType  # 4
+    """This week."""
+    INCIDENT_PRIORITY_P5: _IncidentPriority.ValueType  # 5
+    """When there is time."""
+
+class IncidentPriority(_IncidentPriority, metaclass=_IncidentPriorityEnumTypeWrapper):
+    """How soon somebody must act."""
+
+INCIDENT_PRIORITY_UNSPECIFIED: IncidentPriority.ValueType  # 0
+"""Not judged yet."""
+INCIDENT_PRIORITY_P1: IncidentPriority.ValueType  # 1
+"""Drop everything."""
+INCIDENT_PRIORITY_P2: IncidentPriority.ValueType  # 2
+"""Now, with those at hand."""
+INCIDENT_PRIORITY_P3: IncidentPriority.ValueType  # 3
+"""Today."""
+INCIDENT_PRIORITY_P4: IncidentPriority.ValueType  # 4
+"""This week."""
+INCIDENT_PRIORITY_P5: IncidentPriority.ValueType  # 5
+"""When there is time."""
+Global___IncidentPriority: _TypeAlias = IncidentPriority  # noqa: Y015
+
+class _IncidentRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IncidentRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IncidentRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INCIDENT_ROLE_UNSPECIFIED: _IncidentRole.ValueType  # 0
+    """Never sent."""
+    INCIDENT_ROLE_COMMANDER: _IncidentRole.ValueType  # 1
+    """Leads and decides."""
+    INCIDENT_ROLE_SCRIBE: _IncidentRole.ValueType  # 2
+    """Writes down what happens."""
+    INCIDENT_ROLE_COMMUNICATIONS: _IncidentRole.ValueType  # 3
+    """Tells customers and colleagues."""
+
+class IncidentRole(_IncidentRole, metaclass=_IncidentRoleEnumTypeWrapper):
+    """What a person does in an incident."""
+
+INCIDENT_ROLE_UNSPECIFIED: IncidentRole.ValueType  # 0
+"""Never sent."""
+INCIDENT_ROLE_COMMANDER: IncidentRole.ValueType  # 1
+"""Leads and decides."""
+INCIDENT_ROLE_SCRIBE: IncidentRole.ValueType  # 2
+"""Writes down what happens."""
+INCIDENT_ROLE_COMMUNICATIONS: IncidentRole.ValueType  # 3
+"""Tells customers and colleagues."""
+Global___IncidentRole: _TypeAlias = IncidentRole  # noqa: Y015
+
 class _TimelineKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -94,6 +166,26 @@ class _TimelineKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Timeline
     """A deploy touched an affected service."""
     TIMELINE_KIND_HYPOTHESIS: _TimelineKind.ValueType  # 5
     """Likely causes were published."""
+    TIMELINE_KIND_INGEST: _TimelineKind.ValueType  # 6
+    """Telemetry or a message from outside came in."""
+    TIMELINE_KIND_ROUTE: _TimelineKind.ValueType  # 7
+    """Alerts were routed to a receiver."""
+    TIMELINE_KIND_PAGE: _TimelineKind.ValueType  # 8
+    """Somebody was called, or a call was answered."""
+    TIMELINE_KIND_ACKNOWLEDGEMENT: _TimelineKind.ValueType  # 9
+    """Somebody took the incident."""
+    TIMELINE_KIND_POSTMORTEM: _TimelineKind.ValueType  # 10
+    """A postmortem was drafted, changed, published or archived."""
+    TIMELINE_KIND_ROLE: _TimelineKind.ValueType  # 11
+    """A role was taken or given up."""
+    TIMELINE_KIND_TASK: _TimelineKind.ValueType  # 12
+    """A task or action item was made, changed, done or found overdue."""
+    TIMELINE_KIND_LINK: _TimelineKind.ValueType  # 13
+    """A link was added."""
+    TIMELINE_KIND_STATUS_UPDATE: _TimelineKind.ValueType  # 14
+    """People outside were told."""
+    TIMELINE_KIND_UPDATE: _TimelineKind.ValueType  # 15
+    """What is known about the incident was changed."""
 
 class TimelineKind(_TimelineKind, metaclass=_TimelineKindEnumTypeWrapper):
     """What a timeline entry records."""
@@ -110,6 +202,26 @@ TIMELINE_KIND_DEPLOY: TimelineKind.ValueType  # 4
 """A deploy touched an affected service."""
 TIMELINE_KIND_HYPOTHESIS: TimelineKind.ValueType  # 5
 """Likely causes were published."""
+TIMELINE_KIND_INGEST: TimelineKind.ValueType  # 6
+"""Telemetry or a message from outside came in."""
+TIMELINE_KIND_ROUTE: TimelineKind.ValueType  # 7
+"""Alerts were routed to a receiver."""
+TIMELINE_KIND_PAGE: TimelineKind.ValueType  # 8
+"""Somebody was called, or a call was answered."""
+TIMELINE_KIND_ACKNOWLEDGEMENT: TimelineKind.ValueType  # 9
+"""Somebody took the incident."""
+TIMELINE_KIND_POSTMORTEM: TimelineKind.ValueType  # 10
+"""A postmortem was drafted, changed, published or archived."""
+TIMELINE_KIND_ROLE: TimelineKind.ValueType  # 11
+"""A role was taken or given up."""
+TIMELINE_KIND_TASK: TimelineKind.ValueType  # 12
+"""A task or action item was made, changed, done or found overdue."""
+TIMELINE_KIND_LINK: TimelineKind.ValueType  # 13
+"""A link was added."""
+TIMELINE_KIND_STATUS_UPDATE: TimelineKind.ValueType  # 14
+"""People outside were told."""
+TIMELINE_KIND_UPDATE: TimelineKind.ValueType  # 15
+"""What is known about the incident was changed."""
 Global___TimelineKind: _TypeAlias = TimelineKind  # noqa: Y015
 
 @_typing.final
@@ -132,6 +244,20 @@ class Incident(_message.Message):
     RESOLVED_AT_FIELD_NUMBER: _builtins.int
     RESOLVED_BY_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    BRIDGE_URL_FIELD_NUMBER: _builtins.int
+    COMMANDER_FIELD_NUMBER: _builtins.int
+    SCRIBE_FIELD_NUMBER: _builtins.int
+    COMMUNICATIONS_FIELD_NUMBER: _builtins.int
+    MITIGATED_AT_FIELD_NUMBER: _builtins.int
+    MITIGATED_BY_FIELD_NUMBER: _builtins.int
+    CLOSED_AT_FIELD_NUMBER: _builtins.int
+    CLOSED_BY_FIELD_NUMBER: _builtins.int
+    MERGED_INTO_FIELD_NUMBER: _builtins.int
+    PUBLIC_FIELD_NUMBER: _builtins.int
+    PUBLIC_TITLE_FIELD_NUMBER: _builtins.int
+    POSTMORTEM_DUE_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID version 7, so ids sort by opening."""
     tenant_id: _builtins.str
@@ -150,6 +276,28 @@ class Incident(_message.Message):
     """Who or what resolved it."""
     version: _builtins.int
     """Counts changes; a write that names an older one is refused."""
+    priority: Global___IncidentPriority.ValueType
+    """How soon somebody must act."""
+    summary: _builtins.str
+    """What is known, in a few sentences."""
+    bridge_url: _builtins.str
+    """Where the call about it takes place."""
+    commander: _builtins.str
+    """Who leads it now; empty when nobody does."""
+    scribe: _builtins.str
+    """Who writes down now."""
+    communications: _builtins.str
+    """Who tells people outside now."""
+    mitigated_by: _builtins.str
+    """Who mitigated it."""
+    closed_by: _builtins.str
+    """Who closed it."""
+    merged_into: _builtins.str
+    """The incident it went on in, when it was merged."""
+    public: _builtins.bool
+    """Whether the status page shows it."""
+    public_title: _builtins.str
+    """What the status page calls it; the title when empty."""
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Services with firing alerts, then those found to be affected."""
@@ -170,6 +318,18 @@ class Incident(_message.Message):
     def resolved_at(self) -> _timestamp_pb2.Timestamp:
         """When it was resolved; unset before."""
 
+    @_builtins.property
+    def mitigated_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was mitigated; unset before, and after it was opened again."""
+
+    @_builtins.property
+    def closed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was closed; unset before."""
+
+    @_builtins.property
+    def postmortem_due_at(self) -> _timestamp_pb2.Timestamp:
+        """When its postmortem must be published: 72 hours after resolution; unset before."""
+
     def __init__(
         self,
         *,
@@ -187,10 +347,24 @@ class Incident(_message.Message):
         resolved_at: _timestamp_pb2.Timestamp | None = ...,
         resolved_by: _builtins.str = ...,
         version: _builtins.int = ...,
+        priority: Global___IncidentPriority.ValueType = ...,
+        summary: _builtins.str = ...,
+        bridge_url: _builtins.str = ...,
+        commander: _builtins.str = ...,
+        scribe: _builtins.str = ...,
+        communications: _builtins.str = ...,
+        mitigated_at: _timestamp_pb2.Timestamp | None = ...,
+        mitigated_by: _builtins.str = ...,
+        closed_at: _timestamp_pb2.Timestamp | None = ...,
+        closed_by: _builtins.str = ...,
+        merged_into: _builtins.str = ...,
+        public: _builtins.bool = ...,
+        public_title: _builtins.str = ...,
+        postmortem_due_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "opened_at", b"opened_at", "resolved_at", b"resolved_at", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "closed_at", b"closed_at", "mitigated_at", b"mitigated_at", "opened_at", b"opened_at", "postmortem_due_at", b"postmortem_due_at", "resolved_at", b"resolved_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "acknowledged_by", b"acknowledged_by", "group_key", b"group_key", "id", b"id", "opened_at", b"opened_at", "resolved_at", b"resolved_at", "resolved_by", b"resolved_by", "services", b"services", "severity", b"severity", "started_at", b"started_at", "status", b"status", "tenant_id", b"tenant_id", "title", b"title", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "acknowledged_by", b"acknowledged_by", "bridge_url", b"bridge_url", "closed_at", b"closed_at", "closed_by", b"closed_by", "commander", b"commander", "communications", b"communications", "group_key", b"group_key", "id", b"id", "merged_into", b"merged_into", "mitigated_at", b"mitigated_at", "mitigated_by", b"mitigated_by", "opened_at", b"opened_at", "postmortem_due_at", b"postmortem_due_at", "priority", b"priority", "public", b"public", "public_title", b"public_title", "resolved_at", b"resolved_at", "resolved_by", b"resolved_by", "scribe", b"scribe", "services", b"services", "severity", b"severity", "started_at", b"started_at", "status", b"status", "summary", b"summary", "tenant_id", b"tenant_id", "title", b"title", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

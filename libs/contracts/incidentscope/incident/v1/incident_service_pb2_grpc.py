@@ -75,6 +75,141 @@ class IncidentServiceStub:
                 request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesRequest.SerializeToString,
                 response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesResponse.FromString,
                 _registered_method=True)
+        self.UpdateIncident = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/UpdateIncident',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateIncidentRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateIncidentResponse.FromString,
+                _registered_method=True)
+        self.MitigateIncident = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/MitigateIncident',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MitigateIncidentRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MitigateIncidentResponse.FromString,
+                _registered_method=True)
+        self.CloseIncident = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/CloseIncident',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CloseIncidentRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CloseIncidentResponse.FromString,
+                _registered_method=True)
+        self.ReopenIncident = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ReopenIncident',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ReopenIncidentRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ReopenIncidentResponse.FromString,
+                _registered_method=True)
+        self.MergeIncident = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/MergeIncident',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MergeIncidentRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MergeIncidentResponse.FromString,
+                _registered_method=True)
+        self.AssignRole = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/AssignRole',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AssignRoleRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AssignRoleResponse.FromString,
+                _registered_method=True)
+        self.ListRoleAssignments = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListRoleAssignments',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListRoleAssignmentsRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListRoleAssignmentsResponse.FromString,
+                _registered_method=True)
+        self.RecordEntry = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/RecordEntry',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RecordEntryRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RecordEntryResponse.FromString,
+                _registered_method=True)
+        self.AddLink = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/AddLink',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkResponse.FromString,
+                _registered_method=True)
+        self.ListLinks = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListLinks',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListLinksRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListLinksResponse.FromString,
+                _registered_method=True)
+        self.CreateTask = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/CreateTask',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CreateTaskRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CreateTaskResponse.FromString,
+                _registered_method=True)
+        self.UpdateTask = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/UpdateTask',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTaskRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTaskResponse.FromString,
+                _registered_method=True)
+        self.ListTasks = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListTasks',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTasksRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTasksResponse.FromString,
+                _registered_method=True)
+        self.DraftPostmortem = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/DraftPostmortem',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.DraftPostmortemRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.DraftPostmortemResponse.FromString,
+                _registered_method=True)
+        self.GetPostmortem = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/GetPostmortem',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetPostmortemRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetPostmortemResponse.FromString,
+                _registered_method=True)
+        self.UpdatePostmortem = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/UpdatePostmortem',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdatePostmortemRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdatePostmortemResponse.FromString,
+                _registered_method=True)
+        self.PublishPostmortem = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/PublishPostmortem',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PublishPostmortemRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PublishPostmortemResponse.FromString,
+                _registered_method=True)
+        self.ArchivePostmortem = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ArchivePostmortem',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ArchivePostmortemRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ArchivePostmortemResponse.FromString,
+                _registered_method=True)
+        self.ListPostmortems = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListPostmortems',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListPostmortemsRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListPostmortemsResponse.FromString,
+                _registered_method=True)
+        self.ListTemplates = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListTemplates',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTemplatesRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTemplatesResponse.FromString,
+                _registered_method=True)
+        self.UpdateTemplate = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/UpdateTemplate',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTemplateRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTemplateResponse.FromString,
+                _registered_method=True)
+        self.RenderMessage = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/RenderMessage',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RenderMessageRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RenderMessageResponse.FromString,
+                _registered_method=True)
+        self.PostStatusUpdate = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/PostStatusUpdate',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PostStatusUpdateRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PostStatusUpdateResponse.FromString,
+                _registered_method=True)
+        self.ListStatusUpdates = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListStatusUpdates',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListStatusUpdatesRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListStatusUpdatesResponse.FromString,
+                _registered_method=True)
+        self.GetStatusPage = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/GetStatusPage',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetStatusPageRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetStatusPageResponse.FromString,
+                _registered_method=True)
+        self.WatchIncident = channel.unary_stream(
+                '/incidentscope.incident.v1.IncidentService/WatchIncident',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentResponse.FromString,
+                _registered_method=True)
+        self.WatchIncidents = channel.unary_stream(
+                '/incidentscope.incident.v1.IncidentService/WatchIncidents',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentsRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentsResponse.FromString,
+                _registered_method=True)
 
 
 class IncidentServiceServicer:
@@ -137,6 +272,195 @@ class IncidentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateIncident(self, request, context):
+        """Changes what is known about an incident: the fields that `update_mask` names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MitigateIncident(self, request, context):
+        """Records that users are well again; FAILED_PRECONDITION when its status forbids it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseIncident(self, request, context):
+        """Puts a resolved incident away; FAILED_PRECONDITION when its status forbids it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReopenIncident(self, request, context):
+        """Opens an incident again that seemed over; FAILED_PRECONDITION when its status forbids it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeIncident(self, request, context):
+        """Closes an incident that is part of another; what it brings goes over to that one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignRole(self, request, context):
+        """Gives a role to a person, taking it from whoever had it; an empty person takes it only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRoleAssignments(self, request, context):
+        """Lists who had which role, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordEntry(self, request, context):
+        """Writes on the timeline what a machine did: ingest, route, page or deploy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddLink(self, request, context):
+        """Adds a link.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLinks(self, request, context):
+        """Lists the links, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateTask(self, request, context):
+        """Makes a task or an action item.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTask(self, request, context):
+        """Changes a task: the fields that `update_mask` names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTasks(self, request, context):
+        """Lists tasks and action items, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DraftPostmortem(self, request, context):
+        """Drafts the postmortem from the timeline; ALREADY_EXISTS when there is one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPostmortem(self, request, context):
+        """Returns the postmortem; NOT_FOUND before it was drafted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePostmortem(self, request, context):
+        """Changes a draft: the sections that `update_mask` names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishPostmortem(self, request, context):
+        """Publishes a draft; FAILED_PRECONDITION while the incident goes on or a section is empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchivePostmortem(self, request, context):
+        """Puts a published postmortem away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPostmortems(self, request, context):
+        """Lists postmortems, newest incident first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTemplates(self, request, context):
+        """Lists the message templates in force, one for each channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTemplate(self, request, context):
+        """Writes a channel's template; INVALID_ARGUMENT when it cannot be rendered. An empty body brings back the product's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderMessage(self, request, context):
+        """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PostStatusUpdate(self, request, context):
+        """Records what people outside are told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStatusUpdates(self, request, context):
+        """Lists what people outside were told, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatusPage(self, request, context):
+        """Returns what the status page shows: public incidents of the last 90 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchIncident(self, request, context):
+        """Watches one incident: its state now, then each change as it commits. NOT_FOUND as for GetIncident.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchIncidents(self, request, context):
+        """Watches all incidents: those not closed now, then each change as it commits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IncidentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +503,141 @@ def add_IncidentServiceServicer_to_server(servicer, server):
                     servicer.GetHypotheses,
                     request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesRequest.FromString,
                     response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesResponse.SerializeToString,
+            ),
+            'UpdateIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateIncident,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateIncidentRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateIncidentResponse.SerializeToString,
+            ),
+            'MitigateIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.MitigateIncident,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MitigateIncidentRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MitigateIncidentResponse.SerializeToString,
+            ),
+            'CloseIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseIncident,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CloseIncidentRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CloseIncidentResponse.SerializeToString,
+            ),
+            'ReopenIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReopenIncident,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ReopenIncidentRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ReopenIncidentResponse.SerializeToString,
+            ),
+            'MergeIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeIncident,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MergeIncidentRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MergeIncidentResponse.SerializeToString,
+            ),
+            'AssignRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignRole,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AssignRoleRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AssignRoleResponse.SerializeToString,
+            ),
+            'ListRoleAssignments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoleAssignments,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListRoleAssignmentsRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListRoleAssignmentsResponse.SerializeToString,
+            ),
+            'RecordEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordEntry,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RecordEntryRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RecordEntryResponse.SerializeToString,
+            ),
+            'AddLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddLink,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkResponse.SerializeToString,
+            ),
+            'ListLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLinks,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListLinksRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListLinksResponse.SerializeToString,
+            ),
+            'CreateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTask,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CreateTaskRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CreateTaskResponse.SerializeToString,
+            ),
+            'UpdateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTask,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTaskRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTaskResponse.SerializeToString,
+            ),
+            'ListTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTasks,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTasksRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTasksResponse.SerializeToString,
+            ),
+            'DraftPostmortem': grpc.unary_unary_rpc_method_handler(
+                    servicer.DraftPostmortem,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.DraftPostmortemRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.DraftPostmortemResponse.SerializeToString,
+            ),
+            'GetPostmortem': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPostmortem,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetPostmortemRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetPostmortemResponse.SerializeToString,
+            ),
+            'UpdatePostmortem': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePostmortem,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdatePostmortemRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdatePostmortemResponse.SerializeToString,
+            ),
+            'PublishPostmortem': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishPostmortem,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PublishPostmortemRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PublishPostmortemResponse.SerializeToString,
+            ),
+            'ArchivePostmortem': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchivePostmortem,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ArchivePostmortemRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ArchivePostmortemResponse.SerializeToString,
+            ),
+            'ListPostmortems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPostmortems,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListPostmortemsRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListPostmortemsResponse.SerializeToString,
+            ),
+            'ListTemplates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTemplates,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTemplatesRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTemplatesResponse.SerializeToString,
+            ),
+            'UpdateTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTemplate,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTemplateRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTemplateResponse.SerializeToString,
+            ),
+            'RenderMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderMessage,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RenderMessageRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RenderMessageResponse.SerializeToString,
+            ),
+            'PostStatusUpdate': grpc.unary_unary_rpc_method_handler(
+                    servicer.PostStatusUpdate,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PostStatusUpdateRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PostStatusUpdateResponse.SerializeToString,
+            ),
+            'ListStatusUpdates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStatusUpdates,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListStatusUpdatesRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListStatusUpdatesResponse.SerializeToString,
+            ),
+            'GetStatusPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatusPage,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetStatusPageRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetStatusPageResponse.SerializeToString,
+            ),
+            'WatchIncident': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchIncident,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentResponse.SerializeToString,
+            ),
+            'WatchIncidents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchIncidents,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentsRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +857,735 @@ class IncidentService:
             '/incidentscope.incident.v1.IncidentService/GetHypotheses',
             incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesRequest.SerializeToString,
             incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/UpdateIncident',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateIncidentRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MitigateIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/MitigateIncident',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MitigateIncidentRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MitigateIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/CloseIncident',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CloseIncidentRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CloseIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReopenIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ReopenIncident',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ReopenIncidentRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ReopenIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/MergeIncident',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MergeIncidentRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.MergeIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/AssignRole',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AssignRoleRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AssignRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoleAssignments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListRoleAssignments',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListRoleAssignmentsRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListRoleAssignmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/RecordEntry',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RecordEntryRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RecordEntryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/AddLink',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListLinks',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListLinksRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListLinksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/CreateTask',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CreateTaskRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.CreateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/UpdateTask',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTaskRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListTasks',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTasksRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DraftPostmortem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/DraftPostmortem',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.DraftPostmortemRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.DraftPostmortemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPostmortem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/GetPostmortem',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetPostmortemRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetPostmortemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePostmortem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/UpdatePostmortem',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdatePostmortemRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdatePostmortemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishPostmortem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/PublishPostmortem',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PublishPostmortemRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PublishPostmortemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchivePostmortem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ArchivePostmortem',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ArchivePostmortemRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ArchivePostmortemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPostmortems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListPostmortems',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListPostmortemsRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListPostmortemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTemplates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListTemplates',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTemplatesRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/UpdateTemplate',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTemplateRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/RenderMessage',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RenderMessageRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.RenderMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PostStatusUpdate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/PostStatusUpdate',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PostStatusUpdateRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.PostStatusUpdateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStatusUpdates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListStatusUpdates',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListStatusUpdatesRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListStatusUpdatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatusPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/GetStatusPage',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetStatusPageRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetStatusPageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/WatchIncident',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchIncidents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/WatchIncidents',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentsRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.WatchIncidentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,60 @@ class IncidentServiceStub:
     """Lists the timeline, oldest first."""
     GetHypotheses: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.GetHypothesesRequest, _incident_service_pb2.GetHypothesesResponse]
     """Returns the latest analysis; NOT_FOUND before the first."""
+    UpdateIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateIncidentRequest, _incident_service_pb2.UpdateIncidentResponse]
+    """Changes what is known about an incident: the fields that `update_mask` names."""
+    MitigateIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MitigateIncidentRequest, _incident_service_pb2.MitigateIncidentResponse]
+    """Records that users are well again; FAILED_PRECONDITION when its status forbids it."""
+    CloseIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.CloseIncidentRequest, _incident_service_pb2.CloseIncidentResponse]
+    """Puts a resolved incident away; FAILED_PRECONDITION when its status forbids it."""
+    ReopenIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ReopenIncidentRequest, _incident_service_pb2.ReopenIncidentResponse]
+    """Opens an incident again that seemed over; FAILED_PRECONDITION when its status forbids it."""
+    MergeIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MergeIncidentRequest, _incident_service_pb2.MergeIncidentResponse]
+    """Closes an incident that is part of another; what it brings goes over to that one."""
+    AssignRole: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.AssignRoleRequest, _incident_service_pb2.AssignRoleResponse]
+    """Gives a role to a person, taking it from whoever had it; an empty person takes it only."""
+    ListRoleAssignments: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListRoleAssignmentsRequest, _incident_service_pb2.ListRoleAssignmentsResponse]
+    """Lists who had which role, oldest first."""
+    RecordEntry: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.RecordEntryRequest, _incident_service_pb2.RecordEntryResponse]
+    """Writes on the timeline what a machine did: ingest, route, page or deploy."""
+    AddLink: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.AddLinkRequest, _incident_service_pb2.AddLinkResponse]
+    """Adds a link."""
+    ListLinks: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListLinksRequest, _incident_service_pb2.ListLinksResponse]
+    """Lists the links, oldest first."""
+    CreateTask: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.CreateTaskRequest, _incident_service_pb2.CreateTaskResponse]
+    """Makes a task or an action item."""
+    UpdateTask: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateTaskRequest, _incident_service_pb2.UpdateTaskResponse]
+    """Changes a task: the fields that `update_mask` names."""
+    ListTasks: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListTasksRequest, _incident_service_pb2.ListTasksResponse]
+    """Lists tasks and action items, oldest first."""
+    DraftPostmortem: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.DraftPostmortemRequest, _incident_service_pb2.DraftPostmortemResponse]
+    """Drafts the postmortem from the timeline; ALREADY_EXISTS when there is one."""
+    GetPostmortem: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.GetPostmortemRequest, _incident_service_pb2.GetPostmortemResponse]
+    """Returns the postmortem; NOT_FOUND before it was drafted."""
+    UpdatePostmortem: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UpdatePostmortemRequest, _incident_service_pb2.UpdatePostmortemResponse]
+    """Changes a draft: the sections that `update_mask` names."""
+    PublishPostmortem: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.PublishPostmortemRequest, _incident_service_pb2.PublishPostmortemResponse]
+    """Publishes a draft; FAILED_PRECONDITION while the incident goes on or a section is empty."""
+    ArchivePostmortem: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ArchivePostmortemRequest, _incident_service_pb2.ArchivePostmortemResponse]
+    """Puts a published postmortem away."""
+    ListPostmortems: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListPostmortemsRequest, _incident_service_pb2.ListPostmortemsResponse]
+    """Lists postmortems, newest incident first."""
+    ListTemplates: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListTemplatesRequest, _incident_service_pb2.ListTemplatesResponse]
+    """Lists the message templates in force, one for each channel."""
+    UpdateTemplate: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateTemplateRequest, _incident_service_pb2.UpdateTemplateResponse]
+    """Writes a channel's template; INVALID_ARGUMENT when it cannot be rendered. An empty body brings back the product's own."""
+    RenderMessage: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.RenderMessageRequest, _incident_service_pb2.RenderMessageResponse]
+    """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote."""
+    PostStatusUpdate: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.PostStatusUpdateRequest, _incident_service_pb2.PostStatusUpdateResponse]
+    """Records what people outside are told."""
+    ListStatusUpdates: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListStatusUpdatesRequest, _incident_service_pb2.ListStatusUpdatesResponse]
+    """Lists what people outside were told, newest first."""
+    GetStatusPage: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.GetStatusPageRequest, _incident_service_pb2.GetStatusPageResponse]
+    """Returns what the status page shows: public incidents of the last 90 days."""
+    WatchIncident: _grpc.UnaryStreamMultiCallable[_incident_service_pb2.WatchIncidentRequest, _incident_service_pb2.WatchIncidentResponse]
+    """Watches one incident: its state now, then each change as it commits. NOT_FOUND as for GetIncident."""
+    WatchIncidents: _grpc.UnaryStreamMultiCallable[_incident_service_pb2.WatchIncidentsRequest, _incident_service_pb2.WatchIncidentsResponse]
+    """Watches all incidents: those not closed now, then each change as it commits."""
 
 @_typing.type_check_only
 class IncidentServiceAsyncStub(IncidentServiceStub):
@@ -71,6 +125,60 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     """Lists the timeline, oldest first."""
     GetHypotheses: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.GetHypothesesRequest, _incident_service_pb2.GetHypothesesResponse]  # type: ignore[assignment]
     """Returns the latest analysis; NOT_FOUND before the first."""
+    UpdateIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateIncidentRequest, _incident_service_pb2.UpdateIncidentResponse]  # type: ignore[assignment]
+    """Changes what is known about an incident: the fields that `update_mask` names."""
+    MitigateIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MitigateIncidentRequest, _incident_service_pb2.MitigateIncidentResponse]  # type: ignore[assignment]
+    """Records that users are well again; FAILED_PRECONDITION when its status forbids it."""
+    CloseIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.CloseIncidentRequest, _incident_service_pb2.CloseIncidentResponse]  # type: ignore[assignment]
+    """Puts a resolved incident away; FAILED_PRECONDITION when its status forbids it."""
+    ReopenIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ReopenIncidentRequest, _incident_service_pb2.ReopenIncidentResponse]  # type: ignore[assignment]
+    """Opens an incident again that seemed over; FAILED_PRECONDITION when its status forbids it."""
+    MergeIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MergeIncidentRequest, _incident_service_pb2.MergeIncidentResponse]  # type: ignore[assignment]
+    """Closes an incident that is part of another; what it brings goes over to that one."""
+    AssignRole: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.AssignRoleRequest, _incident_service_pb2.AssignRoleResponse]  # type: ignore[assignment]
+    """Gives a role to a person, taking it from whoever had it; an empty person takes it only."""
+    ListRoleAssignments: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListRoleAssignmentsRequest, _incident_service_pb2.ListRoleAssignmentsResponse]  # type: ignore[assignment]
+    """Lists who had which role, oldest first."""
+    RecordEntry: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.RecordEntryRequest, _incident_service_pb2.RecordEntryResponse]  # type: ignore[assignment]
+    """Writes on the timeline what a machine did: ingest, route, page or deploy."""
+    AddLink: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.AddLinkRequest, _incident_service_pb2.AddLinkResponse]  # type: ignore[assignment]
+    """Adds a link."""
+    ListLinks: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListLinksRequest, _incident_service_pb2.ListLinksResponse]  # type: ignore[assignment]
+    """Lists the links, oldest first."""
+    CreateTask: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.CreateTaskRequest, _incident_service_pb2.CreateTaskResponse]  # type: ignore[assignment]
+    """Makes a task or an action item."""
+    UpdateTask: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateTaskRequest, _incident_service_pb2.UpdateTaskResponse]  # type: ignore[assignment]
+    """Changes a task: the fields that `update_mask` names."""
+    ListTasks: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListTasksRequest, _incident_service_pb2.ListTasksResponse]  # type: ignore[assignment]
+    """Lists tasks and action items, oldest first."""
+    DraftPostmortem: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.DraftPostmortemRequest, _incident_service_pb2.DraftPostmortemResponse]  # type: ignore[assignment]
+    """Drafts the postmortem from the timeline; ALREADY_EXISTS when there is one."""
+    GetPostmortem: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.GetPostmortemRequest, _incident_service_pb2.GetPostmortemResponse]  # type: ignore[assignment]
+    """Returns the postmortem; NOT_FOUND before it was drafted."""
+    UpdatePostmortem: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UpdatePostmortemRequest, _incident_service_pb2.UpdatePostmortemResponse]  # type: ignore[assignment]
+    """Changes a draft: the sections that `update_mask` names."""
+    PublishPostmortem: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.PublishPostmortemRequest, _incident_service_pb2.PublishPostmortemResponse]  # type: ignore[assignment]
+    """Publishes a draft; FAILED_PRECONDITION while the incident goes on or a section is empty."""
+    ArchivePostmortem: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ArchivePostmortemRequest, _incident_service_pb2.ArchivePostmortemResponse]  # type: ignore[assignment]
+    """Puts a published postmortem away."""
+    ListPostmortems: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListPostmortemsRequest, _incident_service_pb2.ListPostmortemsResponse]  # type: ignore[assignment]
+    """Lists postmortems, newest incident first."""
+    ListTemplates: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListTemplatesRequest, _incident_service_pb2.ListTemplatesResponse]  # type: ignore[assignment]
+    """Lists the message templates in force, one for each channel."""
+    UpdateTemplate: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateTemplateRequest, _incident_service_pb2.UpdateTemplateResponse]  # type: ignore[assignment]
+    """Writes a channel's template; INVALID_ARGUMENT when it cannot be rendered. An empty body brings back the product's own."""
+    RenderMessage: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.RenderMessageRequest, _incident_service_pb2.RenderMessageResponse]  # type: ignore[assignment]
+    """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote."""
+    PostStatusUpdate: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.PostStatusUpdateRequest, _incident_service_pb2.PostStatusUpdateResponse]  # type: ignore[assignment]
+    """Records what people outside are told."""
+    ListStatusUpdates: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListStatusUpdatesRequest, _incident_service_pb2.ListStatusUpdatesResponse]  # type: ignore[assignment]
+    """Lists what people outside were told, newest first."""
+    GetStatusPage: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.GetStatusPageRequest, _incident_service_pb2.GetStatusPageResponse]  # type: ignore[assignment]
+    """Returns what the status page shows: public incidents of the last 90 days."""
+    WatchIncident: _aio.UnaryStreamMultiCallable[_incident_service_pb2.WatchIncidentRequest, _incident_service_pb2.WatchIncidentResponse]  # type: ignore[assignment]
+    """Watches one incident: its state now, then each change as it commits. NOT_FOUND as for GetIncident."""
+    WatchIncidents: _aio.UnaryStreamMultiCallable[_incident_service_pb2.WatchIncidentsRequest, _incident_service_pb2.WatchIncidentsResponse]  # type: ignore[assignment]
+    """Watches all incidents: those not closed now, then each change as it commits."""
 
 class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Opens, finds and moves incidents. The tenant comes from the call's metadata."""
@@ -138,5 +246,221 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_incident_service_pb2.GetHypothesesResponse, _abc.Awaitable[_incident_service_pb2.GetHypothesesResponse]]:
         """Returns the latest analysis; NOT_FOUND before the first."""
+
+    @_abc_1.abstractmethod
+    def UpdateIncident(
+        self,
+        request: _incident_service_pb2.UpdateIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.UpdateIncidentResponse, _abc.Awaitable[_incident_service_pb2.UpdateIncidentResponse]]:
+        """Changes what is known about an incident: the fields that `update_mask` names."""
+
+    @_abc_1.abstractmethod
+    def MitigateIncident(
+        self,
+        request: _incident_service_pb2.MitigateIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.MitigateIncidentResponse, _abc.Awaitable[_incident_service_pb2.MitigateIncidentResponse]]:
+        """Records that users are well again; FAILED_PRECONDITION when its status forbids it."""
+
+    @_abc_1.abstractmethod
+    def CloseIncident(
+        self,
+        request: _incident_service_pb2.CloseIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.CloseIncidentResponse, _abc.Awaitable[_incident_service_pb2.CloseIncidentResponse]]:
+        """Puts a resolved incident away; FAILED_PRECONDITION when its status forbids it."""
+
+    @_abc_1.abstractmethod
+    def ReopenIncident(
+        self,
+        request: _incident_service_pb2.ReopenIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ReopenIncidentResponse, _abc.Awaitable[_incident_service_pb2.ReopenIncidentResponse]]:
+        """Opens an incident again that seemed over; FAILED_PRECONDITION when its status forbids it."""
+
+    @_abc_1.abstractmethod
+    def MergeIncident(
+        self,
+        request: _incident_service_pb2.MergeIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.MergeIncidentResponse, _abc.Awaitable[_incident_service_pb2.MergeIncidentResponse]]:
+        """Closes an incident that is part of another; what it brings goes over to that one."""
+
+    @_abc_1.abstractmethod
+    def AssignRole(
+        self,
+        request: _incident_service_pb2.AssignRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.AssignRoleResponse, _abc.Awaitable[_incident_service_pb2.AssignRoleResponse]]:
+        """Gives a role to a person, taking it from whoever had it; an empty person takes it only."""
+
+    @_abc_1.abstractmethod
+    def ListRoleAssignments(
+        self,
+        request: _incident_service_pb2.ListRoleAssignmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListRoleAssignmentsResponse, _abc.Awaitable[_incident_service_pb2.ListRoleAssignmentsResponse]]:
+        """Lists who had which role, oldest first."""
+
+    @_abc_1.abstractmethod
+    def RecordEntry(
+        self,
+        request: _incident_service_pb2.RecordEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.RecordEntryResponse, _abc.Awaitable[_incident_service_pb2.RecordEntryResponse]]:
+        """Writes on the timeline what a machine did: ingest, route, page or deploy."""
+
+    @_abc_1.abstractmethod
+    def AddLink(
+        self,
+        request: _incident_service_pb2.AddLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.AddLinkResponse, _abc.Awaitable[_incident_service_pb2.AddLinkResponse]]:
+        """Adds a link."""
+
+    @_abc_1.abstractmethod
+    def ListLinks(
+        self,
+        request: _incident_service_pb2.ListLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListLinksResponse, _abc.Awaitable[_incident_service_pb2.ListLinksResponse]]:
+        """Lists the links, oldest first."""
+
+    @_abc_1.abstractmethod
+    def CreateTask(
+        self,
+        request: _incident_service_pb2.CreateTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.CreateTaskResponse, _abc.Awaitable[_incident_service_pb2.CreateTaskResponse]]:
+        """Makes a task or an action item."""
+
+    @_abc_1.abstractmethod
+    def UpdateTask(
+        self,
+        request: _incident_service_pb2.UpdateTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.UpdateTaskResponse, _abc.Awaitable[_incident_service_pb2.UpdateTaskResponse]]:
+        """Changes a task: the fields that `update_mask` names."""
+
+    @_abc_1.abstractmethod
+    def ListTasks(
+        self,
+        request: _incident_service_pb2.ListTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListTasksResponse, _abc.Awaitable[_incident_service_pb2.ListTasksResponse]]:
+        """Lists tasks and action items, oldest first."""
+
+    @_abc_1.abstractmethod
+    def DraftPostmortem(
+        self,
+        request: _incident_service_pb2.DraftPostmortemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.DraftPostmortemResponse, _abc.Awaitable[_incident_service_pb2.DraftPostmortemResponse]]:
+        """Drafts the postmortem from the timeline; ALREADY_EXISTS when there is one."""
+
+    @_abc_1.abstractmethod
+    def GetPostmortem(
+        self,
+        request: _incident_service_pb2.GetPostmortemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.GetPostmortemResponse, _abc.Awaitable[_incident_service_pb2.GetPostmortemResponse]]:
+        """Returns the postmortem; NOT_FOUND before it was drafted."""
+
+    @_abc_1.abstractmethod
+    def UpdatePostmortem(
+        self,
+        request: _incident_service_pb2.UpdatePostmortemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.UpdatePostmortemResponse, _abc.Awaitable[_incident_service_pb2.UpdatePostmortemResponse]]:
+        """Changes a draft: the sections that `update_mask` names."""
+
+    @_abc_1.abstractmethod
+    def PublishPostmortem(
+        self,
+        request: _incident_service_pb2.PublishPostmortemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.PublishPostmortemResponse, _abc.Awaitable[_incident_service_pb2.PublishPostmortemResponse]]:
+        """Publishes a draft; FAILED_PRECONDITION while the incident goes on or a section is empty."""
+
+    @_abc_1.abstractmethod
+    def ArchivePostmortem(
+        self,
+        request: _incident_service_pb2.ArchivePostmortemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ArchivePostmortemResponse, _abc.Awaitable[_incident_service_pb2.ArchivePostmortemResponse]]:
+        """Puts a published postmortem away."""
+
+    @_abc_1.abstractmethod
+    def ListPostmortems(
+        self,
+        request: _incident_service_pb2.ListPostmortemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListPostmortemsResponse, _abc.Awaitable[_incident_service_pb2.ListPostmortemsResponse]]:
+        """Lists postmortems, newest incident first."""
+
+    @_abc_1.abstractmethod
+    def ListTemplates(
+        self,
+        request: _incident_service_pb2.ListTemplatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListTemplatesResponse, _abc.Awaitable[_incident_service_pb2.ListTemplatesResponse]]:
+        """Lists the message templates in force, one for each channel."""
+
+    @_abc_1.abstractmethod
+    def UpdateTemplate(
+        self,
+        request: _incident_service_pb2.UpdateTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.UpdateTemplateResponse, _abc.Awaitable[_incident_service_pb2.UpdateTemplateResponse]]:
+        """Writes a channel's template; INVALID_ARGUMENT when it cannot be rendered. An empty body brings back the product's own."""
+
+    @_abc_1.abstractmethod
+    def RenderMessage(
+        self,
+        request: _incident_service_pb2.RenderMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.RenderMessageResponse, _abc.Awaitable[_incident_service_pb2.RenderMessageResponse]]:
+        """Renders what would be said about an incident; changes nothing. For responders: it runs what people wrote."""
+
+    @_abc_1.abstractmethod
+    def PostStatusUpdate(
+        self,
+        request: _incident_service_pb2.PostStatusUpdateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.PostStatusUpdateResponse, _abc.Awaitable[_incident_service_pb2.PostStatusUpdateResponse]]:
+        """Records what people outside are told."""
+
+    @_abc_1.abstractmethod
+    def ListStatusUpdates(
+        self,
+        request: _incident_service_pb2.ListStatusUpdatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListStatusUpdatesResponse, _abc.Awaitable[_incident_service_pb2.ListStatusUpdatesResponse]]:
+        """Lists what people outside were told, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetStatusPage(
+        self,
+        request: _incident_service_pb2.GetStatusPageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.GetStatusPageResponse, _abc.Awaitable[_incident_service_pb2.GetStatusPageResponse]]:
+        """Returns what the status page shows: public incidents of the last 90 days."""
+
+    @_abc_1.abstractmethod
+    def WatchIncident(
+        self,
+        request: _incident_service_pb2.WatchIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_incident_service_pb2.WatchIncidentResponse], _abc.AsyncIterator[_incident_service_pb2.WatchIncidentResponse]]:
+        """Watches one incident: its state now, then each change as it commits. NOT_FOUND as for GetIncident."""
+
+    @_abc_1.abstractmethod
+    def WatchIncidents(
+        self,
+        request: _incident_service_pb2.WatchIncidentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_incident_service_pb2.WatchIncidentsResponse], _abc.AsyncIterator[_incident_service_pb2.WatchIncidentsResponse]]:
+        """Watches all incidents: those not closed now, then each change as it commits."""
 
 def add_IncidentServiceServicer_to_server(servicer: IncidentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -123,16 +123,14 @@ def test_every_refusal_reason_has_a_status() -> None:
 
 def test_the_openapi_document_is_complete(client: Client) -> None:
     document = client.get("/api/openapi.json").json()
-    assert set(document["paths"]) == {
-        "/api/v1/incidents", "/api/v1/incidents/{incident_id}", "/api/v1/incidents/{incident_id}:acknowledge",
-        "/api/v1/incidents/{incident_id}:resolve", "/api/v1/incidents/{incident_id}/notes",
-        "/api/v1/incidents/{incident_id}/timeline", "/api/v1/incidents/{incident_id}/hypotheses",
-    }  # fmt: skip
+    operations = [o for p in document["paths"].values() for o in p.values()]
+    named = {o["operationId"] for o in operations}
+    methods = {m.name for m in contract.DESCRIPTOR.services_by_name["IncidentService"].methods}
+    assert methods <= named, "every rpc has its route"
+    assert len(named) == len(operations)
     names = set(document["components"]["schemas"])
     referred = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
     assert referred <= names
-    operations = [o for p in document["paths"].values() for o in p.values()]
-    assert len({o["operationId"] for o in operations}) == len(operations) == 8
     incident = document["components"]["schemas"]["incidentscope.incident.v1.Incident"]["properties"]
     assert incident["version"] == {"type": "string", "format": "int64"}
     assert incident["startedAt"] == {"type": "string", "format": "date-time"}

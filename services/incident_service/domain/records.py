@@ -1,0 +1,146 @@
+"""What is kept beside an incident: role assignments, links, tasks, updates to people outside, postmortems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class TaskKind(StrEnum):
+    """What a task is for: to end this incident, or so that it does not happen again."""
+
+    TASK = "task"
+    ACTION_ITEM = "action_item"
+
+
+class TaskStatus(StrEnum):
+    """How far a task is."""
+
+    OPEN = "open"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class PublicStatus(StrEnum):
+    """How far an incident is, in the words of a status page."""
+
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+class PostmortemStatus(StrEnum):
+    """How far a postmortem is."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAssignment:
+    """One time a person had a role; `renounced_at` is None while they have it."""
+
+    incident_id: str
+    role: str
+    person: str
+    assigned_by: str
+    assumed_at: datetime
+    renounced_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """A role goes to a person, empty for nobody, and away from whoever had it."""
+
+    role: str
+    person: str
+    assigned_by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page that belongs to an incident."""
+
+    id: str
+    incident_id: str
+    title: str
+    url: str
+    added_by: str
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something somebody has to do; `due_at` is None when there is no hurry, `finished_at` while it is open."""
+
+    id: str
+    incident_id: str
+    kind: TaskKind
+    title: str
+    owner: str
+    due_at: datetime | None
+    created_by: str
+    created_at: datetime
+    status: TaskStatus = TaskStatus.OPEN
+    finished_at: datetime | None = None
+    version: int = 1
+
+    def late(self, now: datetime) -> bool:
+        """Tell whether it is open and its time has passed."""
+        return self.status is TaskStatus.OPEN and self.due_at is not None and self.due_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """One thing people outside were told."""
+
+    id: str
+    incident_id: str
+    status: PublicStatus
+    message: str
+    public: bool
+    posted_by: str
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Postmortem:
+    """What was learned. The sections are plain text, one paragraph or item on a line."""
+
+    incident_id: str
+    what_happened: str
+    cause: str
+    impact: str
+    mitigations: str
+    follow_ups: str
+    drafted_at: datetime
+    updated_by: str
+    updated_at: datetime
+    status: PostmortemStatus = PostmortemStatus.DRAFT
+    published_at: datetime | None = None
+    archived_at: datetime | None = None
+    version: int = 1
+
+
+class DueKind(StrEnum):
+    """What can fall due."""
+
+    TASK = "task"
+    POSTMORTEM = "postmortem"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A subject falls due at an instant; None takes it off the list."""
+
+    kind: DueKind
+    subject: str
+    at: datetime | None
+
+
+Record: TypeAlias = RoleChange | Link | Task | StatusUpdate | Postmortem | Due

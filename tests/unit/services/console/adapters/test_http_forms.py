@@ -1,0 +1,133 @@
+"""The forms of the incident page and of its postmortem."""
+
+from __future__ import annotations
+
+import pytest
+from incidentscope.incident.v1 import incident_pb2
+
+from tests.unit.services.console.client import Client
+from tests.unit.services.console.world import World
+
+SAME = {"origin": "http://testserver"}
+
+
+def send(client: Client, world: World, action: str, **fields: str) -> tuple[int, str]:
+    form = {"actor": "Ana", **fields}
+    answer = client.post(f"/incidents/{world.main.id}/{action}", data=form, headers=SAME)
+    return answer.status_code, answer.headers.get("location", answer.text)
+
+
+def page(client: Client, world: World, more: str = "") -> str:
+    return client.get(f"/incidents/{world.main.id}{more}").text
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "shows"),
+    [
+        ("mitigate", {"text": "rolled back", "version": "1"}, "mitigated by Ana"),
+        ("command", {}, "Commander <b>Ana</b>"),
+        ("role", {"role": "scribe", "person": "Bo"}, "Scribe <b>Bo</b>"),
+        ("task", {"title": "look at logs", "owner": "Bo", "due": "2026-12-24"}, "look at logs"),
+        ("task", {"title": "add an alert", "kind": "action item"}, "action item"),
+        ("link", {"url": "https://grafana.example/d/1", "title": "dashboard"}, "https://grafana.example/d/1"),
+        ("facts", {"severity": "minor", "priority": "P2", "bridge": "https://call.example/1"}, "Join the call"),
+        ("facts", {"severity": "minor", "public": "yes", "bridge": "https://c.example"}, "on the status page"),
+        ("update", {"message": "We know.", "status": "identified"}, "checkout"),
+        ("notes", {"text": "hello"}, "hello"),
+    ],
+)
+def test_a_form_does_what_it_says_and_the_page_shows_it(
+    client: Client, world: World, action: str, fields: dict[str, str], shows: str
+) -> None:
+    status, where = send(client, world, action, **fields)
+    assert (status, where) == (303, f"/incidents/{world.main.id}?done={action}")
+    assert shows in page(client, world)
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "status", "says"),
+    [
+        ("reopen", {}, 422, "Say in the note why"),
+        ("role", {"role": "king"}, 422, "There is no such role"),
+        ("task", {"title": " "}, 422, "Say what there is to do."),
+        ("task", {"title": "x", "due": "soon"}, 422, "Not a date"),
+        ("update", {"message": ""}, 422, "The update is empty"),
+        ("link", {"url": "javascript:alert(1)"}, 400, "url must be"),
+        ("mitigate", {"version": "9"}, 409, "The incident has version 1, not 9."),
+        ("mitigate", {"actor": ""}, 422, "Say who you are"),
+        ("mitigate", {"version": "x"}, 422, "reload the page"),
+    ],
+)
+def test_a_refused_form_shows_the_page_again_with_the_reason_and_what_was_typed(
+    client: Client, world: World, action: str, fields: dict[str, str], status: int, says: str
+) -> None:
+    answered, text = send(client, world, action, **fields)
+    assert (answered, says in text) == (status, True), text[:500]
+    for name in ("title", "url"):
+        if fields.get(name, "").strip():
+            assert f'value="{fields[name]}"' in text
+
+
+@pytest.mark.parametrize("path", ["explode", "postmortem/explode"])
+def test_an_unknown_action_is_not_found(client: Client, world: World, path: str) -> None:
+    assert send(client, world, path)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["mitigate", "task", "postmortem/draft", "postmortem/publish"])
+def test_a_form_of_another_site_is_refused(client: Client, world: World, path: str) -> None:
+    answer = client.post(f"/incidents/{world.main.id}/{path}", data={"actor": "A"}, headers={"origin": "http://evil"})
+    assert answer.status_code == 403
+    assert world.main.version == 1
+
+
+def test_a_task_is_done_by_its_button(client: Client, world: World) -> None:
+    send(client, world, "task", title="look")
+    (task,) = world.incidents.tasks.values()
+    assert f'value="{task.id}"' in page(client, world)
+    assert send(client, world, "done", task=task.id)[0] == 303
+    assert f'value="{task.id}"' not in page(client, world)
+
+
+def test_an_incident_is_merged_by_the_address_of_the_other(client: Client, world: World) -> None:
+    other = next(i for i in world.incidents.kept.values() if i.id != world.main.id)
+    assert send(client, world, "merge", into=f"http://testserver/incidents/{other.id}")[0] == 303
+    assert f"/incidents/{other.id}" in page(client, world)
+    assert ">Reopen<" not in page(client, world)
+
+
+def test_buttons_follow_the_status(client: Client, world: World) -> None:
+    expected = {
+        incident_pb2.INCIDENT_STATUS_OPEN: {"Acknowledge", "Mitigate", "Resolve"},
+        incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED: {"Mitigate", "Resolve"},
+        incident_pb2.INCIDENT_STATUS_MITIGATED: {"Resolve", "Reopen"},
+        incident_pb2.INCIDENT_STATUS_RESOLVED: {"Close", "Reopen"},
+        incident_pb2.INCIDENT_STATUS_CLOSED: {"Reopen"},
+    }
+    for status, buttons in expected.items():
+        world.main.status = status
+        text = page(client, world)
+        verbs = ("Acknowledge", "Mitigate", "Resolve", "Close", "Reopen")
+        assert {v for v in verbs if f">{v}</button>" in text} == buttons
+
+
+def test_a_postmortem_is_drafted_saved_published_and_archived(client: Client, world: World) -> None:
+    assert "Draft from the timeline" in page(client, world, "/postmortem")
+    assert send(client, world, "postmortem/draft")[0] == 303
+    assert "It broke." in page(client, world, "/postmortem")
+    status, text = send(client, world, "postmortem/publish", what_happened="It broke.", version="1", impact="many")
+    assert (status, "these sections are empty: cause" in text) == (409, True)
+    assert ">many</textarea>" in text, "what was typed is kept"
+    sections = {"what_happened": "It broke.", "cause": "a deploy", "impact": "many", "mitigations": "none"}
+    assert send(client, world, "postmortem/save", version="2", **sections)[0] == 303
+    stale = send(client, world, "postmortem/save", version="1", **sections)
+    assert (stale[0], "has version 3" in stale[1]) == (409, True)
+    assert send(client, world, "postmortem/publish", version="3", **sections)[0] == 303
+    shown = page(client, world, "/postmortem?done=publish")
+    assert "The postmortem is published." in shown
+    assert "<textarea" not in shown
+    assert send(client, world, "postmortem/archive")[0] == 303
+
+
+def test_the_postmortem_of_no_incident_is_not_found(client: Client) -> None:
+    assert client.get("/incidents/nonsense/postmortem").status_code == 404
+    assert client.get("/incidents/01920000-0000-7000-8000-000000000000/postmortem").status_code == 404
