@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 from incidentscope.incident.v1 import incident_pb2
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -106,8 +106,17 @@ def look(driver: Chrome, size: tuple[int, int], scheme: str = "light") -> None:
 
 def until(driver: Chrome, condition: Callable[[], object], seconds: float = 8) -> None:
     """Wait for something to become true."""
-    replaced = (StaleElementReferenceException, NoSuchElementException)  # while a page or a part of it is exchanged
-    WebDriverWait(driver, seconds, 0.05, replaced).until(lambda _d: condition())
+
+    def met(_driver: Chrome) -> object:
+        try:
+            return condition()
+        except WebDriverException as error:  # while a page or a part of it is exchanged
+            replaced = isinstance(error, (StaleElementReferenceException, NoSuchElementException))
+            if replaced or "does not belong to the document" in str(error.msg):
+                return False
+            raise
+
+    WebDriverWait(driver, seconds, 0.05).until(met)
 
 
 def text(driver: Chrome, selector: str) -> str:
