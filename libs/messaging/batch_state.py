@@ -69,24 +69,26 @@ class Partition:
     inherited: Plan | None = None
     records: list[Record] = field(default_factory=list)
     size: int = 0
-    opened_at: float = 0.0
+    closed_at: float = 0.0  # when the batch before the open one was closed, or the partition adopted
     delivery: Delivery | None = None
     failures: int = 0
     retry_at: float = 0.0
 
-    def take(self, record: Record, now: float) -> None:
+    def take(self, record: Record) -> None:
         """Add a message; going back in offsets means the partition was re-read, so what was open is dropped."""
         if record.offset < self.start:
             return
         if self.records and record.offset <= self.records[-1].offset:
             self.records, self.size = [], 0
-        if not self.records:
-            self.opened_at = now
         self.records.append(record)
         self.size += len(record.value)
 
     def close_reason(self, limits: Limits, now: float) -> CloseReason | None:
-        """Return why the open batch should be closed now, or None. A planned range waits for its end."""
+        """Return why the open batch should be closed now, or None. A planned range waits for its end.
+
+        Time counts from the batch before: a message after a lull goes on at once, and the partitions of a busy
+        consumer, whose inserts follow each other, stay spread over the period instead of all falling due together.
+        """
         if not self.records or self.delivery is not None:
             return None
         if self.inherited is not None:
@@ -95,7 +97,7 @@ class Partition:
             return CloseReason.BYTES
         if len(self.records) >= limits.max_messages:
             return CloseReason.MESSAGES
-        return CloseReason.AGE if now - self.opened_at >= limits.max_age_s else None
+        return CloseReason.AGE if now - self.closed_at >= limits.max_age_s else None
 
     def held(self) -> int:
         """Return the bytes of the messages it keeps in memory."""
@@ -108,7 +110,7 @@ class Partition:
         else:
             cut = _fitting(self.records, limits)
         records, rest = self.records[:cut], self.records[cut:]
-        self.records, self.size, self.opened_at = rest, sum(len(r.value) for r in rest), now
+        self.records, self.size, self.closed_at = rest, sum(len(r.value) for r in rest), now
         return records
 
 

@@ -154,21 +154,33 @@ class BatchLoop:
             self._partitions.pop(place, None)
 
     def _turn(self, source: Source) -> None:
-        self._revoked.clear()
-        records: Sequence[Record] = ()
-        try:
-            records = source.poll(self._limits.poll_records, self._limits.poll_s)
-            self._adopt(source)
-        except Unavailable as error:
-            self._report(str(error))
-            self._stop.wait(self._limits.backoff_s)
-        self._take(source, records)
+        read = self._read(source, self._limits.poll_s)
+        while read == self._limits.poll_records and self._held() < self._limits.max_held_bytes // 2:
+            read = self._read(source, 0.0)  # all that has come meanwhile: who is behind needs larger batches
         for partition in list(self._partitions.values()):
             self._advance(source, partition)
         self._relieve(source)
         self._metrics.lag(source)
         if self._problem and not any(p.failures for p in self._partitions.values()):
             self._report(None)
+
+    def _read(self, source: Source, wait_s: float) -> int:
+        """Read once; return how many messages came, 0 when the broker is in trouble."""
+        self._revoked.clear()
+        records: Sequence[Record] = ()
+        try:
+            records = source.poll(self._limits.poll_records, wait_s)
+            self._adopt(source)
+        except Unavailable as error:
+            self._report(str(error))
+            self._stop.wait(self._limits.backoff_s)
+            self._take(source, records)
+            return 0
+        self._take(source, records)
+        return len(records)
+
+    def _held(self) -> int:
+        return sum(partition.held() for partition in self._partitions.values())
 
     def _take(self, source: Source, records: Sequence[Record]) -> None:
         """Hand messages to their partitions.
@@ -177,7 +189,6 @@ class BatchLoop:
         they are dropped, and it is read again from its committed position. So are those of a partition that could not
         be adopted yet.
         """
-        now = time.monotonic()
         mixed = self._revoked & {record.place for record in records} & self._partitions.keys()
         for place in mixed:
             source.seek(place, self._partitions[place].start)
@@ -186,11 +197,11 @@ class BatchLoop:
             if partition is None:
                 self._dropped.add(record.place)
             elif record.place not in mixed:
-                partition.take(record, now)
+                partition.take(record)
 
     def _relieve(self, source: Source) -> None:
         """Stop reading while too much is held in memory, and go on at half of that; but read on in planned ranges."""
-        held = sum(partition.held() for partition in self._partitions.values())
+        held = self._held()
         if held > self._limits.max_held_bytes and not self._choked:
             self._choked = True
             source.pause([p.place for p in self._partitions.values() if not p.failures and p.inherited is None])
@@ -209,7 +220,8 @@ class BatchLoop:
         for place in fresh:
             position = committed.get(place)
             plan = parse_plan(position.metadata) if position else None
-            self._partitions[place] = Partition(place, position.offset if position else EARLIEST, plan)
+            start = position.offset if position else EARLIEST
+            self._partitions[place] = Partition(place, start, plan, closed_at=time.monotonic())
             if plan is not None:
                 log.info("plan_found", topic=place.topic, partition=place.partition, last=plan.last)
         for place in self._dropped.intersection(fresh):
