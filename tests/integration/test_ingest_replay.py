@@ -98,7 +98,9 @@ def test_a_poison_part_stays_refused_and_is_counted_and_limit_and_reason_choose(
     tenant, topic = world.new_tenant(), f"{world.topics['logs']}.dlq"
     poison = LogRecord(time_unix_nano=2**63, event_name=unique("poison"))
     good = LogRecord(time_unix_nano=time.time_ns(), body=value("good"))
-    world.produce("logs", [logs(good, poison, good).SerializeToString()], x_tenant_id=tenant)
+    undecodable = b"\xff" + unique("undecodable").encode()
+    world.produce("logs", [undecodable, logs(good, poison, good).SerializeToString()], x_tenant_id=tenant)
+    assert world.letters("logs", undecodable)
     (letter,) = world.letters("logs", logs(poison).SerializeToString())
     assert letter["dlq_index"] == "1"
     code, said, told = replay(world, "log_consumer", "--reason", "timestamp_out_of_range")
