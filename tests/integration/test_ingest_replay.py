@@ -107,8 +107,8 @@ def test_a_poison_part_stays_refused_and_is_counted_and_limit_and_reason_choose(
     assert (code, said["letters"], said["refused"], "timestamp_out_of_range" in told) == (3, "1", "1", True)
     assert int(said["skipped"]) > 0
     everything = len(read(world.bootstrap, topic, lambda _: True, 1))
-    code, said, _ = replay(world, "log_consumer", "--limit", "2", "--dry-run")
-    assert (said["letters"], everything > 2) == ("2", True)
+    code, said, _ = replay(world, "log_consumer", "--limit", "1", "--dry-run")
+    assert (said["letters"], everything > 1) == ("1", True)
     assert world.count("logs_raw", tenant) == 2
 
 
