@@ -241,7 +241,12 @@ CREATE TABLE incident.analysis (
     cause_service text NOT NULL,
     cause_kind text NOT NULL,
     event bytea NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    cause_confidence double precision DEFAULT 0 NOT NULL,
+    cause text DEFAULT ''::text NOT NULL,
+    evidence_kinds text[] DEFAULT '{}'::text[] NOT NULL,
+    signatures text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT analysis_cause_confidence_check CHECK (((cause_confidence >= (0)::double precision) AND (cause_confidence <= (1)::double precision)))
 );
 
 ALTER TABLE ONLY incident.analysis FORCE ROW LEVEL SECURITY;
@@ -256,6 +261,32 @@ CREATE TABLE incident.due (
 );
 
 ALTER TABLE ONLY incident.due FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE incident.hypothesis_feedback (
+    tenant_id text NOT NULL,
+    id uuid NOT NULL,
+    incident_id uuid NOT NULL,
+    analysis_version integer NOT NULL,
+    rank integer NOT NULL,
+    verdict text NOT NULL,
+    service text NOT NULL,
+    cause_kind text NOT NULL,
+    confidence double precision NOT NULL,
+    statement text NOT NULL,
+    real_service text NOT NULL,
+    real_cause text NOT NULL,
+    note text NOT NULL,
+    actor text NOT NULL,
+    given_at timestamp with time zone NOT NULL,
+    CONSTRAINT hypothesis_feedback_actor_check CHECK ((actor <> ''::text)),
+    CONSTRAINT hypothesis_feedback_check CHECK (((verdict = 'real_cause'::text) = (real_cause <> ''::text))),
+    CONSTRAINT hypothesis_feedback_check1 CHECK (((rank > 0) OR (verdict = 'real_cause'::text))),
+    CONSTRAINT hypothesis_feedback_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
+    CONSTRAINT hypothesis_feedback_rank_check CHECK ((rank >= 0)),
+    CONSTRAINT hypothesis_feedback_verdict_check CHECK ((verdict = ANY (ARRAY['confirmed'::text, 'rejected'::text, 'real_cause'::text])))
+);
+
+ALTER TABLE ONLY incident.hypothesis_feedback FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE incident.idempotency_key (
     tenant_id text NOT NULL,
@@ -521,6 +552,9 @@ ALTER TABLE ONLY incident.analysis
 ALTER TABLE ONLY incident.due
     ADD CONSTRAINT due_pkey PRIMARY KEY (tenant_id, subject);
 
+ALTER TABLE ONLY incident.hypothesis_feedback
+    ADD CONSTRAINT hypothesis_feedback_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY incident.idempotency_key
     ADD CONSTRAINT idempotency_key_pkey PRIMARY KEY (tenant_id, key);
 
@@ -577,6 +611,8 @@ CREATE INDEX unread_delivery_received_at ON deploy.unread_delivery USING btree (
 
 CREATE INDEX due_at ON incident.due USING btree (tenant_id, due_at);
 
+CREATE INDEX hypothesis_feedback_incident ON incident.hypothesis_feedback USING btree (tenant_id, incident_id, id DESC);
+
 CREATE INDEX idempotency_key_created_at ON incident.idempotency_key USING btree (tenant_id, created_at);
 
 CREATE INDEX inbox_received_at ON incident.inbox USING btree (received_at);
@@ -603,6 +639,8 @@ CREATE TRIGGER tenant_told AFTER INSERT OR DELETE OR UPDATE ON access.tenant FOR
 
 CREATE TRIGGER analysis_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON incident.analysis FOR EACH STATEMENT EXECUTE FUNCTION incident.refuse_change();
 
+CREATE TRIGGER hypothesis_feedback_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON incident.hypothesis_feedback FOR EACH STATEMENT EXECUTE FUNCTION incident.refuse_change();
+
 CREATE TRIGGER status_update_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON incident.status_update FOR EACH STATEMENT EXECUTE FUNCTION incident.refuse_change();
 
 CREATE TRIGGER timeline_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON incident.timeline FOR EACH STATEMENT EXECUTE FUNCTION incident.refuse_change();
@@ -615,6 +653,9 @@ ALTER TABLE ONLY access.api_key
 
 ALTER TABLE ONLY incident.analysis
     ADD CONSTRAINT analysis_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
+
+ALTER TABLE ONLY incident.hypothesis_feedback
+    ADD CONSTRAINT hypothesis_feedback_tenant_id_incident_id_analysis_version_fkey FOREIGN KEY (tenant_id, incident_id, analysis_version) REFERENCES incident.analysis(tenant_id, incident_id, version);
 
 ALTER TABLE ONLY incident.incident
     ADD CONSTRAINT incident_merged_into_fkey FOREIGN KEY (tenant_id, merged_into) REFERENCES incident.incident(tenant_id, id);
@@ -677,6 +718,8 @@ ALTER TABLE incident.analysis ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.due ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE incident.hypothesis_feedback ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE incident.idempotency_key ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.incident ENABLE ROW LEVEL SECURITY;
@@ -696,6 +739,8 @@ ALTER TABLE incident.task ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON incident.analysis USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
 CREATE POLICY tenant ON incident.due USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.hypothesis_feedback USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
 CREATE POLICY tenant ON incident.idempotency_key USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 

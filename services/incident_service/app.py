@@ -22,11 +22,13 @@ from libs.storage.outbox_relay import Relay, RelayOptions
 from libs.storage.postgres import Pool, open_pool
 from services.incident_service.adapters.grpc_service import SERVICE_NAME, IncidentServicer
 from services.incident_service.adapters.live_events import LiveEvents
+from services.incident_service.adapters.postgres_hypotheses import PostgresHypotheses
 from services.incident_service.adapters.postgres_store import PostgresStore
 from services.incident_service.adapters.sandbox import SandboxRenderer
 from services.incident_service.adapters.subscriber import Subscriber
 from services.incident_service.handlers.communication import Communication
 from services.incident_service.handlers.events import Events
+from services.incident_service.handlers.hypotheses import Hypotheses
 from services.incident_service.handlers.incidents import Incidents
 from services.incident_service.handlers.postmortems import Postmortems
 from services.incident_service.handlers.response import Response
@@ -51,7 +53,7 @@ async def start(lifecycle: Lifecycle) -> None:
     _relay(lifecycle, settings)
     lifecycle.background("forget_events", lambda: _forget_events(pool))
     await _subscribe(lifecycle, settings, Events(store, clock))
-    servicer = _servicer(store, clock, settings)
+    servicer = _servicer(pool, store, clock, settings)
     live = LiveEvents(settings.kafka_bootstrap, servicer.watches)
     lifecycle.thread("live_events", live.run, live.stop)
     tenants = await open_access(lifecycle)
@@ -66,7 +68,7 @@ async def start(lifecycle: Lifecycle) -> None:
     lifecycle.push(servicer.watches.close, "watches")  # ends the streams, so that the server can stop
 
 
-def _servicer(store: PostgresStore, clock: SystemClock, settings: Settings) -> IncidentServicer:
+def _servicer(pool: Pool, store: PostgresStore, clock: SystemClock, settings: Settings) -> IncidentServicer:
     writes = Writes(store, clock)
     return IncidentServicer(
         writes=writes,
@@ -75,6 +77,7 @@ def _servicer(store: PostgresStore, clock: SystemClock, settings: Settings) -> I
         communication=Communication(store, SandboxRenderer(), clock, settings.console_url),
         postmortems=Postmortems(store, writes),
         watches=Watches(),
+        hypotheses=Hypotheses(PostgresHypotheses(pool), writes),
         clock=clock,
     )
 

@@ -14,6 +14,7 @@ from services.incident_service.domain.communication import Channel, Rendered, Te
 from services.incident_service.domain.model import Decision, Entry, Incident, Status
 from services.incident_service.domain.records import (
     DueKind,
+    Feedback,
     Link,
     Postmortem,
     PostmortemStatus,
@@ -23,6 +24,7 @@ from services.incident_service.domain.records import (
     TaskKind,
     TaskStatus,
 )
+from services.incident_service.domain.similarity import PastIncident, Profile
 
 
 class GroupAlreadyOpen(Exception):
@@ -131,6 +133,10 @@ class Transaction(Protocol):
         """Keep an analysis under its version."""
         ...
 
+    async def analysis(self, incident_id: str, version: int) -> bytes | None:
+        """Return an analysis of an incident as it was received."""
+        ...
+
     async def count(self, kept: Kept, incident_id: str) -> int:
         """Return how many of something an incident has."""
         ...
@@ -181,10 +187,6 @@ class Store(Protocol):
         """Return entries oldest first, numbered above `after`."""
         ...
 
-    async def analysis(self, tenant: str, incident_id: str) -> bytes | None:
-        """Return the latest analysis as it was received."""
-        ...
-
     async def roles(self, tenant: str, incident_id: str) -> list[RoleAssignment]:
         """Return who had which role, oldest first."""
         ...
@@ -225,6 +227,30 @@ class Store(Protocol):
 
     async def due(self, tenant: str, limit: int) -> list[DueItem]:
         """Return what has fallen due, longest ago first."""
+        ...
+
+
+class HypothesisStore(Protocol):
+    """What is kept about hypotheses. Every method raises Unavailable when it does not answer."""
+
+    async def analysis(self, tenant: str, incident_id: str, version: int = 0) -> bytes | None:
+        """Return an analysis as it was received, the latest for version 0."""
+        ...
+
+    async def analyses(self, tenant: str, incident_id: str, limit: int, older_than: int | None) -> list[bytes]:
+        """Return analyses as they were received, newest first, of versions below the given one."""
+        ...
+
+    async def feedback(self, tenant: str, incident_id: str | None, limit: int) -> list[Feedback]:
+        """Return what people found last about one incident, or all when None, newest first."""
+        ...
+
+    async def profile(self, tenant: str, incident_id: str) -> Profile | None:
+        """Return what an incident is compared by; None when there is no such incident."""
+        ...
+
+    async def past(self, tenant: str, incident_id: str, limit: int) -> list[PastIncident]:
+        """Return the newest incidents opened before one, those merged into others left out."""
         ...
 
 

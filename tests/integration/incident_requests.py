@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from incidentscope.correlation.v1 import correlation_pb2 as correlation
 from incidentscope.incident.v1 import communication_pb2 as outside
 from incidentscope.incident.v1 import incident_pb2 as pb
 from incidentscope.incident.v1 import incident_service_pb2 as rpc
@@ -49,6 +50,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "UpdateTemplate": {"template": outside.MessageTemplate(channel=outside.CHANNEL_SLACK, body="{{ message }}")},
     "RenderMessage": {"channel": outside.CHANNEL_SLACK},
     "PostStatusUpdate": {"message": "we are looking"},
+    "GiveHypothesisFeedback": {"analysis_version": 1, "rank": 1, "verdict": correlation.FEEDBACK_VERDICT_CONFIRMED},
 }
 
 
@@ -82,6 +84,7 @@ _OF_ONE = [n for n, m in METHODS.items() if "id" in m.input_type.fields_by_name 
 _BY_SOMEBODY = [n for n, m in METHODS.items() if "actor" in m.input_type.fields_by_name]
 _VERSIONED = [n for n, m in METHODS.items() if "expected_version" in m.input_type.fields_by_name]
 LONG = "x" * 10_001
+REAL = correlation.FEEDBACK_VERDICT_REAL_CAUSE
 BAD_REQUESTS: list[tuple[str, Message, str]] = [
     *_without("id", *_OF_ONE),
     *(bad(method, "id is not a UUID", id="42") for method in [*_OF_ONE, "ListTasks"]),
@@ -145,5 +148,20 @@ BAD_REQUESTS: list[tuple[str, Message, str]] = [
     bad("RenderMessage", "message has 10001", message=LONG),
     bad("PostStatusUpdate", "message is required", message=""),
     bad("PostStatusUpdate", "status 9", status=9),
+    *_listing("ListHypothesisVersions", 200),
+    bad("ListSimilarIncidents", "page_size", page_size=21),
+    bad("GetHypotheses", "version must not be negative", version=-1),
+    bad("GiveHypothesisFeedback", "verdict is required", verdict=0),
+    bad("GiveHypothesisFeedback", "verdict 9 is not known", verdict=9),
+    bad("GiveHypothesisFeedback", "analysis_version is required", analysis_version=0),
+    bad("GiveHypothesisFeedback", "analysis_version must not be negative", analysis_version=-1),
+    bad("GiveHypothesisFeedback", "rank is required", rank=0),
+    bad("GiveHypothesisFeedback", "rank must not be negative", rank=-2),
+    bad("GiveHypothesisFeedback", "real_cause is required", verdict=REAL, real_cause=" \n", real_service="db"),
+    bad("GiveHypothesisFeedback", "real_cause has 2001 characters", verdict=REAL, real_cause="x" * 2001),
+    bad("GiveHypothesisFeedback", "real_service has 201", verdict=REAL, real_cause="x", real_service="s" * 201),
+    bad("GiveHypothesisFeedback", "real_cause contains a NUL", verdict=REAL, real_cause="a\x00"),
+    bad("GiveHypothesisFeedback", "belong to the verdict of a real cause", real_cause="x"),
+    bad("GiveHypothesisFeedback", "note has 10001 characters", note=LONG),
 ]
-NEVER_WRONG = frozenset({"ListTemplates", "GetStatusPage"})  # their requests have no fields
+NEVER_WRONG = frozenset({"ListTemplates", "GetStatusPage", "GetHypothesisCalibration"})  # their requests have no fields

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
-from incidentscope.correlation.v1 import correlation_events_pb2
 from incidentscope.incident.v1 import incident_pb2 as pb
 from incidentscope.incident.v1 import incident_service_pb2 as rpc
 from incidentscope.incident.v1 import incident_service_pb2_grpc
@@ -144,13 +143,6 @@ class LifecycleRpcs(Base):
         token = check.page_token(scope, str(found[size - 1].number)) if len(found) > size else ""
         entries = [entry_message(incident_id, numbered.entry) for numbered in found[:size]]
         return rpc.ListTimelineResponse(entries=entries, next_page_token=token)
-
-    @reading
-    async def GetHypotheses(self, request: rpc.GetHypothesesRequest) -> rpc.GetHypothesesResponse:
-        """Return the latest analysis."""
-        encoded = await self.incidents.analysis(current_tenant(), check.incident_id(request.id))
-        analysis = correlation_events_pb2.HypothesesPublished.FromString(encoded)
-        return rpc.GetHypothesesResponse(analysis=analysis)
 
     async def _moved(self, tx: Transaction, incident_id: str, decide: Decide) -> pb.Incident:
         changed = await self.writes.change(tx, check.incident_id(incident_id), decide)

@@ -13,6 +13,8 @@ from psycopg.types.json import Jsonb
 from services.incident_service.domain.communication import Channel, Template
 from services.incident_service.domain.model import Entry, EntryKind, Incident, Priority, Severity, Status
 from services.incident_service.domain.records import (
+    Feedback,
+    FeedbackVerdict,
     Link,
     Postmortem,
     PostmortemStatus,
@@ -109,6 +111,11 @@ def postmortem(row: Row) -> Postmortem:
     """Return the postmortem of a row."""
     changed = {"incident_id": str(row["incident_id"]), "status": PostmortemStatus(row["status"])}
     return Postmortem(**(row | changed))
+
+
+def feedback(row: Row) -> Feedback:
+    """Return what a person found, of a row."""
+    return Feedback(**(row | _ids(row) | {"verdict": FeedbackVerdict(row["verdict"])}))
 
 
 def template(row: Row) -> Template:

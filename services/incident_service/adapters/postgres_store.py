@@ -12,7 +12,7 @@ import psycopg
 
 from libs.storage.postgres import Pool, transaction
 from services.incident_service.adapters import postgres_rows as rows
-from services.incident_service.adapters.postgres_transaction import GET, LATEST_ANALYSIS, PostgresTransaction
+from services.incident_service.adapters.postgres_transaction import GET, PostgresTransaction
 from services.incident_service.domain.communication import Channel, Template
 from services.incident_service.domain.model import Incident, Status
 from services.incident_service.domain.records import (
@@ -96,11 +96,6 @@ class PostgresStore:
         """Return entries oldest first, numbered above `after`."""
         found = await self._all(tenant, _TIMELINE, id=incident_id, limit=limit, after=after)
         return [NumberedEntry(row.pop("number"), rows.entry(row)) for row in found]
-
-    async def analysis(self, tenant: str, incident_id: str) -> bytes | None:
-        """Return the latest analysis as it was received."""
-        row = await self._first(tenant, LATEST_ANALYSIS, id=incident_id)
-        return bytes(row["event"]) if row else None
 
     async def roles(self, tenant: str, incident_id: str) -> list[RoleAssignment]:
         """Return who had which role, oldest first."""

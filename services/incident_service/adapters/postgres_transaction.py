@@ -19,6 +19,7 @@ from services.incident_service.domain.communication import Template
 from services.incident_service.domain.model import Change, Decision, Entry, Incident
 from services.incident_service.domain.records import (
     Due,
+    Feedback,
     Link,
     Postmortem,
     Record,
@@ -41,10 +42,13 @@ WITH RECURSIVE fed AS (
 SELECT id FROM fed WHERE status IN {_UNRESOLVED} ORDER BY id DESC LIMIT 1) FOR UPDATE"""
 _APPEND = """INSERT INTO timeline (tenant_id, incident_id, id, kind, occurred_at, actor, source, text, url)
 VALUES (%(tenant)s, %(incident_id)s, %(id)s, %(kind)s, %(occurred_at)s, %(actor)s, %(source)s, %(text)s, %(url)s)"""
-_KEEP_ANALYSIS = """INSERT INTO analysis (tenant_id, incident_id, version, cause_service, cause_kind, event)
-VALUES (%(tenant)s, %(id)s, %(version)s, %(service)s, %(kind)s, %(event)s)"""
+_KEEP_ANALYSIS = """INSERT INTO analysis (tenant_id, incident_id, version, cause_service, cause_kind, event,
+cause_confidence, cause, evidence_kinds, signatures) VALUES (%(tenant)s, %(id)s, %(version)s, %(service)s, %(kind)s,
+%(event)s, %(confidence)s, %(cause)s, %(evidence_kinds)s, %(signatures)s)"""
 LATEST_ANALYSIS = """SELECT version, cause_service, cause_kind, event FROM analysis
 WHERE tenant_id = %(tenant)s AND incident_id = %(id)s ORDER BY version DESC LIMIT 1"""
+ANALYSIS = """SELECT event FROM analysis
+WHERE tenant_id = %(tenant)s AND incident_id = %(id)s AND version = %(version)s"""
 _RENOUNCE = """UPDATE role_assignment SET renounced_at = %(at)s
 WHERE tenant_id = %(tenant)s AND incident_id = %(incident_id)s AND role = %(role)s AND renounced_at IS NULL"""
 _ASSUME = """INSERT INTO role_assignment (tenant_id, incident_id, role, person, assigned_by, assumed_at)
@@ -89,6 +93,7 @@ def _insert(table: str, record: type) -> str:
 _WRITE_RECORD = {
     Link: _insert("link", Link),
     StatusUpdate: _insert("status_update", StatusUpdate),
+    Feedback: _insert("hypothesis_feedback", Feedback),
     Task: _upsert("task", Task, "id"),
     Postmortem: _upsert("postmortem", Postmortem, "incident_id"),
 }
@@ -159,8 +164,15 @@ class PostgresTransaction:
         found = analysis.conclusion
         await self._do(
             _KEEP_ANALYSIS, id=analysis.incident_id, version=analysis.version, service=found.service,
-            kind=found.cause_kind, event=encoded,
+            kind=found.cause_kind, event=encoded, confidence=analysis.confidence,
+            cause=analysis.statement if analysis.cause_named else "", evidence_kinds=list(analysis.evidence_kinds),
+            signatures=list(analysis.signatures),
         )  # fmt: skip
+
+    async def analysis(self, incident_id: str, version: int) -> bytes | None:
+        """Return an analysis as it was received."""
+        row = await self._one(ANALYSIS, id=incident_id, version=version)
+        return bytes(row["event"]) if row else None
 
     async def count(self, kept: Kept, incident_id: str) -> int:
         """Return how many of something an incident has."""
@@ -245,10 +257,10 @@ WHERE tenant_id = %(tenant)s AND incident_id = %(id)s ORDER BY number LIMIT %(li
             data=event_message(decision, incident, entry),
         )
 
-    async def _do(self, statement: str, **values: Any) -> None:
+    async def _do(self, statement: str, /, **values: Any) -> None:
         await self._conn.execute(statement, self._values(**values))
 
-    async def _one(self, statement: str, **values: Any) -> rows.Row | None:
+    async def _one(self, statement: str, /, **values: Any) -> rows.Row | None:
         return await rows.first(self._conn, statement, self._values(**values))
 
     def _values(self, **values: Any) -> rows.Row:

@@ -84,15 +84,18 @@ def decode_analysis(event: CloudEvent) -> Analysis:
         raise InvalidInput("unknown_verdict", f"the analysis has verdict {data.verdict}")
     if named and not (data.hypotheses and data.hypotheses[0].service):
         raise InvalidInput("no_cause", "the verdict names a cause, but the first hypothesis names no service")
-    first = data.hypotheses[0] if named else correlation_pb2.Hypothesis()
+    leading = data.hypotheses[0] if data.hypotheses else correlation_pb2.Hypothesis()
+    first = leading if named else correlation_pb2.Hypothesis()
     return Analysis(
         incident_id=_uuid(data.incident_id),
         version=data.version,
         conclusion=Conclusion(_clean(first.service), _cause_kind(first.cause_kind) if named else ""),
         statement=_clean(first.statement if named else data.reason),
-        confidence=first.confidence,
+        confidence=_confidence(first.confidence),
         impacted=[_clean(name) for name in first.impacted_services],
         analysed_at=_instant(data.analysed_at, event.time),
+        evidence_kinds=_kinds(leading),
+        signatures=list(dict.fromkeys(_clean(e.signature) for e in leading.evidence if e.signature)),
     )
 
 
@@ -118,6 +121,18 @@ def _require_same_tenant(event: CloudEvent, named: str) -> None:
 def _cause_kind(number: int) -> str:
     known = correlation_pb2.CauseKind.DESCRIPTOR.values_by_number
     return str(known[number].name) if number in known else str(number)
+
+
+def _confidence(value: float) -> float:
+    if not -1e-6 <= value <= 1 + 1e-6:  # nor NaN
+        raise InvalidInput("bad_confidence", f"a confidence runs from 0 to 1, not {value}")
+    return min(1.0, max(0.0, value))
+
+
+def _kinds(hypothesis: correlation_pb2.Hypothesis) -> list[str]:
+    known = correlation_pb2.EvidenceKind.DESCRIPTOR.values_by_number
+    named = (known[e.kind].name.removeprefix("EVIDENCE_KIND_") for e in hypothesis.evidence if e.kind in known)
+    return sorted({name.replace("_", " ").lower() for name in named})
 
 
 def _uuid(text: str) -> str:

@@ -22,7 +22,10 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One analysis: `statement` names the cause or says why there is none, `confidence` is 0 to 1."""
+    """One analysis: `statement` names the cause or says why there is none, `confidence` is 0 to 1.
+
+    `evidence_kinds` and `signatures` (shapes of log lines) are those that speak for the first hypothesis.
+    """
 
     incident_id: str
     version: int
@@ -31,6 +34,8 @@ class Analysis:
     confidence: float
     impacted: Sequence[str]
     analysed_at: datetime
+    evidence_kinds: Sequence[str] = ()
+    signatures: Sequence[str] = ()
 
     @property
     def cause_named(self) -> bool:

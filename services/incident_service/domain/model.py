@@ -107,6 +107,7 @@ class Reason(StrEnum):
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
     SAME_CONCLUSION = "same_conclusion"
     OLD_ANALYSIS = "old_analysis"
+    FEEDBACK_GIVEN = "feedback_given"
     MITIGATED = "mitigated"
     CLOSED = "closed"
     REOPENED = "reopened"

@@ -143,4 +143,32 @@ class Due:
     at: datetime | None
 
 
-Record: TypeAlias = RoleChange | Link | Task | StatusUpdate | Postmortem | Due
+class FeedbackVerdict(StrEnum):
+    """What a person found about a hypothesis."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    REAL_CAUSE = "real_cause"
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person found about a hypothesis, which is kept as it was judged; rank 0 when none was."""
+
+    id: str
+    incident_id: str
+    analysis_version: int
+    rank: int
+    verdict: FeedbackVerdict
+    service: str
+    cause_kind: str
+    confidence: float
+    statement: str
+    real_service: str
+    real_cause: str
+    note: str
+    actor: str
+    given_at: datetime
+
+
+Record: TypeAlias = RoleChange | Link | Task | StatusUpdate | Postmortem | Due | Feedback

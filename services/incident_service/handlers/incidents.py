@@ -8,7 +8,7 @@ from libs.kernel.ids import uuid7
 from services.incident_service.domain import lifecycle
 from services.incident_service.domain.lifecycle import Move, NewIncident
 from services.incident_service.domain.model import Incident, Status
-from services.incident_service.handlers.writes import NotFound, Writes, carry_out, decided, existing, locked
+from services.incident_service.handlers.writes import Writes, carry_out, decided, existing, locked
 from services.incident_service.ports import NumberedEntry, Store, Transaction
 
 
@@ -56,11 +56,3 @@ class Incidents:
         """Return timeline entries, oldest first; raises NotFound."""
         await self.get(tenant, incident_id)
         return await self._store.timeline(tenant, incident_id, limit, after)
-
-    async def analysis(self, tenant: str, incident_id: str) -> bytes:
-        """Return the latest analysis as received; raises NotFound, also while there is none."""
-        encoded = await self._store.analysis(tenant, incident_id)
-        if encoded is not None:
-            return encoded
-        await self.get(tenant, incident_id)
-        raise NotFound(f"incident {incident_id} has not been analysed yet")

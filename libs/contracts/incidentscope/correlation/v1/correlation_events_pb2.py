@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from incidentscope.correlation.v1 import correlation_pb2 as incidentscope_dot_correlation_dot_v1_dot_correlation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5incidentscope/correlation/v1/correlation_events.proto\x12\x1cincidentscope.correlation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.incidentscope/correlation/v1/correlation.proto\"\x8f\x04\n\x13HypothesesPublished\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0bincident_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12/\n\x0b\x61nalysed_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08onset_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11window_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fwindow_end_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x62\x61seline_start_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x62\x61seline_end_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07verdict\x18\n \x01(\x0e\x32%.incidentscope.correlation.v1.Verdict\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12<\n\nhypotheses\x18\x0c \x03(\x0b\x32(.incidentscope.correlation.v1.Hypothesisb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5incidentscope/correlation/v1/correlation_events.proto\x12\x1cincidentscope.correlation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.incidentscope/correlation/v1/correlation.proto\"\xe7\x04\n\x13HypothesesPublished\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x13\n\x0bincident_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12/\n\x0b\x61nalysed_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08onset_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11window_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fwindow_end_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x62\x61seline_start_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x62\x61seline_end_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07verdict\x18\n \x01(\x0e\x32%.incidentscope.correlation.v1.Verdict\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12<\n\nhypotheses\x18\x0c \x03(\x0b\x32(.incidentscope.correlation.v1.Hypothesis\x12<\n\x06\x63hange\x18\r \x01(\x0e\x32,.incidentscope.correlation.v1.AnalysisChange\x12\x18\n\x10\x63hange_statement\x18\x0e \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'incidentscope.correlation.v
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HYPOTHESESPUBLISHED']._serialized_start=169
-  _globals['_HYPOTHESESPUBLISHED']._serialized_end=696
+  _globals['_HYPOTHESESPUBLISHED']._serialized_end=784
 # @@protoc_insertion_point(module_scope)

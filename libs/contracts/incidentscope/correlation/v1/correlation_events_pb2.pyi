@@ -38,6 +38,8 @@ class HypothesesPublished(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     HYPOTHESES_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    CHANGE_STATEMENT_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The tenant that owns the incident."""
     incident_id: _builtins.str
@@ -48,6 +50,10 @@ class HypothesesPublished(_message.Message):
     """Whether a cause could be named."""
     reason: _builtins.str
     """Why the verdict is what it is, in one sentence."""
+    change: _correlation_pb2.AnalysisChange.ValueType
+    """Why it was published after the one before."""
+    change_statement: _builtins.str
+    """The same in one sentence, with numbers."""
     @_builtins.property
     def analysed_at(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -91,10 +97,12 @@ class HypothesesPublished(_message.Message):
         verdict: _correlation_pb2.Verdict.ValueType = ...,
         reason: _builtins.str = ...,
         hypotheses: _abc.Iterable[_correlation_pb2.Hypothesis] | None = ...,
+        change: _correlation_pb2.AnalysisChange.ValueType = ...,
+        change_statement: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["analysed_at", b"analysed_at", "baseline_end_time", b"baseline_end_time", "baseline_start_time", b"baseline_start_time", "onset_at", b"onset_at", "window_end_time", b"window_end_time", "window_start_time", b"window_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysed_at", b"analysed_at", "baseline_end_time", b"baseline_end_time", "baseline_start_time", b"baseline_start_time", "hypotheses", b"hypotheses", "incident_id", b"incident_id", "onset_at", b"onset_at", "reason", b"reason", "tenant_id", b"tenant_id", "verdict", b"verdict", "version", b"version", "window_end_time", b"window_end_time", "window_start_time", b"window_start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysed_at", b"analysed_at", "baseline_end_time", b"baseline_end_time", "baseline_start_time", b"baseline_start_time", "change", b"change", "change_statement", b"change_statement", "hypotheses", b"hypotheses", "incident_id", b"incident_id", "onset_at", b"onset_at", "reason", b"reason", "tenant_id", b"tenant_id", "verdict", b"verdict", "version", b"version", "window_end_time", b"window_end_time", "window_start_time", b"window_start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

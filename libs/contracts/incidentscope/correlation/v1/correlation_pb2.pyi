@@ -132,6 +132,126 @@ VERDICT_NOT_ENOUGH_EVIDENCE: Verdict.ValueType  # 2
 """Nothing stands out from its own noise."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
+class _StoryPart:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StoryPartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StoryPart.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STORY_PART_UNSPECIFIED: _StoryPart.ValueType  # 0
+    """Never sent."""
+    STORY_PART_CHANGE: _StoryPart.ValueType  # 1
+    """What changed before the trouble: a deploy or another change."""
+    STORY_PART_FIRST_FAILURE: _StoryPart.ValueType  # 2
+    """The first thing that went wrong."""
+    STORY_PART_BLAST_RADIUS: _StoryPart.ValueType  # 3
+    """A service that suffers from it."""
+
+class StoryPart(_StoryPart, metaclass=_StoryPartEnumTypeWrapper):
+    """Which part of an incident's story a step tells."""
+
+STORY_PART_UNSPECIFIED: StoryPart.ValueType  # 0
+"""Never sent."""
+STORY_PART_CHANGE: StoryPart.ValueType  # 1
+"""What changed before the trouble: a deploy or another change."""
+STORY_PART_FIRST_FAILURE: StoryPart.ValueType  # 2
+"""The first thing that went wrong."""
+STORY_PART_BLAST_RADIUS: StoryPart.ValueType  # 3
+"""A service that suffers from it."""
+Global___StoryPart: _TypeAlias = StoryPart  # noqa: Y015
+
+class _AnalysisChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnalysisChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnalysisChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANALYSIS_CHANGE_UNSPECIFIED: _AnalysisChange.ValueType  # 0
+    """Not told: published before this was recorded."""
+    ANALYSIS_CHANGE_FIRST: _AnalysisChange.ValueType  # 1
+    """It is the first."""
+    ANALYSIS_CHANGE_VERDICT: _AnalysisChange.ValueType  # 2
+    """A cause is named now, or no longer."""
+    ANALYSIS_CHANGE_RANKING: _AnalysisChange.ValueType  # 3
+    """The suspects or their order changed."""
+    ANALYSIS_CHANGE_CONFIDENCE: _AnalysisChange.ValueType  # 4
+    """The first suspect became clearly more or less likely."""
+    ANALYSIS_CHANGE_EVIDENCE: _AnalysisChange.ValueType  # 5
+    """Other kinds of evidence speak for the first suspect."""
+
+class AnalysisChange(_AnalysisChange, metaclass=_AnalysisChangeEnumTypeWrapper):
+    """Why an analysis was published after the one before."""
+
+ANALYSIS_CHANGE_UNSPECIFIED: AnalysisChange.ValueType  # 0
+"""Not told: published before this was recorded."""
+ANALYSIS_CHANGE_FIRST: AnalysisChange.ValueType  # 1
+"""It is the first."""
+ANALYSIS_CHANGE_VERDICT: AnalysisChange.ValueType  # 2
+"""A cause is named now, or no longer."""
+ANALYSIS_CHANGE_RANKING: AnalysisChange.ValueType  # 3
+"""The suspects or their order changed."""
+ANALYSIS_CHANGE_CONFIDENCE: AnalysisChange.ValueType  # 4
+"""The first suspect became clearly more or less likely."""
+ANALYSIS_CHANGE_EVIDENCE: AnalysisChange.ValueType  # 5
+"""Other kinds of evidence speak for the first suspect."""
+Global___AnalysisChange: _TypeAlias = AnalysisChange  # noqa: Y015
+
+class _FeedbackVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FeedbackVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeedbackVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FEEDBACK_VERDICT_UNSPECIFIED: _FeedbackVerdict.ValueType  # 0
+    """Never sent."""
+    FEEDBACK_VERDICT_CONFIRMED: _FeedbackVerdict.ValueType  # 1
+    """It is the cause."""
+    FEEDBACK_VERDICT_REJECTED: _FeedbackVerdict.ValueType  # 2
+    """It is not the cause."""
+    FEEDBACK_VERDICT_REAL_CAUSE: _FeedbackVerdict.ValueType  # 3
+    """The real cause is what the feedback says, whatever the hypothesis was."""
+
+class FeedbackVerdict(_FeedbackVerdict, metaclass=_FeedbackVerdictEnumTypeWrapper):
+    """What a person found about a hypothesis."""
+
+FEEDBACK_VERDICT_UNSPECIFIED: FeedbackVerdict.ValueType  # 0
+"""Never sent."""
+FEEDBACK_VERDICT_CONFIRMED: FeedbackVerdict.ValueType  # 1
+"""It is the cause."""
+FEEDBACK_VERDICT_REJECTED: FeedbackVerdict.ValueType  # 2
+"""It is not the cause."""
+FEEDBACK_VERDICT_REAL_CAUSE: FeedbackVerdict.ValueType  # 3
+"""The real cause is what the feedback says, whatever the hypothesis was."""
+Global___FeedbackVerdict: _TypeAlias = FeedbackVerdict  # noqa: Y015
+
+class _CauseStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CauseStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CauseStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAUSE_STANDING_UNSPECIFIED: _CauseStanding.ValueType  # 0
+    """No cause is known."""
+    CAUSE_STANDING_SUSPECTED: _CauseStanding.ValueType  # 1
+    """A hypothesis nobody has judged."""
+    CAUSE_STANDING_CONFIRMED: _CauseStanding.ValueType  # 2
+    """A person confirmed it or named it."""
+    CAUSE_STANDING_REJECTED: _CauseStanding.ValueType  # 3
+    """A person found that it was something else, without saying what."""
+
+class CauseStanding(_CauseStanding, metaclass=_CauseStandingEnumTypeWrapper):
+    """How well the cause of an incident is known."""
+
+CAUSE_STANDING_UNSPECIFIED: CauseStanding.ValueType  # 0
+"""No cause is known."""
+CAUSE_STANDING_SUSPECTED: CauseStanding.ValueType  # 1
+"""A hypothesis nobody has judged."""
+CAUSE_STANDING_CONFIRMED: CauseStanding.ValueType  # 2
+"""A person confirmed it or named it."""
+CAUSE_STANDING_REJECTED: CauseStanding.ValueType  # 3
+"""A person found that it was something else, without saying what."""
+Global___CauseStanding: _TypeAlias = CauseStanding  # noqa: Y015
+
 @_typing.final
 class Evidence(_message.Message):
     """One claim with its numbers."""
@@ -148,6 +268,7 @@ class Evidence(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     STRENGTH_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     kind: Global___EvidenceKind.ValueType
     """Its class."""
     service: _builtins.str
@@ -164,6 +285,8 @@ class Evidence(_message.Message):
     """Where to check it."""
     strength: _builtins.float
     """Strength from 0 to 1 within its class."""
+    signature: _builtins.str
+    """Of a log signature: its shape, with what varies masked."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of the time range the observed value covers."""
@@ -185,14 +308,113 @@ class Evidence(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         url: _builtins.str = ...,
         strength: _builtins.float = ...,
+        signature: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "end_time", b"end_time", "kind", b"kind", "observed", b"observed", "service", b"service", "start_time", b"start_time", "statement", b"statement", "strength", b"strength", "unit", b"unit", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "end_time", b"end_time", "kind", b"kind", "observed", b"observed", "service", b"service", "signature", b"signature", "start_time", b"start_time", "statement", b"statement", "strength", b"strength", "unit", b"unit", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
+
+@_typing.final
+class StoryStep(_message.Message):
+    """One step of the story: change, first failure, blast radius."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    part: Global___StoryPart.ValueType
+    """Which part of the story it tells."""
+    service: _builtins.str
+    """The service it is about."""
+    statement: _builtins.str
+    """What happened, with its numbers."""
+    url: _builtins.str
+    """Where to see it."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it began; unset when it is not known."""
+
+    def __init__(
+        self,
+        *,
+        part: Global___StoryPart.ValueType = ...,
+        service: _builtins.str = ...,
+        statement: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "part", b"part", "service", b"service", "statement", b"statement", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoryStep: _TypeAlias = StoryStep  # noqa: Y015
+
+@_typing.final
+class Check(_message.Message):
+    """Something a person can look at to find out whether a hypothesis holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    LOOK_AT_FIELD_NUMBER: _builtins.int
+    CONFIRMS_FIELD_NUMBER: _builtins.int
+    REFUTES_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    kind: Global___EvidenceKind.ValueType
+    """The class of evidence it is about."""
+    service: _builtins.str
+    """The service to look at."""
+    look_at: _builtins.str
+    """What to look at."""
+    confirms: _builtins.str
+    """What to see there if the hypothesis holds."""
+    refutes: _builtins.str
+    """What to see there if it does not."""
+    url: _builtins.str
+    """The page that shows it."""
+    query: _builtins.str
+    """ClickHouse SQL that answers it from the documented tables; empty when the page does."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the time to look at."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of that time."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___EvidenceKind.ValueType = ...,
+        service: _builtins.str = ...,
+        look_at: _builtins.str = ...,
+        confirms: _builtins.str = ...,
+        refutes: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        url: _builtins.str = ...,
+        query: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirms", b"confirms", "end_time", b"end_time", "kind", b"kind", "look_at", b"look_at", "query", b"query", "refutes", b"refutes", "service", b"service", "start_time", b"start_time", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Check: _TypeAlias = Check  # noqa: Y015
 
 @_typing.final
 class Hypothesis(_message.Message):
@@ -210,6 +432,8 @@ class Hypothesis(_message.Message):
     CHAIN_FIELD_NUMBER: _builtins.int
     IMPACTED_SERVICES_FIELD_NUMBER: _builtins.int
     DEPLOY_ID_FIELD_NUMBER: _builtins.int
+    STORY_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
     rank: _builtins.int
     """1 is the most likely."""
     service: _builtins.str
@@ -236,6 +460,14 @@ class Hypothesis(_message.Message):
     def impacted_services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Services that suffer from it."""
 
+    @_builtins.property
+    def story(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoryStep]:
+        """Change, first failure and blast radius, in this order; without a change when none explains it."""
+
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Check]:
+        """What would confirm or refute it, the most telling first."""
+
     def __init__(
         self,
         *,
@@ -249,11 +481,251 @@ class Hypothesis(_message.Message):
         chain: _abc.Iterable[_builtins.str] | None = ...,
         impacted_services: _abc.Iterable[_builtins.str] | None = ...,
         deploy_id: _builtins.str = ...,
+        story: _abc.Iterable[Global___StoryStep] | None = ...,
+        checks: _abc.Iterable[Global___Check] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause_kind", b"cause_kind", "chain", b"chain", "confidence", b"confidence", "deploy_id", b"deploy_id", "evidence", b"evidence", "impacted_services", b"impacted_services", "rank", b"rank", "score", b"score", "service", b"service", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause_kind", b"cause_kind", "chain", b"chain", "checks", b"checks", "confidence", b"confidence", "deploy_id", b"deploy_id", "evidence", b"evidence", "impacted_services", b"impacted_services", "rank", b"rank", "score", b"score", "service", b"service", "statement", b"statement", "story", b"story"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hypothesis: _TypeAlias = Hypothesis  # noqa: Y015
+
+@_typing.final
+class AnalysisVersion(_message.Message):
+    """One publication in the history of an incident's analyses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ANALYSED_AT_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    CHANGE_STATEMENT_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CAUSE_KIND_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """1 for the first, then counting up."""
+    verdict: Global___Verdict.ValueType
+    """Whether a cause could be named."""
+    change: Global___AnalysisChange.ValueType
+    """Why it was published."""
+    change_statement: _builtins.str
+    """The same in one sentence, with numbers."""
+    service: _builtins.str
+    """The first suspect's service; empty when there is none."""
+    cause_kind: Global___CauseKind.ValueType
+    """The first suspect's kind."""
+    confidence: _builtins.float
+    """How likely it is, from 0 to 1."""
+    statement: _builtins.str
+    """The first suspect in one sentence, or why no cause is named."""
+    @_builtins.property
+    def analysed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        analysed_at: _timestamp_pb2.Timestamp | None = ...,
+        verdict: Global___Verdict.ValueType = ...,
+        change: Global___AnalysisChange.ValueType = ...,
+        change_statement: _builtins.str = ...,
+        service: _builtins.str = ...,
+        cause_kind: Global___CauseKind.ValueType = ...,
+        confidence: _builtins.float = ...,
+        statement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["analysed_at", b"analysed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysed_at", b"analysed_at", "cause_kind", b"cause_kind", "change", b"change", "change_statement", b"change_statement", "confidence", b"confidence", "service", b"service", "statement", b"statement", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnalysisVersion: _TypeAlias = AnalysisVersion  # noqa: Y015
+
+@_typing.final
+class Feedback(_message.Message):
+    """What a person found about a hypothesis; never changed or removed. The last word counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    ANALYSIS_VERSION_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    CAUSE_KIND_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    REAL_SERVICE_FIELD_NUMBER: _builtins.int
+    REAL_CAUSE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    GIVEN_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """UUID version 7."""
+    incident_id: _builtins.str
+    """The incident."""
+    analysis_version: _builtins.int
+    """The analysis judged."""
+    rank: _builtins.int
+    """The hypothesis judged, by its rank in that analysis; 0 when none was."""
+    verdict: Global___FeedbackVerdict.ValueType
+    """What was found."""
+    service: _builtins.str
+    """The service of the hypothesis judged; empty when none was."""
+    cause_kind: Global___CauseKind.ValueType
+    """Its kind."""
+    confidence: _builtins.float
+    """How likely the analysis took it to be, from 0 to 1."""
+    real_service: _builtins.str
+    """The service of the real cause; empty when it is not known."""
+    real_cause: _builtins.str
+    """The real cause in words; empty when it is not known."""
+    note: _builtins.str
+    """What else was said."""
+    actor: _builtins.str
+    """Who found it."""
+    @_builtins.property
+    def given_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        incident_id: _builtins.str = ...,
+        analysis_version: _builtins.int = ...,
+        rank: _builtins.int = ...,
+        verdict: Global___FeedbackVerdict.ValueType = ...,
+        service: _builtins.str = ...,
+        cause_kind: Global___CauseKind.ValueType = ...,
+        confidence: _builtins.float = ...,
+        real_service: _builtins.str = ...,
+        real_cause: _builtins.str = ...,
+        note: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        given_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["given_at", b"given_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "analysis_version", b"analysis_version", "cause_kind", b"cause_kind", "confidence", b"confidence", "given_at", b"given_at", "id", b"id", "incident_id", b"incident_id", "note", b"note", "rank", b"rank", "real_cause", b"real_cause", "real_service", b"real_service", "service", b"service", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Feedback: _TypeAlias = Feedback  # noqa: Y015
+
+@_typing.final
+class SimilarIncident(_message.Message):
+    """A past incident that resembles another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    OPENED_AT_FIELD_NUMBER: _builtins.int
+    RESOLVED_AT_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    CAUSE_SERVICE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    JUDGED_BY_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    incident_id: _builtins.str
+    """The past incident's id."""
+    title: _builtins.str
+    """Its title."""
+    similarity: _builtins.float
+    """From 0 to 1; incidents above .3 are listed."""
+    cause_service: _builtins.str
+    """The service that caused it, as far as is known."""
+    cause: _builtins.str
+    """Its cause in words, as far as is known."""
+    standing: Global___CauseStanding.ValueType
+    """How well the cause is known."""
+    judged_by: _builtins.str
+    """Who confirmed, named or rejected the cause; empty when nobody did."""
+    resolution: _builtins.str
+    """How it was resolved, as the timeline tells it; empty while it is not."""
+    url: _builtins.str
+    """Its page in the console."""
+    @_builtins.property
+    def opened_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was opened."""
+
+    @_builtins.property
+    def resolved_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was resolved; unset while it is not."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the two have in common, in words, the weightiest first."""
+
+    def __init__(
+        self,
+        *,
+        incident_id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        opened_at: _timestamp_pb2.Timestamp | None = ...,
+        resolved_at: _timestamp_pb2.Timestamp | None = ...,
+        similarity: _builtins.float = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        cause_service: _builtins.str = ...,
+        cause: _builtins.str = ...,
+        standing: Global___CauseStanding.ValueType = ...,
+        judged_by: _builtins.str = ...,
+        resolution: _builtins.str = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["opened_at", b"opened_at", "resolved_at", b"resolved_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "cause_service", b"cause_service", "incident_id", b"incident_id", "judged_by", b"judged_by", "opened_at", b"opened_at", "reasons", b"reasons", "resolution", b"resolution", "resolved_at", b"resolved_at", "similarity", b"similarity", "standing", b"standing", "title", b"title", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarIncident: _TypeAlias = SimilarIncident  # noqa: Y015
+
+@_typing.final
+class ConfidenceBin(_message.Message):
+    """How often hypotheses of like confidence turned out to be the cause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOWER_FIELD_NUMBER: _builtins.int
+    UPPER_FIELD_NUMBER: _builtins.int
+    JUDGED_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    MEAN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    lower: _builtins.float
+    """The bin's lower end, from 0 to 1; inside the bin."""
+    upper: _builtins.float
+    """Its upper end, outside the bin except for 1."""
+    judged: _builtins.int
+    """How many judged hypotheses had such a confidence."""
+    confirmed: _builtins.int
+    """How many of them were the cause."""
+    mean_confidence: _builtins.float
+    """Their mean confidence; 0 without any."""
+    def __init__(
+        self,
+        *,
+        lower: _builtins.float = ...,
+        upper: _builtins.float = ...,
+        judged: _builtins.int = ...,
+        confirmed: _builtins.int = ...,
+        mean_confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "judged", b"judged", "lower", b"lower", "mean_confidence", b"mean_confidence", "upper", b"upper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfidenceBin: _TypeAlias = ConfidenceBin  # noqa: Y015

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from incidentscope.correlation.v1 import correlation_events_pb2 as _correlation_events_pb2
+from incidentscope.correlation.v1 import correlation_pb2 as _correlation_pb2
 from incidentscope.incident.v1 import communication_pb2 as _communication_pb2
 from incidentscope.incident.v1 import incident_pb2 as _incident_pb2
 from incidentscope.incident.v1 import response_pb2 as _response_pb2
@@ -439,16 +440,20 @@ class GetHypothesesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The incident's id."""
+    version: _builtins.int
+    """Which analysis; the latest when 0."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -463,7 +468,7 @@ class GetHypothesesResponse(_message.Message):
     ANALYSIS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def analysis(self) -> _correlation_events_pb2.HypothesesPublished:
-        """The latest analysis."""
+        """The analysis."""
 
     def __init__(
         self,
@@ -477,6 +482,279 @@ class GetHypothesesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetHypothesesResponse: _TypeAlias = GetHypothesesResponse  # noqa: Y015
+
+@_typing.final
+class ListHypothesisVersionsRequest(_message.Message):
+    """Request of ListHypothesisVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The incident's id."""
+    page_size: _builtins.int
+    """At most this many, 1 to 200; 50 when 0."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHypothesisVersionsRequest: _TypeAlias = ListHypothesisVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListHypothesisVersionsResponse(_message.Message):
+    """Response of ListHypothesisVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Set when there are more."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_correlation_pb2.AnalysisVersion]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[_correlation_pb2.AnalysisVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHypothesisVersionsResponse: _TypeAlias = ListHypothesisVersionsResponse  # noqa: Y015
+
+@_typing.final
+class GiveHypothesisFeedbackRequest(_message.Message):
+    """Request of GiveHypothesisFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ANALYSIS_VERSION_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REAL_SERVICE_FIELD_NUMBER: _builtins.int
+    REAL_CAUSE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The incident's id."""
+    analysis_version: _builtins.int
+    """The analysis judged, by its version. Required."""
+    rank: _builtins.int
+    """The hypothesis judged, by its rank in that analysis. Required, except for a real cause that was no hypothesis."""
+    verdict: _correlation_pb2.FeedbackVerdict.ValueType
+    """What was found. Required."""
+    real_service: _builtins.str
+    """The service of the real cause, at most 200 characters. Only for a real cause, and not required."""
+    real_cause: _builtins.str
+    """The real cause in words, at most 2000 characters. Only for a real cause, and required."""
+    note: _builtins.str
+    """What else there is to say, at most 10000 characters."""
+    actor: _builtins.str
+    """Who found it. Required."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        analysis_version: _builtins.int = ...,
+        rank: _builtins.int = ...,
+        verdict: _correlation_pb2.FeedbackVerdict.ValueType = ...,
+        real_service: _builtins.str = ...,
+        real_cause: _builtins.str = ...,
+        note: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "analysis_version", b"analysis_version", "id", b"id", "note", b"note", "rank", b"rank", "real_cause", b"real_cause", "real_service", b"real_service", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveHypothesisFeedbackRequest: _TypeAlias = GiveHypothesisFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class GiveHypothesisFeedbackResponse(_message.Message):
+    """Response of GiveHypothesisFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def feedback(self) -> _correlation_pb2.Feedback:
+        """As recorded."""
+
+    def __init__(
+        self,
+        *,
+        feedback: _correlation_pb2.Feedback | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveHypothesisFeedbackResponse: _TypeAlias = GiveHypothesisFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ListHypothesisFeedbackRequest(_message.Message):
+    """Request of ListHypothesisFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The incident's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHypothesisFeedbackRequest: _TypeAlias = ListHypothesisFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class ListHypothesisFeedbackResponse(_message.Message):
+    """Response of ListHypothesisFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def feedback(self) -> _containers.RepeatedCompositeFieldContainer[_correlation_pb2.Feedback]:
+        """Newest first, at most 200."""
+
+    def __init__(
+        self,
+        *,
+        feedback: _abc.Iterable[_correlation_pb2.Feedback] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHypothesisFeedbackResponse: _TypeAlias = ListHypothesisFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ListSimilarIncidentsRequest(_message.Message):
+    """Request of ListSimilarIncidents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The incident's id."""
+    page_size: _builtins.int
+    """At most this many, 1 to 20; 5 when 0."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSimilarIncidentsRequest: _TypeAlias = ListSimilarIncidentsRequest  # noqa: Y015
+
+@_typing.final
+class ListSimilarIncidentsResponse(_message.Message):
+    """Response of ListSimilarIncidents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incidents(self) -> _containers.RepeatedCompositeFieldContainer[_correlation_pb2.SimilarIncident]:
+        """Most similar first."""
+
+    def __init__(
+        self,
+        *,
+        incidents: _abc.Iterable[_correlation_pb2.SimilarIncident] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incidents", b"incidents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSimilarIncidentsResponse: _TypeAlias = ListSimilarIncidentsResponse  # noqa: Y015
+
+@_typing.final
+class GetHypothesisCalibrationRequest(_message.Message):
+    """Request of GetHypothesisCalibration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHypothesisCalibrationRequest: _TypeAlias = GetHypothesisCalibrationRequest  # noqa: Y015
+
+@_typing.final
+class GetHypothesisCalibrationResponse(_message.Message):
+    """Response of GetHypothesisCalibration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BINS_FIELD_NUMBER: _builtins.int
+    EXPECTED_CALIBRATION_ERROR_FIELD_NUMBER: _builtins.int
+    expected_calibration_error: _builtins.float
+    """Expected calibration error: the mean difference of confidence and share confirmed, by judged hypotheses; 0 to 1."""
+    @_builtins.property
+    def bins(self) -> _containers.RepeatedCompositeFieldContainer[_correlation_pb2.ConfidenceBin]:
+        """Ten bins of equal width, lowest first. Each hypothesis that was judged counts once, by the last word on it."""
+
+    def __init__(
+        self,
+        *,
+        bins: _abc.Iterable[_correlation_pb2.ConfidenceBin] | None = ...,
+        expected_calibration_error: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bins", b"bins", "expected_calibration_error", b"expected_calibration_error"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHypothesisCalibrationResponse: _TypeAlias = GetHypothesisCalibrationResponse  # noqa: Y015
 
 @_typing.final
 class UpdateIncidentRequest(_message.Message):

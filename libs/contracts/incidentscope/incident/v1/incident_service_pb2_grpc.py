@@ -75,6 +75,31 @@ class IncidentServiceStub:
                 request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesRequest.SerializeToString,
                 response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesResponse.FromString,
                 _registered_method=True)
+        self.ListHypothesisVersions = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListHypothesisVersions',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisVersionsRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisVersionsResponse.FromString,
+                _registered_method=True)
+        self.GiveHypothesisFeedback = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/GiveHypothesisFeedback',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GiveHypothesisFeedbackRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GiveHypothesisFeedbackResponse.FromString,
+                _registered_method=True)
+        self.ListHypothesisFeedback = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListHypothesisFeedback',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisFeedbackRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisFeedbackResponse.FromString,
+                _registered_method=True)
+        self.ListSimilarIncidents = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListSimilarIncidents',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListSimilarIncidentsRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListSimilarIncidentsResponse.FromString,
+                _registered_method=True)
+        self.GetHypothesisCalibration = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/GetHypothesisCalibration',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesisCalibrationRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesisCalibrationResponse.FromString,
+                _registered_method=True)
         self.UpdateIncident = channel.unary_unary(
                 '/incidentscope.incident.v1.IncidentService/UpdateIncident',
                 request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.UpdateIncidentRequest.SerializeToString,
@@ -266,7 +291,42 @@ class IncidentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetHypotheses(self, request, context):
-        """Returns the latest analysis; NOT_FOUND before the first.
+        """Returns the latest analysis, or the one of a version; NOT_FOUND before the first and for a version there is not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHypothesisVersions(self, request, context):
+        """Lists the analyses published for an incident, newest first, each with why it was published.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GiveHypothesisFeedback(self, request, context):
+        """Records what a person found about a hypothesis; NOT_FOUND for an analysis there is not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHypothesisFeedback(self, request, context):
+        """Lists what people found about an incident's hypotheses, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSimilarIncidents(self, request, context):
+        """Lists past incidents that resemble one, most similar first, with their outcome.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHypothesisCalibration(self, request, context):
+        """Returns how often hypotheses of like confidence turned out to be the cause, from feedback.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -503,6 +563,31 @@ def add_IncidentServiceServicer_to_server(servicer, server):
                     servicer.GetHypotheses,
                     request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesRequest.FromString,
                     response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesResponse.SerializeToString,
+            ),
+            'ListHypothesisVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHypothesisVersions,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisVersionsRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisVersionsResponse.SerializeToString,
+            ),
+            'GiveHypothesisFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.GiveHypothesisFeedback,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GiveHypothesisFeedbackRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GiveHypothesisFeedbackResponse.SerializeToString,
+            ),
+            'ListHypothesisFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHypothesisFeedback,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisFeedbackRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisFeedbackResponse.SerializeToString,
+            ),
+            'ListSimilarIncidents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSimilarIncidents,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListSimilarIncidentsRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListSimilarIncidentsResponse.SerializeToString,
+            ),
+            'GetHypothesisCalibration': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHypothesisCalibration,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesisCalibrationRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesisCalibrationResponse.SerializeToString,
             ),
             'UpdateIncident': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateIncident,
@@ -857,6 +942,141 @@ class IncidentService:
             '/incidentscope.incident.v1.IncidentService/GetHypotheses',
             incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesRequest.SerializeToString,
             incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHypothesisVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListHypothesisVersions',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisVersionsRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GiveHypothesisFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/GiveHypothesisFeedback',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GiveHypothesisFeedbackRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GiveHypothesisFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHypothesisFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListHypothesisFeedback',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisFeedbackRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListHypothesisFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSimilarIncidents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListSimilarIncidents',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListSimilarIncidentsRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListSimilarIncidentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHypothesisCalibration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/GetHypothesisCalibration',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesisCalibrationRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.GetHypothesisCalibrationResponse.FromString,
             options,
             channel_credentials,
             insecure,

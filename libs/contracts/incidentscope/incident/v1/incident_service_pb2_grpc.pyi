@@ -48,7 +48,17 @@ class IncidentServiceStub:
     ListTimeline: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListTimelineRequest, _incident_service_pb2.ListTimelineResponse]
     """Lists the timeline, oldest first."""
     GetHypotheses: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.GetHypothesesRequest, _incident_service_pb2.GetHypothesesResponse]
-    """Returns the latest analysis; NOT_FOUND before the first."""
+    """Returns the latest analysis, or the one of a version; NOT_FOUND before the first and for a version there is not."""
+    ListHypothesisVersions: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListHypothesisVersionsRequest, _incident_service_pb2.ListHypothesisVersionsResponse]
+    """Lists the analyses published for an incident, newest first, each with why it was published."""
+    GiveHypothesisFeedback: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.GiveHypothesisFeedbackRequest, _incident_service_pb2.GiveHypothesisFeedbackResponse]
+    """Records what a person found about a hypothesis; NOT_FOUND for an analysis there is not."""
+    ListHypothesisFeedback: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListHypothesisFeedbackRequest, _incident_service_pb2.ListHypothesisFeedbackResponse]
+    """Lists what people found about an incident's hypotheses, newest first."""
+    ListSimilarIncidents: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListSimilarIncidentsRequest, _incident_service_pb2.ListSimilarIncidentsResponse]
+    """Lists past incidents that resemble one, most similar first, with their outcome."""
+    GetHypothesisCalibration: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.GetHypothesisCalibrationRequest, _incident_service_pb2.GetHypothesisCalibrationResponse]
+    """Returns how often hypotheses of like confidence turned out to be the cause, from feedback."""
     UpdateIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateIncidentRequest, _incident_service_pb2.UpdateIncidentResponse]
     """Changes what is known about an incident: the fields that `update_mask` names."""
     MitigateIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MitigateIncidentRequest, _incident_service_pb2.MitigateIncidentResponse]
@@ -124,7 +134,17 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     ListTimeline: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListTimelineRequest, _incident_service_pb2.ListTimelineResponse]  # type: ignore[assignment]
     """Lists the timeline, oldest first."""
     GetHypotheses: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.GetHypothesesRequest, _incident_service_pb2.GetHypothesesResponse]  # type: ignore[assignment]
-    """Returns the latest analysis; NOT_FOUND before the first."""
+    """Returns the latest analysis, or the one of a version; NOT_FOUND before the first and for a version there is not."""
+    ListHypothesisVersions: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListHypothesisVersionsRequest, _incident_service_pb2.ListHypothesisVersionsResponse]  # type: ignore[assignment]
+    """Lists the analyses published for an incident, newest first, each with why it was published."""
+    GiveHypothesisFeedback: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.GiveHypothesisFeedbackRequest, _incident_service_pb2.GiveHypothesisFeedbackResponse]  # type: ignore[assignment]
+    """Records what a person found about a hypothesis; NOT_FOUND for an analysis there is not."""
+    ListHypothesisFeedback: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListHypothesisFeedbackRequest, _incident_service_pb2.ListHypothesisFeedbackResponse]  # type: ignore[assignment]
+    """Lists what people found about an incident's hypotheses, newest first."""
+    ListSimilarIncidents: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListSimilarIncidentsRequest, _incident_service_pb2.ListSimilarIncidentsResponse]  # type: ignore[assignment]
+    """Lists past incidents that resemble one, most similar first, with their outcome."""
+    GetHypothesisCalibration: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.GetHypothesisCalibrationRequest, _incident_service_pb2.GetHypothesisCalibrationResponse]  # type: ignore[assignment]
+    """Returns how often hypotheses of like confidence turned out to be the cause, from feedback."""
     UpdateIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UpdateIncidentRequest, _incident_service_pb2.UpdateIncidentResponse]  # type: ignore[assignment]
     """Changes what is known about an incident: the fields that `update_mask` names."""
     MitigateIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MitigateIncidentRequest, _incident_service_pb2.MitigateIncidentResponse]  # type: ignore[assignment]
@@ -245,7 +265,47 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.GetHypothesesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_incident_service_pb2.GetHypothesesResponse, _abc.Awaitable[_incident_service_pb2.GetHypothesesResponse]]:
-        """Returns the latest analysis; NOT_FOUND before the first."""
+        """Returns the latest analysis, or the one of a version; NOT_FOUND before the first and for a version there is not."""
+
+    @_abc_1.abstractmethod
+    def ListHypothesisVersions(
+        self,
+        request: _incident_service_pb2.ListHypothesisVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListHypothesisVersionsResponse, _abc.Awaitable[_incident_service_pb2.ListHypothesisVersionsResponse]]:
+        """Lists the analyses published for an incident, newest first, each with why it was published."""
+
+    @_abc_1.abstractmethod
+    def GiveHypothesisFeedback(
+        self,
+        request: _incident_service_pb2.GiveHypothesisFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.GiveHypothesisFeedbackResponse, _abc.Awaitable[_incident_service_pb2.GiveHypothesisFeedbackResponse]]:
+        """Records what a person found about a hypothesis; NOT_FOUND for an analysis there is not."""
+
+    @_abc_1.abstractmethod
+    def ListHypothesisFeedback(
+        self,
+        request: _incident_service_pb2.ListHypothesisFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListHypothesisFeedbackResponse, _abc.Awaitable[_incident_service_pb2.ListHypothesisFeedbackResponse]]:
+        """Lists what people found about an incident's hypotheses, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListSimilarIncidents(
+        self,
+        request: _incident_service_pb2.ListSimilarIncidentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListSimilarIncidentsResponse, _abc.Awaitable[_incident_service_pb2.ListSimilarIncidentsResponse]]:
+        """Lists past incidents that resemble one, most similar first, with their outcome."""
+
+    @_abc_1.abstractmethod
+    def GetHypothesisCalibration(
+        self,
+        request: _incident_service_pb2.GetHypothesisCalibrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.GetHypothesisCalibrationResponse, _abc.Awaitable[_incident_service_pb2.GetHypothesisCalibrationResponse]]:
+        """Returns how often hypotheses of like confidence turned out to be the cause, from feedback."""
 
     @_abc_1.abstractmethod
     def UpdateIncident(
