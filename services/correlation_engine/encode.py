@@ -11,11 +11,25 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1 import correlation_pb2 as pb
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 
-from services.correlation_engine.domain.model import Analysis, Evidence, EvidenceKind, Hypothesis
+from services.correlation_engine.domain import wording
+from services.correlation_engine.domain.checks import Check, checks_for, looked_at
+from services.correlation_engine.domain.model import Analysis, Evidence, EvidenceKind, Hypothesis, StoryStep, Window
 from services.correlation_engine.domain.schedule import OpenIncident
 
 CONFIDENCE_STEP = 0.1  # a smaller change of confidence is not news
 COMPARED_HYPOTHESES = 3
+# The part of a service's page that shows what a class of evidence is about
+PARTS = {
+    EvidenceKind.ERROR_ORIGIN: "charts-h",
+    EvidenceKind.SELF_LATENCY: "charts-h",
+    EvidenceKind.TRAFFIC_CHANGE: "charts-h",
+    EvidenceKind.RESOURCE_SATURATION: "resources-h",
+    EvidenceKind.UNHEALTHY_DEPENDENCY: "callers-h",
+    EvidenceKind.NETWORK_GAP: "callers-h",
+    EvidenceKind.LOG_SIGNATURE: "logs-h",
+    EvidenceKind.LOST_BEHAVIOUR: "logs-h",
+    EvidenceKind.DEPLOY: "deploys-h",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +42,11 @@ class Links:
         """Return the page of an incident."""
         return f"{self.console_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}"
 
-    def service(self, name: str, start: datetime, end: datetime) -> str:
-        """Return the page of a service over a time."""
+    def service(self, name: str, start: datetime, end: datetime, part: str = "") -> str:
+        """Return the page of a service over a time, at one of its parts when given."""
         query = urlencode({"from": _rfc3339(start), "to": _rfc3339(end)})
-        return f"{self.console_url.rstrip('/')}/services/{quote(name, safe='')}?{query}"
+        address = f"{self.console_url.rstrip('/')}/services/{quote(name, safe='')}?{query}"
+        return f"{address}#{part}" if part else address
 
 
 def _rfc3339(instant: datetime) -> str:
@@ -61,11 +76,11 @@ def encode(
         baseline_end_time=_timestamp(window.baseline_end),
         verdict=pb.Verdict.Value(f"VERDICT_{analysis.verdict.name}"),
         reason=analysis.detail,
-        hypotheses=[_hypothesis(h, incident, links) for h in analysis.hypotheses],
+        hypotheses=[_hypothesis(h, incident, window, links) for h in analysis.hypotheses],
     )
 
 
-def _hypothesis(hypothesis: Hypothesis, incident: OpenIncident, links: Links) -> pb.Hypothesis:
+def _hypothesis(hypothesis: Hypothesis, incident: OpenIncident, window: Window, links: Links) -> pb.Hypothesis:
     return pb.Hypothesis(
         rank=hypothesis.rank,
         service=hypothesis.service,
@@ -77,14 +92,42 @@ def _hypothesis(hypothesis: Hypothesis, incident: OpenIncident, links: Links) ->
         chain=hypothesis.chain,
         impacted_services=hypothesis.impacted,
         deploy_id=hypothesis.change_id,
+        story=[_step(step, window, links) for step in hypothesis.story],
+        checks=[_check(check, links) for check in checks_for(hypothesis, window, incident.tenant)],
+    )
+
+
+def _step(step: StoryStep, window: Window, links: Links) -> pb.StoryStep:
+    part = PARTS[step.kind] if step.kind else "charts-h"
+    url = step.url or links.service(step.service, *looked_at(step.at or window.onset, window.end), part)
+    return pb.StoryStep(
+        part=pb.StoryPart.Value(f"STORY_PART_{step.part.name}"),
+        service=step.service,
+        statement=step.statement,
+        at=_timestamp(step.at) if step.at else None,
+        url=url,
+    )
+
+
+def _check(check: Check, links: Links) -> pb.Check:
+    return pb.Check(
+        kind=pb.EvidenceKind.Value(f"EVIDENCE_KIND_{check.kind.name}"),
+        service=check.service,
+        look_at=check.look_at,
+        confirms=check.confirms,
+        refutes=check.refutes,
+        start_time=_timestamp(check.start),
+        end_time=_timestamp(check.end),
+        url=links.service(check.service, check.start, check.end, PARTS[check.kind]),
+        query=check.query,
     )
 
 
 def _evidence(evidence: Evidence, incident: OpenIncident, links: Links) -> pb.Evidence:
     if evidence.kind is EvidenceKind.DEPLOY:
-        url = evidence.url or links.incident(incident.id)
+        url = evidence.url or f"{links.incident(incident.id)}#deploys-h"
     else:
-        url = links.service(evidence.service, evidence.start, evidence.end)
+        url = links.service(evidence.service, *looked_at(evidence.start, evidence.end), PARTS[evidence.kind])
     return pb.Evidence(
         kind=pb.EvidenceKind.Value(f"EVIDENCE_KIND_{evidence.kind.name}"),
         service=evidence.service,
@@ -96,6 +139,7 @@ def _evidence(evidence: Evidence, incident: OpenIncident, links: Links) -> pb.Ev
         end_time=_timestamp(evidence.end),
         url=url,
         strength=evidence.strength,
+        signature=evidence.signature,
     )
 
 
@@ -116,3 +160,48 @@ def _news_of_suspects(old: Sequence[pb.Hypothesis], new: Sequence[pb.Hypothesis]
     if abs(old[0].confidence - new[0].confidence) >= CONFIDENCE_STEP:
         return "confidence"
     return None if {e.kind for e in old[0].evidence} == {e.kind for e in new[0].evidence} else "evidence"
+
+
+def explain(published: HypothesesPublished | None, fresh: HypothesesPublished, why: str) -> HypothesesPublished:
+    """Return the fresh analysis with why it is published after the one published last."""
+    told = HypothesesPublished()
+    told.CopyFrom(fresh)
+    told.change = pb.AnalysisChange.Value(f"ANALYSIS_CHANGE_{why.upper()}")
+    told.change_statement = _told(published or HypothesesPublished(), fresh, why)
+    return told
+
+
+def _told(old: HypothesesPublished, new: HypothesesPublished, why: str) -> str:
+    before, now = _first(old), _first(new)
+    sure = f"{now.service} ({wording.percent(now.confidence)} likely)"
+    match why:
+        case "first":
+            named = new.verdict == pb.VERDICT_CAUSE_NAMED
+            return f"The first analysis names {sure}." if named else "The first analysis names no cause."
+        case "verdict":
+            named = new.verdict == pb.VERDICT_CAUSE_NAMED
+            return f"Evidence now suffices to name {sure}." if named else f"{before.service} is no longer named."
+        case "ranking" if before.service != now.service:
+            return f"{sure} comes first instead of {before.service or 'nobody'}." if now.service else "Nobody is left."
+        case "ranking":
+            return f"{sure} stays first; the kind of its cause or those behind it changed."
+        case "confidence":
+            return f"{now.service} went from {wording.percent(before.confidence)} to {wording.percent(now.confidence)}."
+        case _:
+            return f"{now.service}: {_evidence_news(before, now)}."
+
+
+def _first(analysis: HypothesesPublished) -> pb.Hypothesis:
+    return analysis.hypotheses[0] if analysis.hypotheses else pb.Hypothesis()
+
+
+def _evidence_news(before: pb.Hypothesis, now: pb.Hypothesis) -> str:
+    old, new = ({_spoken(e.kind) for e in h.evidence} for h in (before, now))
+    came, went = sorted(new - old), sorted(old - new)
+    parts = [f"new evidence: {', '.join(came)}"] if came else []
+    return "; ".join(parts + ([f"no longer: {', '.join(went)}"] if went else []))
+
+
+def _spoken(kind: int) -> str:
+    known = pb.EvidenceKind.DESCRIPTOR.values_by_number
+    return str(known[kind].name).removeprefix("EVIDENCE_KIND_").replace("_", " ").lower() if kind in known else "other"

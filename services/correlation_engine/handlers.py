@@ -25,7 +25,7 @@ from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.analysis import analyse
 from services.correlation_engine.domain.model import Analysis, Change
 from services.correlation_engine.domain.schedule import LOOK_BACK, OpenIncident, next_due, telemetry_range
-from services.correlation_engine.encode import Links, encode, news
+from services.correlation_engine.encode import Links, encode, explain, news
 from services.correlation_engine.ports import Deploys, Incidents, Publisher, TelemetryStore
 
 log = structlog.get_logger()
@@ -164,6 +164,7 @@ class Correlator:
             cause=analysis.hypotheses[0].service if analysis.hypotheses else "",
         )  # fmt: skip
         if why is not None:
+            fresh = explain(followed.published, fresh, why)
             await self._publisher.publish(fresh)
         PUBLISHED.labels(why or "unchanged").inc()
         return followed if why is None else replace(followed, published=fresh)

@@ -18,6 +18,7 @@ from services.correlation_engine.domain import (
     saturation,
     self_latency,
     signatures,
+    story,
     symptoms,
     timing,
     traffic,
@@ -79,7 +80,7 @@ def analyse_window(telemetry: Telemetry, affected: Collection[str], window: Wind
         usual=symptoms.usual(telemetry, affected, window),
     )
     ranked = fusion.rank(evidence, scene)
-    hypotheses = _hypotheses(ranked, scene, suffering)
+    hypotheses = _hypotheses(ranked, scene, suffering, window)
     verdict, reason, detail = _verdict(telemetry, window, affected, suffering, hypotheses)
     if verdict is Verdict.NOT_ENOUGH_EVIDENCE:
         hypotheses = tuple(replace(h, confidence=UNNAMED * h.confidence) for h in hypotheses)
@@ -95,7 +96,7 @@ def _latest_per_service(evidence: Collection[Evidence]) -> dict[str, Evidence]:
 
 
 def _hypotheses(
-    ranked: list[fusion.Suspicion], scene: fusion.Scene, suffering: dict[str, symptoms.Symptom]
+    ranked: list[fusion.Suspicion], scene: fusion.Scene, suffering: dict[str, symptoms.Symptom], window: Window
 ) -> tuple[Hypothesis, ...]:
     likely = confidence.confidences([s.score for s in ranked])
     hurt = {name for name, symptom in suffering.items() if symptom.strength > 0}
@@ -103,7 +104,9 @@ def _hypotheses(
     for place, suspicion in enumerate(ranked[:MAX_HYPOTHESES], start=1):
         kind = narrative.cause_kind(suspicion)
         chain = narrative.chain(suspicion.node, scene.affected, scene.graph, hurt)
+        impacted = narrative.impacted(suspicion.node, scene.graph, suffering)
         deploy = suspicion.deploy
+        evidence = suspicion.evidence + ((deploy,) if deploy else ())
         built.append(
             Hypothesis(
                 rank=place,
@@ -112,10 +115,11 @@ def _hypotheses(
                 statement=narrative.statement(suspicion, kind, chain, suffering),
                 score=suspicion.score,
                 confidence=likely[place - 1],
-                evidence=suspicion.evidence + ((deploy,) if deploy else ()),
+                evidence=evidence,
                 chain=chain,
-                impacted=narrative.impacted(suspicion.node, scene.graph, suffering),
+                impacted=impacted,
                 change_id=deploy.change_id if deploy and deploy.service == suspicion.node else "",
+                story=story.tell(evidence, impacted, suffering, window),
             )
         )
     return tuple(built)

@@ -189,6 +189,14 @@ class CauseKind(StrEnum):
     SERVICE_FAULT = "service_fault"
 
 
+class StoryPart(StrEnum):
+    """Which part of the story a step tells."""
+
+    CHANGE = "change"
+    FIRST_FAILURE = "first_failure"
+    BLAST_RADIUS = "blast_radius"
+
+
 class Verdict(StrEnum):
     """Whether a cause could be named."""
 
@@ -212,7 +220,7 @@ class Evidence:
 
     `excess_errors` (failed requests or calls), `excess_ms` (time) and `excess_lost` (steps of work not done) are what
     this adds over the baseline in the whole incident window: the currencies in which suspects are compared. `course` is
-    what was observed at each step of the grid, NaN where nothing was.
+    what was observed at each step of the grid, NaN where nothing was. `signature` is a log line's shape.
     """
 
     kind: EvidenceKind
@@ -230,6 +238,22 @@ class Evidence:
     course: FloatArray | None = field(default=None, compare=False, repr=False)
     url: str = ""
     change_id: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoryStep:
+    """One step of a hypothesis's story; `at` is None when it is not known when it began.
+
+    `kind` is the class of the evidence it rests on, None for one that rests on what requests go through.
+    """
+
+    part: StoryPart
+    service: str
+    statement: str
+    at: datetime | None = None
+    kind: EvidenceKind | None = None
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +270,7 @@ class Hypothesis:
     chain: tuple[str, ...] = ()
     impacted: tuple[str, ...] = ()
     change_id: str = ""
+    story: tuple[StoryStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

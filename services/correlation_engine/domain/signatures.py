@@ -34,6 +34,7 @@ def _evidence(finding: SignatureFinding, window: Window) -> Evidence:
         strength=finding.strength * _trust(finding),
         start=window.onset,
         end=window.end,
+        signature=finding.template,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from incidentscope.correlation.v1 import correlation_pb2 as pb
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 
-from services.correlation_engine.domain.model import CauseKind, EvidenceKind, Verdict
-from services.correlation_engine.encode import Links, news
+from services.correlation_engine.domain.model import CauseKind, EvidenceKind, StoryPart, Verdict
+from services.correlation_engine.encode import PARTS, Links, explain, news
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -48,6 +49,46 @@ def test_only_a_material_difference_is_news(
     assert news(old, new) == expected
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (None, BEFORE, "The first analysis names a (80 % likely)."),
+        (None, answer(verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE), "The first analysis names no cause."),
+        (BEFORE, answer(("a", 0.655), ("b", 0.1)), "a went from 80 % to 65.5 %."),
+        (BEFORE, answer(("b", 0.80), ("a", 0.1)), "b (80 % likely) comes first instead of a."),
+        (BEFORE, answer(("a", 0.80)), "a (80 % likely) stays first; the kind of its cause or those behind it changed."),
+        (BEFORE, answer(), "Nobody is left."),
+        (BEFORE, answer(("a", 0.8), ("b", 0.1), verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE), "a is no longer named."),
+        (
+            answer(("a", 0.8), verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE),
+            answer(("a", 0.8)),
+            "Evidence now suffices to name a (80 % likely).",
+        ),
+        (
+            BEFORE,
+            answer(("a", 0.8), ("b", 0.1), kinds=(7, 9)),
+            "a: new evidence: deploy, network gap; no longer: error origin.",
+        ),
+    ],
+)
+def test_each_version_says_why_it_was_published(
+    old: HypothesesPublished | None, new: HypothesesPublished, says: str
+) -> None:
+    why = news(old, new)
+    assert why is not None
+    told = explain(old, new, why)
+    assert told.change_statement == says
+    assert pb.AnalysisChange.Name(told.change) == f"ANALYSIS_CHANGE_{why.upper()}"
+    assert not new.change_statement
+
+
+def test_every_class_of_evidence_has_its_place_on_a_services_page() -> None:
+    page = (Path(__file__).parents[4] / "services/console/templates/service.html").read_text()
+    assert PARTS.keys() == set(EvidenceKind)
+    for part in PARTS.values():
+        assert f'id="{part}"' in page, part
+
+
 def test_addresses_are_escaped() -> None:
     links = Links("http://console.test/")
 
@@ -62,4 +103,5 @@ def test_every_kind_of_the_domain_has_its_name_in_the_contract() -> None:
     assert {f"EVIDENCE_KIND_{k.name}" for k in EvidenceKind} == set(pb.EvidenceKind.keys()) - {
         "EVIDENCE_KIND_UNSPECIFIED"
     }
+    assert {f"STORY_PART_{p.name}" for p in StoryPart} == set(pb.StoryPart.keys()) - {"STORY_PART_UNSPECIFIED"}
     assert {f"VERDICT_{v.name}" for v in Verdict} == set(pb.Verdict.keys()) - {"VERDICT_UNSPECIFIED"}

@@ -111,7 +111,8 @@ def test_evidence_links_to_the_console_over_the_window(around: Surroundings) -> 
     errors = evidence[pb.EVIDENCE_KIND_ERROR_ORIGIN]
     assert errors.url.startswith(f"http://console.test/services/{around.scenario.expected}?from=2026-03-02T")
     assert "&to=" in errors.url
-    assert evidence[pb.EVIDENCE_KIND_DEPLOY].url == "http://console.test/incidents/i-1"
+    assert errors.url.endswith("#charts-h")
+    assert evidence[pb.EVIDENCE_KIND_DEPLOY].url == "http://console.test/incidents/i-1#deploys-h"
 
 
 def test_later_analyses_are_published_only_when_they_say_something_new(around: Surroundings) -> None:
