@@ -11,7 +11,7 @@ from incidentscope.correlation.v1 import correlation_pb2 as correlation
 from incidentscope.deploy.v1 import deploy_pb2
 from incidentscope.incident.v1 import communication_pb2, incident_pb2, response_pb2
 
-from services.console.domain import models
+from services.console.domain import causes, models
 
 _STATUS = {
     incident_pb2.INCIDENT_STATUS_OPEN: models.Status.OPEN,
@@ -150,6 +150,17 @@ def timeline_entry(message: incident_pb2.TimelineEntry) -> models.TimelineEntry:
 
 _TIMELINE_KINDS = frozenset(incident_pb2.TimelineKind.values())
 _EVIDENCE_KINDS = frozenset(correlation.EvidenceKind.values())
+_STORY_PARTS = frozenset(correlation.StoryPart.values())
+_VERDICTS = {
+    correlation.FEEDBACK_VERDICT_CONFIRMED: "confirmed",
+    correlation.FEEDBACK_VERDICT_REJECTED: "rejected",
+    correlation.FEEDBACK_VERDICT_REAL_CAUSE: "real cause",
+}
+_STANDINGS = {
+    correlation.CAUSE_STANDING_SUSPECTED: "suspected",
+    correlation.CAUSE_STANDING_CONFIRMED: "confirmed",
+    correlation.CAUSE_STANDING_REJECTED: "rejected",
+}
 _DEPLOY_STATUSES = frozenset(deploy_pb2.DeployStatus.values())
 _KINDS = {
     deploy_pb2.CHANGE_KIND_CODE_CHANGE: "code change",
@@ -176,6 +187,7 @@ def analysis(message: correlation_events.HypothesesPublished) -> models.Analysis
         hypotheses=tuple(_hypothesis(h) for h in ranked),
         analysed_at=instant(message.analysed_at) if message.HasField("analysed_at") else None,
         onset=instant(message.onset_at) if message.HasField("onset_at") else None,
+        change=message.change_statement,
     )
 
 
@@ -190,13 +202,79 @@ def _hypothesis(message: correlation.Hypothesis) -> models.Hypothesis:
         chain=tuple(message.chain),
         impacted=tuple(message.impacted_services),
         deploy_id=message.deploy_id,
+        story=tuple(_step(step) for step in message.story),
+        checks=tuple(_check(check) for check in message.checks),
+    )
+
+
+def _step(message: correlation.StoryStep) -> causes.StoryStep:
+    name = correlation.StoryPart.Name(message.part) if message.part in _STORY_PARTS else ""
+    return causes.StoryStep(
+        _words(name, "STORY_PART_"), message.service, message.statement, _when(message, "at"), message.url
+    )
+
+
+def _check(message: correlation.Check) -> causes.Check:
+    return causes.Check(
+        kind=_evidence_kind(message.kind),
+        service=message.service,
+        look_at=message.look_at,
+        confirms=message.confirms,
+        refutes=message.refutes,
+        url=message.url,
+        query=message.query,
+    )
+
+
+def analysis_version(message: correlation.AnalysisVersion) -> causes.AnalysisVersion:
+    """Return one publication of the history."""
+    return causes.AnalysisVersion(
+        version=message.version,
+        named=message.verdict == correlation.VERDICT_CAUSE_NAMED,
+        change=message.change_statement,
+        service=message.service,
+        confidence=message.confidence,
+        statement=message.statement,
+        analysed_at=_when(message, "analysed_at"),
+    )
+
+
+def feedback(message: correlation.Feedback) -> causes.Feedback:
+    """Return what a person found."""
+    return causes.Feedback(
+        verdict=_VERDICTS.get(message.verdict, "unknown"),
+        service=message.service,
+        cause=_CAUSES.get(message.cause_kind, "unknown kind"),
+        rank=message.rank,
+        analysis_version=message.analysis_version,
+        real_service=message.real_service,
+        real_cause=message.real_cause,
+        note=message.note,
+        actor=message.actor,
+        given_at=instant(message.given_at),
+    )
+
+
+def similar_incident(message: correlation.SimilarIncident) -> causes.SimilarIncident:
+    """Return a past incident that resembles another."""
+    return causes.SimilarIncident(
+        id=message.incident_id,
+        title=message.title,
+        similarity=message.similarity,
+        reasons=tuple(message.reasons),
+        cause_service=message.cause_service,
+        cause=message.cause,
+        standing=_STANDINGS.get(message.standing, "unknown"),
+        judged_by=message.judged_by,
+        resolution=message.resolution,
+        opened_at=instant(message.opened_at),
+        resolved_at=_when(message, "resolved_at"),
     )
 
 
 def _evidence(message: correlation.Evidence) -> models.Evidence:
-    name = correlation.EvidenceKind.Name(message.kind) if message.kind in _EVIDENCE_KINDS else ""
     return models.Evidence(
-        kind=_words(name, "EVIDENCE_KIND_"),
+        kind=_evidence_kind(message.kind),
         service=message.service,
         statement=message.statement,
         observed=message.observed,
@@ -207,6 +285,10 @@ def _evidence(message: correlation.Evidence) -> models.Evidence:
         end=instant(message.end_time) if message.HasField("end_time") else None,
         url=message.url,
     )
+
+
+def _evidence_kind(number: correlation.EvidenceKind.ValueType) -> str:
+    return _words(correlation.EvidenceKind.Name(number) if number in _EVIDENCE_KINDS else "", "EVIDENCE_KIND_")
 
 
 def deploy(message: deploy_pb2.Deploy) -> models.Deploy:

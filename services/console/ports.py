@@ -12,7 +12,7 @@ from incidentscope.incident.v1 import incident_service_pb2 as incident
 
 from libs.kernel.errors import IncidentScopeError
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain.models import Edge, LogSignature, MinuteHealth, ServiceSummary
+from services.console.domain.models import Edge, GaugeMinute, LogSignature, MinuteHealth, ServiceSummary
 
 R = TypeVar("R", bound=Message)
 
@@ -113,6 +113,10 @@ class Telemetry(Protocol):
 
     async def signatures(self, tenant: str, service: str, window: TimeWindow, limit: int) -> list[LogSignature]:
         """Return a service's most frequent log shapes, worst severity first."""
+        ...
+
+    async def gauges(self, tenant: str, service: str, window: TimeWindow) -> list[GaugeMinute]:
+        """Return how much a service used of its resources, utilization first, each in order of time."""
         ...
 
     async def services(self, tenant: str, window: TimeWindow) -> list[ServiceSummary]:

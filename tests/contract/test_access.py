@@ -83,7 +83,7 @@ def test_an_app_with_a_route_that_declares_nothing_is_refused() -> None:
 
 def each_route(doors: Doors) -> list[tuple[str, str, str, Requirement]]:
     """Return service, method and path of every route behind a gate, filled in with what is mine."""
-    ids = {"incident_id": doors.console.main.id, "service": "checkout", "action": "acknowledge"}
+    ids = {"incident_id": doors.console.main.id, "service": "checkout", "action": "acknowledge", "version": 1}
     ids["task_id"] = ids["incident_id"]
     found = []
     for service, app in doors.apps.items():

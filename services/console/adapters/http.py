@@ -29,6 +29,7 @@ from services.console.adapters.http_problems import problem_of
 from services.console.adapters.http_security import BodyTooLarge, Guard
 from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
+from services.console.handlers.causes import CausePages
 from services.console.handlers.incidents import IncidentPages
 from services.console.handlers.live import LiveFeed
 from services.console.handlers.response import Responding
@@ -74,7 +75,7 @@ def build(
     responding = Responding(incidents, clock)
     pages = PageRoutes(
         IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), responding,
-        Pages(),
+        CausePages(incidents, clock), Pages(),
     )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
     # not included: each is to stand behind the gate by itself

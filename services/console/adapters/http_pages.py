@@ -16,6 +16,7 @@ from libs.kernel.errors import InvalidInput
 from services.console.adapters.http_problems import Problem, problem_of
 from services.console.adapters.http_security import WriteCheck, check_write
 from services.console.adapters.http_templates import Pages
+from services.console.handlers.causes import CausePages
 from services.console.handlers.checks import MAX_NOTE
 from services.console.handlers.incidents import IncidentPages
 from services.console.handlers.response import ACTIONS, Responding, version
@@ -38,6 +39,9 @@ DONE = {
     "link": "The link is added.",
     "facts": "The facts are changed.",
     "update": "The update is recorded.",
+    "confirm": "The cause is confirmed.",
+    "reject": "The hypothesis is rejected.",
+    "cause": "The real cause is recorded.",
     "notes": "The note is on the timeline.",
 }
 POSTMORTEM_DONE = {
@@ -61,6 +65,7 @@ class PageRoutes:
     incidents: IncidentPages
     services: ServicePages
     responding: Responding
+    causes: CausePages
     pages: Pages
 
     def routes(self) -> list[Route]:
@@ -68,6 +73,7 @@ class PageRoutes:
         return [
             Route("/", self.list, methods=["GET"]),
             Route("/incidents/{incident_id}", self.incident, methods=["GET"]),
+            Route("/incidents/{incident_id}/analyses/{version:int}", self.analysis, methods=["GET"]),
             Route("/incidents/{incident_id}/postmortem", self.postmortem, methods=["GET"]),
             Route("/incidents/{incident_id}/postmortem/{action:str}", self.write_postmortem, methods=["POST"]),
             Route("/incidents/{incident_id}/{action:str}", self.act, methods=["POST"]),
@@ -121,6 +127,17 @@ class PageRoutes:
             await self.incidents.resolve(tenant, incident_id, actor, text, version(form))
         else:
             await self.incidents.note(tenant, incident_id, actor, text)
+
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
+    async def analysis(self, request: Request) -> Response:
+        """The page of one analysis, the latest or an older one."""
+        tenant = self._tenant(request)
+        which = request.path_params
+        try:
+            page = await self.causes.page(tenant, which["incident_id"], which["version"])
+        except InvalidInput as exc:
+            raise Refused(RefusalReason.NOT_FOUND, str(exc)) from exc
+        return self.pages.render("analysis.html", tenant, {"page": page})
 
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def postmortem(self, request: Request) -> Response:

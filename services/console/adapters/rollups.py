@@ -10,7 +10,7 @@ from typing import Any
 from libs.kernel.errors import InvalidInput, Unavailable
 from libs.kernel.timewindow import TimeWindow, floor_minute
 from libs.storage.clickhouse import ClickHouse
-from services.console.domain.models import Edge, LogSignature, MinuteHealth, ServiceSummary
+from services.console.domain.models import Edge, GaugeMinute, LogSignature, MinuteHealth, ServiceSummary
 
 _IN_WINDOW = "TenantId = %(tenant)s AND Minute >= toDateTime(%(start)s) AND Minute < toDateTime(%(end)s)"
 _SERVED = "SpanKind IN ('Server', 'Consumer')"
@@ -39,6 +39,17 @@ SELECT SeverityNumber, any(Signature), any(Example), sum(Count) AS lines,
     toUnixTimestamp64Milli(min(FirstSeen)), toUnixTimestamp64Milli(max(LastSeen))
 FROM log_signatures_1m WHERE {_IN_WINDOW} AND ServiceName = %(service)s
 GROUP BY SeverityNumber, SignatureHash ORDER BY SeverityNumber >= 17 DESC, lines DESC LIMIT %(limit)s"""
+# A share of a limit is that of the fullest instance, other levels are their mean.
+_GAUGES = f"""
+SELECT MetricName, any(MetricUnit), toUnixTimestamp(Minute) AS at,
+    if(match(MetricName, 'utili[sz]ation$'), max(ValueMax), sum(ValueSum) / sum(ValueCount))
+FROM gauges_1m WHERE {_IN_WINDOW} AND ServiceName = %(service)s AND MetricName IN (
+    SELECT MetricName FROM gauges_1m
+    WHERE {_IN_WINDOW} AND ServiceName = %(service)s AND match(MetricName, %(resource)s)
+    GROUP BY MetricName ORDER BY match(MetricName, 'utili[sz]ation$') DESC, MetricName LIMIT %(limit)s)
+GROUP BY MetricName, Minute ORDER BY match(MetricName, 'utili[sz]ation$') DESC, MetricName, at"""
+RESOURCE = "cpu|memory|filesystem|disk|utili[sz]ation|usage|open_fds|file_descriptor|threads|connections"
+MAX_RESOURCES = 9
 _SERVICES = f"""
 SELECT ServiceName, sum(Total), sum(Errors), toUnixTimestamp(max(Minute))
 FROM error_rate_1m WHERE {_IN_WINDOW} AND {_SERVED} GROUP BY ServiceName ORDER BY ServiceName"""
@@ -81,6 +92,11 @@ class Rollups:
             LogSignature(number, signature, example, count, _second(first / 1000), _second(last / 1000))
             for number, signature, example, count, first, last in rows
         ]
+
+    async def gauges(self, tenant: str, service: str, window: TimeWindow) -> list[GaugeMinute]:
+        """Return how much a service used of its resources, utilization first, each in order of time."""
+        bound = _bound(tenant, window, service=service, resource=RESOURCE, limit=MAX_RESOURCES)
+        return [GaugeMinute(m, unit, _second(at), value) for m, unit, at, value in await self._read(_GAUGES, bound)]
 
     async def services(self, tenant: str, window: TimeWindow) -> list[ServiceSummary]:
         """Return every service with calls in a window, by name."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain.formats import milliseconds, percent, significant
+from services.console.domain.formats import milliseconds, percent, significant, size
 
 WIDTH, HEIGHT = 440.0, 126.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 432.0, 20.0, 104.0
@@ -25,16 +25,20 @@ class Measure(Enum):
     LATENCY = "ms"
     ERROR_RATIO = "%"
     RATE = "calls/min"
+    BYTES = "By"
+    LEVEL = ""
 
     def write(self, value: float) -> str:
         """Return a value with its unit."""
-        writers: dict[Measure, Callable[[float], str]] = {Measure.LATENCY: milliseconds, Measure.ERROR_RATIO: percent}
+        writers: dict[Measure, Callable[[float], str]] = {
+            Measure.LATENCY: milliseconds, Measure.ERROR_RATIO: percent, Measure.BYTES: size,
+        }  # fmt: skip
         return writers.get(self, significant)(value)
 
     @property
     def least_top(self) -> float:
         """Return the smallest value the axis must reach, so that noise around zero does not look like a mountain."""
-        return {Measure.LATENCY: 1.0, Measure.ERROR_RATIO: 0.01, Measure.RATE: 1.0}[self]
+        return 0.01 if self is Measure.ERROR_RATIO else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from services.console.domain.causes import Check, StoryStep
+
 
 class Status(Enum):
     """Where an incident is in its life; the value is the word people read."""
@@ -163,11 +165,13 @@ class Hypothesis:
     chain: tuple[str, ...] = ()
     impacted: tuple[str, ...] = ()
     deploy_id: str = ""
+    story: tuple[StoryStep, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The latest ranking of causes; `named` tells whether the first one cleared the evidence threshold."""
+    """A ranking of causes; `named` tells whether the first clears the evidence threshold, `change` what was new."""
 
     version: int
     named: bool
@@ -175,6 +179,7 @@ class Analysis:
     hypotheses: tuple[Hypothesis, ...]
     analysed_at: datetime | None = None
     onset: datetime | None = None
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +221,16 @@ class MinuteHealth:
     def error_ratio(self) -> float:
         """Return errors per call, 0 without calls."""
         return self.errors / self.calls if self.calls else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeMinute:
+    """One minute of one resource of a service, in a UCUM unit; a share of a limit is that of the fullest instance."""
+
+    metric: str
+    unit: str
+    minute: datetime
+    value: float
 
 
 @dataclass(frozen=True, slots=True)

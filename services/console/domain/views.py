@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts
+from services.console.domain.causes import Background
 from services.console.domain.charts import Chart, Marker, Measure, Point
 from services.console.domain.formats import duration
 from services.console.domain.models import (
     Analysis,
     Deploy,
     Edge,
+    GaugeMinute,
     Incident,
     Link,
     LogSignature,
@@ -86,7 +88,15 @@ class IncidentPage:
     named_deploys: frozenset[str]
     tasks: tuple[Task, ...] = ()
     links: tuple[Link, ...] = ()
+    background: Background = field(default_factory=Background)
     missing: tuple[Missing, ...] = ()
+
+    @property
+    def about(self) -> str:
+        """Return which analysis and hypothesis a real cause is held against: the latest and its first, if any."""
+        if self.analysis is None:
+            return ""
+        return f"{self.analysis.version}.{self.analysis.hypotheses[0].rank if self.analysis.hypotheses else 0}"
 
     @property
     def open_tasks(self) -> int:
@@ -97,6 +107,18 @@ class IncidentPage:
     def age(self) -> str:
         """Return how long the incident lasts, or lasted."""
         return age(self.incident, self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisPage:
+    """The page of one analysis of an incident, the latest or an older one."""
+
+    incident: Incident
+    now: datetime
+    window: TimeWindow
+    analysis: Analysis
+    background: Background
+    missing: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +144,7 @@ class ServicePage:
     callees: tuple[Edge, ...]
     signatures: tuple[LogSignature, ...]
     deploys: tuple[Deploy, ...]
+    resources: tuple[Chart, ...] = ()
     missing: tuple[Missing, ...] = ()
 
 
@@ -214,6 +237,23 @@ def load(minutes: Iterable[MinuteHealth], window: TimeWindow, markers: Sequence[
     """Return the chart of calls per minute."""
     points = [Point(m.minute, float(m.calls)) for m in minutes]
     return charts.draw("Calls per minute", Measure.RATE, points, window, markers)
+
+
+def resources(gauges: Iterable[GaugeMinute], window: TimeWindow, markers: Sequence[Marker]) -> tuple[Chart, ...]:
+    """Return a chart for each resource, in the order they come."""
+    by_metric: dict[tuple[str, str], list[Point]] = {}
+    for gauge in gauges:
+        by_metric.setdefault((gauge.metric, gauge.unit), []).append(Point(gauge.minute, gauge.value))
+    return tuple(
+        charts.draw(metric, _measure(metric, unit), points, window, markers)
+        for (metric, unit), points in by_metric.items()
+    )
+
+
+def _measure(metric: str, unit: str) -> Measure:
+    if unit == "By":
+        return Measure.BYTES
+    return Measure.ERROR_RATIO if unit in ("1", "") and metric.endswith("utilization") else Measure.LEVEL
 
 
 def change(measure: Measure, points: Sequence[Point], onset: datetime | None) -> str:

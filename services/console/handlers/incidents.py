@@ -19,7 +19,7 @@ from services.console import decode
 from services.console.domain import servicemap, views, windows
 from services.console.domain.charts import Marker
 from services.console.domain.models import Analysis, Deploy, Edge, Incident, Link, MinuteHealth, Task, TimelineEntry
-from services.console.handlers import response
+from services.console.handlers import causes, response
 from services.console.handlers.checks import checked_actor, checked_id, checked_note
 from services.console.handlers.parts import Parts
 from services.console.ports import Deploys, Incidents, RefusalReason, Refused, Telemetry
@@ -78,17 +78,18 @@ class IncidentPages:
         nothing: list[TimelineEntry] = []
         no_tasks: tuple[Task, ...] = ()
         no_links: tuple[Link, ...] = ()
-        answer, analysis, timeline, tasks, links = await asyncio.gather(
+        answer, analysis, timeline, tasks, links, background = await asyncio.gather(
             self.incidents.get(tenant, contract.GetIncidentRequest(id=checked_id(incident_id))),
             parts.take("Causes", self._analysis(tenant, incident_id), None),
             parts.take("Timeline", self._timeline(tenant, incident_id), nothing),
             parts.take("Tasks", response.tasks_of(self.incidents, tenant, incident_id), no_tasks),
             parts.take("Links", response.links_of(self.incidents, tenant, incident_id), no_links),
+            causes.background_of(self.incidents, tenant, incident_id, parts),
         )
         incident = decode.incident(answer.incident)
         onset = (analysis.onset if analysis else None) or incident.started_at
         page = await self._around(tenant, incident, analysis, timeline, onset, parts)
-        return replace(page, tasks=tasks, links=links)
+        return replace(page, tasks=tasks, links=links, background=background)
 
     async def _around(
         self,

@@ -18,6 +18,7 @@ from libs.kernel.errors import InvalidInput
 from services.console import decode
 from services.console.domain import views
 from services.console.domain.models import Link, Postmortem, PublicIncident, Task
+from services.console.handlers import causes
 from services.console.handlers.checks import checked_actor, checked_due, checked_id, checked_note
 from services.console.ports import Incidents, RefusalReason, Refused
 
@@ -143,6 +144,9 @@ ACTIONS: Mapping[str, Callable[[Form], Message]] = {
     "link": _link,
     "facts": _facts,
     "update": _update,
+    "confirm": causes.confirm,
+    "reject": causes.reject,
+    "cause": causes.name_cause,
 }
 POSTMORTEM_ACTIONS: Mapping[str, Callable[[Form], Message]] = {
     "draft": _draft,

@@ -10,7 +10,7 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import views, windows
-from services.console.domain.models import Deploy, Edge, LogSignature, MinuteHealth, ServiceSummary
+from services.console.domain.models import Deploy, Edge, GaugeMinute, LogSignature, MinuteHealth, ServiceSummary
 from services.console.handlers.incidents import deploys_in, minutes_of
 from services.console.handlers.parts import Parts
 from services.console.ports import Deploys, Telemetry
@@ -52,12 +52,14 @@ class ServicePages:
         no_edges: list[Edge] = []
         no_logs: list[LogSignature] = []
         no_deploys: list[Deploy] = []
+        no_gauges: list[GaugeMinute] = []
         logs = self.telemetry.signatures(tenant, service, window, MAX_SIGNATURES)
-        minutes, edges, signatures, deploys = await asyncio.gather(
+        minutes, edges, signatures, deploys, gauges = await asyncio.gather(
             parts.take("Charts", minutes_of(self.telemetry, tenant, [service], window), no_minutes),
             parts.take("Callers and callees", self.telemetry.edges(tenant, window), no_edges),
             parts.take("Logs", logs, no_logs),
             parts.take("Deploys", deploys_in(self.deploys, tenant, [service], window), no_deploys),
+            parts.take("Resources", self.telemetry.gauges(tenant, service, window), no_gauges),
         )
         markers = views.deploy_markers(deploys, [service], frozenset())
         return views.ServicePage(
@@ -70,6 +72,7 @@ class ServicePages:
             callees=tuple(sorted((e for e in edges if e.client == service), key=lambda e: -e.calls)),
             signatures=tuple(signatures),
             deploys=tuple(deploys),
+            resources=views.resources(gauges, window, markers),
             missing=parts.missing,
         )
 

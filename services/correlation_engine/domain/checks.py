@@ -211,7 +211,7 @@ _KINDS: Mapping[EvidenceKind, _Kind] = {
         _callers,
     ),
     EvidenceKind.NETWORK_GAP: _Kind(
-        "What callers wait beside what callees report for the same calls, to and from <service>, before and since <onset>.",
+        "What callers wait beside what callees report for the same calls, to and from <service>, around <onset>.",
         "Callers wait longer while the callee reports as before: look at the network, proxies and connection pools.",
         "The callee reports the longer time itself: the time is lost in it, not on the way.",
         _both_ends,

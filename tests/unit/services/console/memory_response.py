@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.incident.v1 import communication_pb2 as outside
 from incidentscope.incident.v1 import incident_pb2
 from incidentscope.incident.v1 import incident_service_pb2 as contract
@@ -17,6 +16,8 @@ from incidentscope.incident.v1 import response_pb2 as work
 from libs.kernel.clock import Clock
 from libs.kernel.ids import uuid7
 from services.console.ports import RefusalReason, Refused
+from tests.unit.services.console.memory_hypotheses import MemoryHypotheses
+from tests.unit.services.console.stamps import stamp
 
 R = TypeVar("R", bound=Message)
 ROLES = {1: "commander", 2: "scribe", 3: "communications"}
@@ -26,14 +27,7 @@ TYPED = {
 }  # fmt: skip
 
 
-def stamp(at: datetime) -> Timestamp:
-    """Return a protobuf timestamp."""
-    made = Timestamp()
-    made.FromDatetime(at)
-    return made
-
-
-class MemoryResponse:
+class MemoryResponse(MemoryHypotheses):
     """Calls by request message. Of the rarer rpcs, those that the pages use."""
 
     clock: Clock
@@ -44,6 +38,7 @@ class MemoryResponse:
     _answer: Callable[[], None]
 
     def __init__(self) -> None:
+        super().__init__()
         self.tasks: dict[str, work.Task] = {}
         self.links: list[work.Link] = []
         self.postmortems: dict[str, work.Postmortem] = {}

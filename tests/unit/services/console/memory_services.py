@@ -15,7 +15,8 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import Unavailable
 from libs.kernel.ids import uuid7
 from services.console.ports import RefusalReason, Refused
-from tests.unit.services.console.memory_response import MemoryResponse, stamp
+from tests.unit.services.console.memory_response import MemoryResponse
+from tests.unit.services.console.stamps import stamp
 
 TENANT = "shop"
 if TYPE_CHECKING:
@@ -139,9 +140,9 @@ class MemoryIncidents(MemoryResponse):
     async def hypotheses(self, tenant: str, request: contract.GetHypothesesRequest) -> contract.GetHypothesesResponse:
         """Return the analysis."""
         self._find(tenant, request.id)
-        if request.id not in self.analyses or self.no_analysis:
+        if self.no_analysis:
             raise Refused(RefusalReason.NOT_FOUND, "There is no analysis yet.")
-        return contract.GetHypothesesResponse(analysis=self.analyses[request.id])
+        return contract.GetHypothesesResponse(analysis=self.analysis(request.id, request.version))
 
 
 class MemoryDeploys:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from libs.kernel.errors import Unavailable
 from libs.kernel.timewindow import TimeWindow, floor_minute
-from services.console.domain.models import Edge, LogSignature, MinuteHealth, ServiceSummary
+from services.console.domain.models import Edge, GaugeMinute, LogSignature, MinuteHealth, ServiceSummary
 from tests.unit.services.console.memory_services import TENANT
 
 CALLS = (
@@ -94,6 +94,20 @@ class MemoryTelemetry:
             LogSignature(13, "retrying charge <*> after <*> ms", "retrying charge 12 after 200 ms", 2310, at, at),
             LogSignature(9, "charged <*> in <*> ms", "charged 12 in 31 ms", 48211, window.start, window.start),
         ][:limit]
+
+    async def gauges(self, tenant: str, service: str, window: TimeWindow) -> list[GaugeMinute]:
+        """Return CPU and memory of those that send telemetry."""
+        self._check()
+        if self.empty or tenant != TENANT or service in VIRTUAL or not _exists(service):
+            return []
+        at = floor_minute(window.start)
+        found = []
+        while at < min(window.end, self.now):
+            wave = 0.04 * math.sin(at.timestamp() / 300)
+            found.append(GaugeMinute("container.cpu.utilization", "1", at, 0.42 + wave))
+            found.append(GaugeMinute("container.memory.usage", "By", at, 3.1e8 * (1 + wave)))
+            at += timedelta(minutes=1)
+        return found
 
     async def services(self, tenant: str, window: TimeWindow) -> list[ServiceSummary]:
         """Return the shop's services."""

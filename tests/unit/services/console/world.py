@@ -23,10 +23,10 @@ from libs.kernel.timewindow import floor_minute
 from libs.runtime.health import Health
 from services.console.adapters import http
 from services.console.handlers.live import Change, LiveFeed
-from tests.unit.services.console.memory_response import stamp
 from tests.unit.services.console.memory_services import TENANT, MemoryDeploys, MemoryIncidents
 from tests.unit.services.console.memory_telemetry import MemoryTelemetry
-from tests.unit.services.console.story import bad_deploy
+from tests.unit.services.console.stamps import stamp
+from tests.unit.services.console.story import alike, bad_deploy, too_early
 
 KEY = "test-key"
 
@@ -65,6 +65,7 @@ class World:
         text = "Looked at payments: stack traces since the deploy.\nRolling back."
         self.incidents.note(self.main.id, note, at + timedelta(minutes=6), "Ana", text)
         self.incidents.analyses[self.main.id] = bad_deploy(self.main.id, self.onset)
+        self.incidents.older[self.main.id] = [too_early(self.main.id, self.onset)]
         page = "https://github.com/shop/payments/deployments/1"
         self.deploys.add("d1", "payments", "v2.31.0", self.onset - timedelta(minutes=2), page)
         self.deploys.add("d2", "recommendations", "v1.9.2", self.onset - timedelta(minutes=21), "")
@@ -85,6 +86,8 @@ class World:
             if made.status == incident_pb2.INCIDENT_STATUS_RESOLVED:
                 made.resolved_at.CopyFrom(stamp(began + timedelta(minutes=37)))
                 made.resolved_by = "alertmanager"
+        past = next(i for i in self.incidents.kept.values() if i.title.startswith("quotes"))
+        self.incidents.similar[self.main.id] = alike(past, self.onset)
 
     def app(self) -> ASGIApp:
         """Return the console of this world."""
