@@ -100,6 +100,26 @@ def test_signatures_come_errors_first_then_by_number(clickhouse: ClickHouse, ten
     assert [(s.severity_number, s.count, s.first_seen) for s in found] == [(17, 5, MINUTE), (9, 900, MINUTE)]
 
 
+def test_resources_come_utilization_first_as_the_fullest_instance(clickhouse: ClickHouse, tenant: str) -> None:
+    rows = (("memory.usage", "By", 300.0, 3, 90.0, 110.0), ("cpu.utilization", "1", 1.2, 2, 0.3, 0.9),
+            ("queue.length", "1", 5.0, 1, 5.0, 5.0))  # fmt: skip
+    for metric, unit, total, count, least, most in rows:
+        clickhouse.execute(
+            "INSERT INTO gauges_1m SELECT %(tenant)s, toDateTime(%(at)s), 'api', %(metric)s, %(unit)s, %(total)s, "
+            "%(count)s, %(least)s, %(most)s",
+            {
+                "tenant": tenant, "at": int(MINUTE.timestamp()), "metric": metric, "unit": unit, "total": total,
+                "count": count, "least": least, "most": most,
+            },
+        )  # fmt: skip
+    found = asyncio.run(Rollups(clickhouse).gauges(tenant, "api", WINDOW))
+    assert [(g.metric, g.unit, g.minute, g.value) for g in found] == [
+        ("cpu.utilization", "1", MINUTE, 0.9),
+        ("memory.usage", "By", MINUTE, 100.0),
+    ]
+    assert asyncio.run(Rollups(clickhouse).gauges(tenant, "other", WINDOW)) == []
+
+
 def test_services_are_summed_over_the_window(clickhouse: ClickHouse, tenant: str) -> None:
     span(clickhouse, tenant, "api", "Consumer", 20, 5, 40)
     found = asyncio.run(Rollups(clickhouse).services(tenant, WINDOW))

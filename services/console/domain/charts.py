@@ -112,8 +112,9 @@ def draw(title: str, measure: Measure, points: Sequence[Point], window: TimeWind
 def nice_top(highest: float, measure: Measure) -> float:
     """Return the round number the axis ends at: 1, 2 or 5 times a power of ten, at most 1 for a ratio."""
     highest = max(highest, measure.least_top)
-    power = 10.0 ** math.floor(math.log10(highest))
-    top = next(step * power for step in (1.0, 2.0, 5.0, 10.0) if highest <= step * power * 1.0001)
+    unit = 1024.0 ** math.floor(math.log(highest, 1024) + 1e-9) if measure is Measure.BYTES else 1.0
+    power = unit * 10.0 ** math.floor(math.log10(highest / unit) + 1e-9)
+    top = next(step * power for step in (1.0, 2.0, 5.0, 10.0, 20.0) if highest <= step * power * 1.0001)
     return min(top, 1.0) if measure is Measure.ERROR_RATIO and highest <= 1.0 else top
 
 

@@ -12,6 +12,7 @@ from services.incident_service.domain.model import Change, Decision, Entry, Entr
 from services.incident_service.domain.records import Feedback, FeedbackVerdict
 
 SOURCE = "grpc"
+REJECTED = "Rejected by"  # how a rejection begins on the timeline
 BINS = 10
 TOLD_CHARS = 300  # of a cause or a note on the timeline
 
@@ -106,7 +107,7 @@ def _told(given: Feedback) -> str:
         case FeedbackVerdict.CONFIRMED:
             said = f"Cause confirmed by {given.actor}: {which}: {given.statement}"
         case FeedbackVerdict.REJECTED:
-            said = f"Rejected by {given.actor}: {which}, is not the cause"
+            said = f"{REJECTED} {given.actor}: {which}, is not the cause"
         case FeedbackVerdict.REAL_CAUSE:
             where = f"{given.real_service}: " if given.real_service else ""
             said = f"Real cause named by {given.actor}: {where}{given.real_cause}"

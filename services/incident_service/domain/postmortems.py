@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.incident_service.domain import hypotheses
 from services.incident_service.domain.lifecycle import SOURCE
 from services.incident_service.domain.model import (
     Change,
@@ -141,8 +142,10 @@ def _what_happened(timeline: Sequence[Entry]) -> str:
 
 
 def _cause(timeline: Sequence[Entry]) -> str:
-    found = [e for e in timeline if e.kind is EntryKind.HYPOTHESIS]
-    return _line(found[-1]) if found else ""
+    """Return what people said last that the cause was, else what the analysis said last; rejections name no cause."""
+    found = [e for e in timeline if e.kind is EntryKind.HYPOTHESIS and not e.text.startswith(hypotheses.REJECTED)]
+    said = [e for e in found if e.source == hypotheses.SOURCE]
+    return _line((said or found)[-1]) if found else ""
 
 
 def _impact(incident: Incident, now: datetime) -> str:

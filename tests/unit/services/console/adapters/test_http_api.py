@@ -135,3 +135,26 @@ def test_the_openapi_document_is_complete(client: Client) -> None:
     assert incident["version"] == {"type": "string", "format": "int64"}
     assert incident["startedAt"] == {"type": "string", "format": "date-time"}
     assert "422" not in {code for o in operations for code in o["responses"]}
+
+
+def test_feedback_is_given_and_listed_and_versions_are_read(client: Client, world: World) -> None:
+    body = {"actor": "Ana", "analysisVersion": 2, "rank": 1, "verdict": "FEEDBACK_VERDICT_CONFIRMED"}
+    given = client.post(f"{one(world)}/hypotheses/feedback", json=body)
+    assert (given.status_code, given.json()["feedback"]["service"]) == (201, "payments")
+    listed = client.get(f"{one(world)}/hypotheses/feedback").json()["feedback"]
+    assert [f["actor"] for f in listed] == ["Ana"]
+    versions = client.get(f"{one(world)}/hypotheses/versions").json()["versions"]
+    assert [v["version"] for v in versions] == [2, 1]
+    assert client.get(f"{one(world)}/hypotheses?version=1").json()["analysis"]["version"] == 1
+    similar = client.get(f"{one(world)}/similar").json()["incidents"]
+    assert similar[0]["standing"] == "CAUSE_STANDING_CONFIRMED"
+
+
+def test_feedback_on_what_is_not_there_is_a_problem(client: Client, world: World) -> None:
+    path = f"{one(world)}/hypotheses/feedback"
+    body = {"actor": "Ana", "analysisVersion": 9, "rank": 1, "verdict": "FEEDBACK_VERDICT_CONFIRMED"}
+    assert client.post(path, json=body).status_code == 404
+    assert client.post(path, json=body | {"analysisVersion": 2, "rank": 7}).status_code == 400
+    assert client.post(path, json=body | {"verdict": "MAYBE"}).status_code == 400
+    assert client.post(f"{API}/{UNKNOWN}/hypotheses/feedback", json=body).status_code == 404
+    assert client.get(f"{one(world)}/hypotheses?version=9").status_code == 404

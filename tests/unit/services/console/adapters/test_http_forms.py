@@ -34,6 +34,10 @@ def page(client: Client, world: World, more: str = "") -> str:
         ("facts", {"severity": "minor", "public": "yes", "bridge": "https://c.example"}, "on the status page"),
         ("update", {"message": "We know.", "status": "identified"}, "checkout"),
         ("notes", {"text": "hello"}, "hello"),
+        ("confirm", {"judged": "2.1", "text": "rolled back, gone"}, "✓ confirmed by Ana"),
+        ("reject", {"judged": "2.2"}, "✗ rejected by Ana"),
+        ("cause", {"about": "2.1", "cause": "a zone expired", "cause_service": "dns"}, "Real cause, named by Ana"),
+        ("cause", {"about": "1.0", "cause": "somebody <pulled> a cable"}, "somebody &lt;pulled&gt; a cable"),
     ],
 )
 def test_a_form_does_what_it_says_and_the_page_shows_it(
@@ -53,6 +57,16 @@ def test_a_form_does_what_it_says_and_the_page_shows_it(
         ("task", {"title": "x", "due": "soon"}, 422, "Not a date"),
         ("update", {"message": ""}, 422, "The update is empty"),
         ("link", {"url": "javascript:alert(1)"}, 400, "url must be"),
+        ("confirm", {}, 422, "reload the page"),
+        ("confirm", {"judged": "2"}, 422, "reload the page"),
+        ("reject", {"judged": "two.one"}, 422, "reload the page"),
+        ("confirm", {"judged": "2.9"}, 400, "no such hypothesis"),
+        ("confirm", {"judged": "2.1", "text": "x" * 10_001}, 422, "at most 10,000 are kept"),
+        ("confirm", {"judged": "2.1", "actor": " "}, 422, "Say who you are"),
+        ("cause", {"about": "2.1", "cause": " "}, 422, "The cause is empty"),
+        ("cause", {"about": "2.1", "cause": "x" * 2_001}, 422, "at most 2,000 are kept"),
+        ("cause", {"about": "2.1", "cause": "x", "cause_service": "s" * 201}, 422, "at most 200"),
+        ("cause", {"about": "", "cause": "x"}, 422, "Nothing was analysed yet"),
         ("mitigate", {"version": "9"}, 409, "The incident has version 1, not 9."),
         ("mitigate", {"actor": ""}, 422, "Say who you are"),
         ("mitigate", {"version": "x"}, 422, "reload the page"),
@@ -131,3 +145,45 @@ def test_a_postmortem_is_drafted_saved_published_and_archived(client: Client, wo
 def test_the_postmortem_of_no_incident_is_not_found(client: Client) -> None:
     assert client.get("/incidents/nonsense/postmortem").status_code == 404
     assert client.get("/incidents/01920000-0000-7000-8000-000000000000/postmortem").status_code == 404
+
+
+def test_a_wrong_version_or_incident_of_a_judgement_is_not_found(client: Client, world: World) -> None:
+    assert send(client, world, "confirm", judged="7.1")[0] == 404
+    form = {"actor": "Ana", "judged": "2.1"}
+    unknown = "/incidents/01920000-0000-7000-8000-000000000000/confirm"
+    assert client.post(unknown, data=form, headers=SAME).status_code == 404
+    assert client.post("/incidents/42/confirm", data=form, headers=SAME).status_code == 404
+    assert world.incidents.feedback == []
+
+
+def test_the_page_tells_story_checks_history_and_similar_incidents(client: Client, world: World) -> None:
+    shown = page(client, world)
+    for part in ("change", "first failure", "blast radius"):
+        assert f'<span class="kind">{part}</span>' in shown
+    assert "<b>Against it:</b> The trouble of payments began before the deploy reached it" in shown
+    assert "WHERE TenantId = &#39;shop&#39;" in shown
+    assert f'href="/incidents/{world.main.id}/analyses/1"' in shown
+    assert "✓ cause confirmed by Ana" in shown
+    assert "Resolved by Ana: rolled payments back to v2.28.0" in shown
+
+
+def test_an_older_analysis_has_a_page_and_one_that_is_not_there_none(client: Client, world: World) -> None:
+    shown = page(client, world, "/analyses/1")
+    assert "Not enough evidence to name a cause." in shown
+    assert "The first analysis names no cause." in shown
+    assert "This is the cause" not in shown
+    for missing in ("3", "0", "99999999999"):
+        assert client.get(f"/incidents/{world.main.id}/analyses/{missing}").status_code == 404, missing
+    assert client.get("/incidents/01920000-0000-7000-8000-000000000000/analyses/1").status_code == 404
+    assert client.get("/incidents/42/analyses/1").status_code == 404
+
+
+def test_links_of_evidence_story_and_checks_lead_to_pages_with_the_part_they_name(client: Client, world: World) -> None:
+    analysis = world.incidents.analyses[world.main.id]
+    first = next(h for h in analysis.hypotheses if h.rank == 1)
+    links = [e.url for e in first.evidence] + [s.url for s in first.story] + [c.url for c in first.checks]
+    assert len(links) > 8
+    for link in links:
+        address, _, part = link.removeprefix("http://127.0.0.1:8090").partition("#")
+        answer = client.get(address)
+        assert (answer.status_code, f'id="{part or "charts-h"}"' in answer.text) == (200, True), link
