@@ -18,13 +18,20 @@ def _click(browser: Chrome, selector: str) -> None:
     element.click()
 
 
+def _as(browser: Chrome, person: str) -> None:
+    """Say who acts; the page remembers who did before."""
+    field = browser.find_element(By.ID, "actor")
+    field.clear()
+    field.send_keys(person)
+
+
 @pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
 def test_a_person_confirms_a_cause_with_a_note_and_sees_it_on_the_hypothesis(
     browser: Chrome, site: Site, size: tuple[int, int]
 ) -> None:
     look(browser, size)
     browser.get(site.incident)
-    browser.find_element(By.ID, "actor").send_keys("Ana")
+    _as(browser, "Ana")
     browser.find_element(By.ID, "text").send_keys("rolled back, gone")
     _click(browser, ".hypothesis.first button[formaction$=confirm]")
     until(browser, lambda: "The cause is confirmed." in text(browser, ".respond"))
@@ -36,6 +43,7 @@ def test_a_person_confirms_a_cause_with_a_note_and_sees_it_on_the_hypothesis(
 
 def test_without_a_name_the_browser_asks_for_it_and_nothing_is_sent(browser: Chrome, site: Site) -> None:
     browser.get(site.incident)
+    _as(browser, "")
     _click(browser, ".hypothesis.first button[formaction$=reject]")
     assert browser.execute_script("return document.activeElement.id") == "actor"
     assert not site.world.incidents.feedback
@@ -43,7 +51,7 @@ def test_without_a_name_the_browser_asks_for_it_and_nothing_is_sent(browser: Chr
 
 def test_a_real_cause_is_named_and_a_mistake_keeps_what_was_typed(browser: Chrome, site: Site) -> None:
     browser.get(site.incident)
-    browser.find_element(By.ID, "actor").send_keys("Bo")
+    _as(browser, "Bo")
     _click(browser, "#real-cause summary")
     browser.find_element(By.ID, "cause-service").send_keys("dns")
     _click(browser, "#real-cause button")

@@ -87,6 +87,18 @@ def entry(kind: EntryKind, text: str) -> Entry:
     return Entry(kind, NOW, "ann", "grpc", text)
 
 
+def test_a_draft_takes_the_cause_that_people_named_before_what_the_analysis_says() -> None:
+    timeline = [
+        entry(EntryKind.HYPOTHESIS, "Cause confirmed by ann: hypothesis 1 of analysis 2, payments: a deploy"),
+        Entry(EntryKind.HYPOTHESIS, NOW, "correlation_engine", "correlation.hypotheses", "Likely cause: cart"),
+        entry(EntryKind.HYPOTHESIS, "Rejected by bob: hypothesis 1 of analysis 3, cart, is not the cause"),
+    ]
+    drafted = written(postmortems.draft(ENDED, None, Material(timeline, []), "ann", LATER))
+    assert drafted.cause == "Cause confirmed by ann: hypothesis 1 of analysis 2, payments: a deploy"
+    only_analysis = written(postmortems.draft(ENDED, None, Material(timeline[1:], []), "ann", LATER))
+    assert only_analysis.cause == "Likely cause: cart"
+
+
 def test_a_draft_tells_what_the_timeline_knows() -> None:
     timeline = [
         entry(EntryKind.STATE_CHANGE, "Opened by ann"),
