@@ -50,7 +50,13 @@ NEEDED: dict[str, dict[str, Any]] = {
     "UpdateTemplate": {"template": outside.MessageTemplate(channel=outside.CHANNEL_SLACK, body="{{ message }}")},
     "RenderMessage": {"channel": outside.CHANNEL_SLACK},
     "PostStatusUpdate": {"message": "we are looking"},
-    "GiveHypothesisFeedback": {"analysis_version": 1, "rank": 1, "verdict": correlation.FEEDBACK_VERDICT_CONFIRMED},
+    "GiveHypothesisFeedback": {
+        "analysis_version": 1,
+        "rank": 1,
+        "verdict": correlation.FEEDBACK_VERDICT_CONFIRMED,
+        "real_service": "",
+        "real_cause": "",
+    },
 }
 
 

@@ -163,7 +163,7 @@ def test_feedback_cannot_be_edited_and_the_database_keeps_tenants_apart(world: I
 
 
 def test_similar_incidents_are_of_the_same_tenant_and_a_confirmed_cause_comes_first(world: IncidentWorld) -> None:
-    tenant = "third"
+    tenant = "repeated"
     elsewhere = opened(world, "checkout", "web")
     analysed(world, elsewhere, "ledger")
     ask(world, "GiveHypothesisFeedback", elsewhere)
