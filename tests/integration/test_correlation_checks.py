@@ -54,3 +54,27 @@ def test_a_query_finds_what_it_asks_for(clickhouse: ClickHouse) -> None:
     assert [(row[0], row[2], row[3]) for row in rows] == [("container.cpu.utilization", 1.0, 0.9)]
     (elsewhere,) = checks_for(hypothesis, WINDOW, "other")
     assert clickhouse.query(elsewhere.query) == []
+
+
+def test_a_query_finds_log_lines_by_words_whatever_stands_between_them(clickhouse: ClickHouse) -> None:
+    shapes = (
+        "GET <*> failed: price_rule is 100% missing",
+        "GET <*> failed: priceXrule is 100 percent missing",
+        "other",
+    )
+    for number, shape in enumerate(shapes):
+        clickhouse.execute(
+            "INSERT INTO log_signatures_1m (TenantId, Minute, ServiceName, SeverityNumber, SignatureHash, Signature, "
+            "Example, Count, FirstSeen, LastSeen) SELECT 'worded', toDateTime(%(at)s), 'catalog', 17, %(number)s, "
+            "%(shape)s, '', 3, toDateTime64(%(at)s, 9), toDateTime64(%(at)s, 9)",
+            {"at": int(WINDOW.onset.timestamp()), "number": number, "shape": shape},
+        )
+    evidence = Evidence(
+        EvidenceKind.LOG_SIGNATURE, "catalog", "words", 1.0, 0.0, "1", 0.9, WINDOW.onset, WINDOW.end,
+        signature="GET failed price_rule 100% missing",
+    )  # fmt: skip
+    hypothesis = Hypothesis(1, "catalog", CauseKind.SERVICE_FAULT, "It fails.", 0.8, 0.8, (evidence,))
+
+    (check,) = checks_for(hypothesis, WINDOW, "worded")
+
+    assert [(row[2], row[4]) for row in clickhouse.query(check.query)] == [(shapes[0], 3)]

@@ -5,6 +5,7 @@ Queries are ClickHouse SQL over the documented tables, bound to tenant, service 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from services.correlation_engine.domain.model import CauseKind, Evidence, EvidenceKind, Hypothesis, Window
 
 MAX_CHECKS = 6
+MAX_WORDS = 12  # of a log line's shape that a query asks for
 BEFORE = timedelta(minutes=30)  # of the usual, to compare with
 AFTER = timedelta(minutes=5)
 
@@ -161,13 +163,20 @@ def _requests(asked: _Asked) -> str:
 
 
 def _lines(asked: _Asked) -> str:
-    shape = asked.evidence.signature.split("<*>")[0].strip()
-    like = f"\n    AND position(Signature, {quoted(shape)}) > 0" if shape else ""
+    shape = _pattern(asked.evidence.signature)
+    like = f"\n    AND Signature LIKE {quoted(shape)}" if shape else ""
     return (
         "SELECT Minute, SeverityNumber, Signature, any(Example) AS ExampleLine, sum(Count) AS Lines\n"
         f"FROM log_signatures_1m WHERE {asked.rows('Minute')} AND ServiceName = {asked.service}{like}\n"
         "GROUP BY Minute, SeverityNumber, SignatureHash, Signature ORDER BY Minute, Lines DESC LIMIT 500"
     )
+
+
+def _pattern(shape: str) -> str:
+    """Return a LIKE pattern for the words of a shape in their order, whatever stands between them; empty for none."""
+    words = [word for word in re.split(r"<\*>|\s+", shape) if word][:MAX_WORDS]
+    escaped = (word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for word in words)
+    return f"%{'%'.join(escaped)}%" if words else ""
 
 
 def _versions(asked: _Asked) -> str:

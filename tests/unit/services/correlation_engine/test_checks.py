@@ -41,7 +41,7 @@ def test_the_strongest_comes_first_and_a_class_once() -> None:
     assert [c.kind for c in checks] == [
         EvidenceKind.LOG_SIGNATURE, EvidenceKind.NETWORK_GAP, EvidenceKind.TRAFFIC_CHANGE,
     ]  # fmt: skip
-    assert "'strong'" in checks[0].query
+    assert "LIKE '%strong%'" in checks[0].query
 
 
 def test_undoing_the_deploy_comes_first_only_when_the_deploy_is_the_cause() -> None:
@@ -63,7 +63,7 @@ def test_names_cannot_leave_their_literal() -> None:
     (check,) = checks_for(hypothesis(found), WINDOW, "t'")
     assert "ServiceName = 'a\\' OR 1 = 1 --'" in check.query
     assert "TenantId = 't\\''" in check.query
-    assert "position(Signature, 'can\\'t')" in check.query
+    assert "Signature LIKE '%can\\'t%'" in check.query
 
 
 def test_a_deploy_before_the_onset_is_inside_what_is_looked_at() -> None:

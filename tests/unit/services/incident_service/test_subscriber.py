@@ -92,6 +92,16 @@ def test_an_analysis_is_read_by_its_first_hypothesis() -> None:
     assert read.cause_named
 
 
+def test_an_analysis_brings_what_incidents_are_compared_by() -> None:
+    message = analysis()
+    message.verdict = correlation_pb2.VERDICT_NOT_ENOUGH_EVIDENCE
+    for signature in ("timeout <*>", "", "timeout <*>"):
+        message.hypotheses[0].evidence.add(kind=correlation_pb2.EVIDENCE_KIND_LOG_SIGNATURE, signature=signature)
+    message.hypotheses[0].evidence.add(kind=correlation_pb2.EVIDENCE_KIND_DEPLOY)
+    read = decode_analysis(event(message))
+    assert (list(read.evidence_kinds), list(read.signatures)) == (["deploy", "log signature"], ["timeout <*>"])
+
+
 def test_an_analysis_without_a_cause_says_why() -> None:
     message = analysis()
     message.verdict = correlation_pb2.VERDICT_NOT_ENOUGH_EVIDENCE
@@ -109,6 +119,8 @@ def test_an_analysis_without_a_cause_says_why() -> None:
         (lambda a: a.ClearField("verdict"), "unknown_verdict"),
         (lambda a: a.ClearField("hypotheses"), "no_cause"),
         (lambda a: a.hypotheses[0].ClearField("service"), "no_cause"),
+        (lambda a: setattr(a.hypotheses[0], "confidence", 1.5), "bad_confidence"),
+        (lambda a: setattr(a.hypotheses[0], "confidence", float("nan")), "bad_confidence"),
     ],
 )
 def test_an_analysis_that_makes_no_sense_is_refused(spoil: Callable[[Any], None], reason: str) -> None:
