@@ -184,11 +184,18 @@ def _told(old: HypothesesPublished, new: HypothesesPublished, why: str) -> str:
         case "ranking" if before.service != now.service:
             return f"{sure} comes first instead of {before.service or 'nobody'}." if now.service else "Nobody is left."
         case "ranking":
-            return f"{sure} stays first; the kind of its cause or those behind it changed."
+            return f"{sure} stays first{_order_news(old, new)}."
         case "confidence":
             return f"{now.service} went from {wording.percent(before.confidence)} to {wording.percent(now.confidence)}."
         case _:
             return f"{now.service}: {_evidence_news(before, now)}."
+
+
+def _order_news(old: HypothesesPublished, new: HypothesesPublished) -> str:
+    before, now = ([h.service for h in a.hypotheses[1:COMPARED_HYPOTHESES]] for a in (old, new))
+    if before == now:
+        return "; the kind of a cause changed"
+    return f"; behind it {wording.names(now) or 'nobody'} instead of {wording.names(before) or 'nobody'}"
 
 
 def _first(analysis: HypothesesPublished) -> pb.Hypothesis:

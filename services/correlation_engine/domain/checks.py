@@ -216,7 +216,7 @@ _KINDS: Mapping[EvidenceKind, _Kind] = {
     EvidenceKind.UNHEALTHY_DEPENDENCY: _Kind(
         "Calls to <service> by caller, before and since <onset>.",
         "Every caller sees failures or waiting from the same minute on; a call by hand from elsewhere does, too.",
-        "One caller alone sees it: the trouble is that caller's, or on the way from it.",
+        "Of several callers only one sees it: the trouble is that caller's, or on the way from it.",
         _callers,
     ),
     EvidenceKind.NETWORK_GAP: _Kind(

@@ -56,7 +56,7 @@ def test_only_a_material_difference_is_news(
         (None, answer(verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE), "The first analysis names no cause."),
         (BEFORE, answer(("a", 0.655), ("b", 0.1)), "a went from 80 % to 65.5 %."),
         (BEFORE, answer(("b", 0.80), ("a", 0.1)), "b (80 % likely) comes first instead of a."),
-        (BEFORE, answer(("a", 0.80)), "a (80 % likely) stays first; the kind of its cause or those behind it changed."),
+        (BEFORE, answer(("a", 0.80)), "a (80 % likely) stays first; behind it nobody instead of b."),
         (BEFORE, answer(), "Nobody is left."),
         (BEFORE, answer(("a", 0.8), ("b", 0.1), verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE), "a is no longer named."),
         (
