@@ -29,6 +29,7 @@ _FLUSHES = {
     alert_events_pb2.FLUSH_REASON_ALL_RESOLVED: Flush.ALL_RESOLVED,
     alert_events_pb2.FLUSH_REASON_REPEAT_INTERVAL: Flush.REPEAT_INTERVAL,
 }
+SIGNATURE_CHARS = 500
 SUMMARIES = ("summary", "description", "message")  # annotations that say it in a sentence, best first
 
 
@@ -95,7 +96,7 @@ def decode_analysis(event: CloudEvent) -> Analysis:
         impacted=[_clean(name) for name in first.impacted_services],
         analysed_at=_instant(data.analysed_at, event.time),
         evidence_kinds=_kinds(leading),
-        signatures=list(dict.fromkeys(_clean(e.signature) for e in leading.evidence if e.signature)),
+        signatures=list(dict.fromkeys(_clean(e.signature)[:SIGNATURE_CHARS] for e in leading.evidence if e.signature)),
     )
 
 

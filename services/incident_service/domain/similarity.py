@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.incident_service.domain.hypotheses import Cause, Standing
+from services.incident_service.domain.model import shorten
 
 CAUSE, KIND, SERVICES, EVIDENCE, SIGNATURES = 0.4, 0.1, 0.2, 0.15, 0.15
 TRUST = {Standing.CONFIRMED: 1.0, Standing.SUSPECTED: 0.5}
 LEAST = 0.3
 NAMED = 3  # names in one reason
+NAME_CHARS = 80  # of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,6 @@ def _shared(weight: float, what: str, mine: Collection[str], past: Collection[st
     both, either = set(mine) & set(past), set(mine) | set(past)
     if not both:
         return 0.0, ""
-    shown = sorted(both)[:NAMED]
+    shown = [shorten(name, NAME_CHARS) for name in sorted(both)[:NAMED]]
     more = f" and {len(both) - NAMED} more" if len(both) > NAMED else ""
     return weight * len(both) / len(either), f"{len(both)} of {len(either)} {what}: {', '.join(shown)}{more}"

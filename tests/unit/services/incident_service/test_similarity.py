@@ -83,3 +83,9 @@ def test_incidents_of_which_nothing_is_known_resemble_nothing() -> None:
     nothing = PastIncident("i", "t", NOON, None, "", blank)
     assert compare(blank, nothing).similarity == 0
     assert most_similar(MINE, [nothing], 5) == []
+
+
+def test_long_log_lines_are_cut_in_what_is_said() -> None:
+    mine = Profile(Cause(Standing.UNKNOWN), (), (), ("x" * 400,))
+    (reason,) = compare(mine, PastIncident("i", "t", NOON, None, "", mine)).reasons
+    assert reason == f"1 of 1 log lines: {'x' * 79}…"
