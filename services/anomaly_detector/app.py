@@ -8,7 +8,7 @@ from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.clickhouse import ClickHouse
 from services.anomaly_detector.adapters.clickhouse import ClickHouseRollups
-from services.anomaly_detector.adapters.kafka import KafkaAlertSender
+from services.anomaly_detector.adapters.kafka import KafkaAnnouncer
 from services.anomaly_detector.adapters.rules_file import load_rules
 from services.anomaly_detector.adapters.timer import DetectionTimer
 from services.anomaly_detector.handlers import DetectAnomalies
@@ -27,7 +27,7 @@ async def start(lifecycle: Lifecycle, settings: AnomalyDetectorSettings) -> None
     lifecycle.push(clickhouse.close, "clickhouse")
     detect = DetectAnomalies(
         ClickHouseRollups(clickhouse),
-        KafkaAlertSender(producer),
+        KafkaAnnouncer(producer),
         rules,
         lambda: tenants.ids,
         SystemClock(),

@@ -1,4 +1,4 @@
-"""Alerts on `alerts.events`."""
+"""Anomalies on `anomalies.events`, alerts on `alerts.events`."""
 
 from __future__ import annotations
 
@@ -8,30 +8,75 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
+from incidentscope.anomaly.v1 import anomaly_events_pb2, anomaly_pb2
 
-from libs.kernel.ids import uuid7
+from libs.kernel.ids import stable_id, uuid7
 from libs.kernel.labels import fingerprint
 from libs.messaging import topics
 from libs.messaging.cloudevents import CloudEvent, record
 from libs.messaging.ports import OutgoingRecord, Producer
 from services.anomaly_detector.domain.alerts import SOURCE, ServiceAlert
+from services.anomaly_detector.domain.anomalies import Anomaly
+from services.anomaly_detector.domain.rules import Kind
+from services.anomaly_detector.domain.track import Action
 
 EVENT_SOURCE = "/services/anomaly_detector"
+UNITS = {Kind.ERROR_RATIO: "1", Kind.LATENCY_P95: "ms", Kind.TRAFFIC_DROP: "/min"}  # UCUM
+ENDINGS = {
+    Action.RESOLVE: anomaly_events_pb2.ANOMALY_ENDING_RECOVERED,
+    Action.RESOLVE_NO_DATA: anomaly_events_pb2.ANOMALY_ENDING_NO_DATA,
+    Action.RESOLVE_NEW_USUAL: anomaly_events_pb2.ANOMALY_ENDING_NEW_USUAL,
+}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class KafkaAlertSender:
-    """Puts alerts on `alerts.events`, keyed by fingerprint."""
+class KafkaAnnouncer:
+    """Puts anomalies on `anomalies.events` and alerts on `alerts.events`, both keyed by the alert's fingerprint."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
 
-    async def send(self, alerts: Sequence[ServiceAlert], now: datetime) -> None:
-        """Return once the broker has acknowledged every alert; raises DeliveryFailed."""
-        await asyncio.to_thread(self._producer.send, [_record(alert, now) for alert in alerts])
+    async def send(self, anomalies: Sequence[Anomaly], alerts: Sequence[ServiceAlert], now: datetime) -> None:
+        """Return once the broker has acknowledged everything; raises DeliveryFailed."""
+        records = [*(_anomaly_record(a, now) for a in anomalies), *(_alert_record(a, now) for a in alerts)]
+        await asyncio.to_thread(self._producer.send, records)
 
 
-def _record(alert: ServiceAlert, now: datetime) -> OutgoingRecord:
+def _anomaly_record(anomaly: Anomaly, now: datetime) -> OutgoingRecord:
+    data: anomaly_events_pb2.AnomalyDetected | anomaly_events_pb2.AnomalyEnded
+    if anomaly.ending is None:
+        data = anomaly_events_pb2.AnomalyDetected(anomaly=_anomaly(anomaly))
+    else:
+        data = anomaly_events_pb2.AnomalyEnded(anomaly=_anomaly(anomaly), ending=ENDINGS[anomaly.ending])
+    identity = stable_id(anomaly.id, data.DESCRIPTOR.full_name)
+    event = CloudEvent(identity, EVENT_SOURCE, now, anomaly.service, anomaly.tenant, data)
+    return record(topics.ANOMALIES_EVENTS, anomaly.fingerprint, event)
+
+
+def _anomaly(anomaly: Anomaly) -> anomaly_pb2.Anomaly:
+    rule, seen = anomaly.rule, anomaly.seen
+    return anomaly_pb2.Anomaly(
+        id=anomaly.id,
+        tenant_id=anomaly.tenant,
+        service=anomaly.service,
+        kind=anomaly_pb2.AnomalyKind.Value(f"ANOMALY_KIND_{rule.kind.name}"),
+        rule=rule.name,
+        severity=alert_pb2.Severity.Value(f"SEVERITY_{rule.severity.upper()}"),
+        unit=UNITS[rule.kind],
+        observed=seen.value,
+        limit=seen.limit,
+        usual=seen.usual,
+        window_minutes=seen.window_minutes,
+        requests=seen.traffic.requests,
+        errors=seen.traffic.errors,
+        reason=seen.reason.value,
+        starts_at=_timestamp(anomaly.starts_at),
+        ends_at=_timestamp(anomaly.ends_at) if anomaly.ends_at else None,
+        alert_fingerprint=anomaly.fingerprint,
+    )
+
+
+def _alert_record(alert: ServiceAlert, now: datetime) -> OutgoingRecord:
     identity = fingerprint(alert.labels)
     data = alert_events_pb2.AlertReceived(alert=_message(alert, identity))
     event = CloudEvent(uuid7(now), EVENT_SOURCE, now, identity, alert.tenant, data)

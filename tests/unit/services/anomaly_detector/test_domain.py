@@ -10,7 +10,7 @@ from services.anomaly_detector.domain.baseline import Baseline, Traffic, Usual, 
 from services.anomaly_detector.domain.evaluation import Reason, Verdict, evaluate
 
 RULES = load_rules(None)
-ERRORS, LATENCY = RULES.rules
+ERRORS, LATENCY, _DROP = RULES.rules
 QUIET = Baseline(error_ratio=Usual(0.01, 0.02), p95_ms=Usual(100, 130))
 OFTEN_FAILS = Baseline(error_ratio=Usual(0.4, 0.45), p95_ms=Usual(100, 130))
 

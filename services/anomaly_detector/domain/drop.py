@@ -1,0 +1,76 @@
+"""Whether requests fail to come. Here a minute without requests is a zero, unless no telemetry came at all: a gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.anomaly_detector.domain.baseline import MAD_TO_SIGMA, Traffic, Usual, quantile
+from services.anomaly_detector.domain.evaluation import Evaluation, Reason
+from services.anomaly_detector.domain.rules import BaselineRule, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests by service and minute of one tenant; minutes are counted from the epoch.
+
+    `alive` are the minutes in which spans of any kind came from any service: in the others nothing is known.
+    """
+
+    alive: Collection[int] = frozenset()
+    counts: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def of(self, service: str, minutes: range) -> list[int]:
+        """Return a service's requests in each of the minutes something is known of."""
+        counts = self.counts.get(service, {})
+        return [counts.get(minute, 0) for minute in minutes if minute in self.alive]
+
+
+def learn_rate(
+    recent: Sequence[int], seasons: Sequence[Sequence[int]], rule: Rule, baseline: BaselineRule
+) -> Usual | None:
+    """Return what is usual in requests a minute, or None when too little is known.
+
+    `recent` are the latest minutes, which must be there: after a gap nobody knows what to expect. `seasons` are those
+    around this time of each earlier day. Of all these the one that allows the deepest drop counts: a service that goes
+    quiet every evening or every Sunday is usual in doing so.
+    """
+    if len(recent) < rule.needed_minutes:
+        return None
+    parts = [recent, *(s for s in seasons if len(s) >= rule.needed_minutes)]
+    return min((_usual(part, baseline) for part in parts), key=lambda usual: lower_limit(rule, usual))
+
+
+def _usual(counts: Sequence[int], baseline: BaselineRule) -> Usual:
+    """Return median, usual quiet minute and deviation; the latter no less than what chance alone would do (Poisson)."""
+    values = [float(c) for c in counts]
+    level = quantile(values, 0.5)
+    deviation = MAD_TO_SIGMA * quantile([abs(v - level) for v in values], 0.5)
+    return Usual(level, quantile(values, 1 - baseline.burst_quantile), max(math.sqrt(level), deviation))
+
+
+def lower_limit(rule: Rule, usual: Usual) -> float:
+    """Return how few requests a minute are still usual; below 0 when none at all would be."""
+    return min(
+        usual.level / rule.baseline_factor, usual.burst / rule.burst_factor, usual.level - rule.min_sigmas * usual.scale
+    )
+
+
+def evaluate_drop(rule: Rule, requests: Requests, service: str, end: int, usual: Usual | None) -> Evaluation:
+    """Return what the whole minutes before minute `end` say."""
+    minutes = max(rule.windows_minutes)
+    counts = requests.of(service, range(end - minutes, end))
+    traffic = Traffic(sum(counts), 0, 0.0)
+    if usual is None:
+        return Evaluation(Reason.NO_BASELINE, minutes, traffic)
+    limit = lower_limit(rule, usual)
+    complete = len(counts) == minutes and end in requests.alive
+    reason = _reason(rule, traffic.requests / minutes, limit, usual) if complete else Reason.TELEMETRY_GAP
+    return Evaluation(reason, minutes, traffic, traffic.requests / minutes, limit, usual.level)
+
+
+def _reason(rule: Rule, value: float, limit: float, usual: Usual) -> Reason:
+    if usual.level < rule.least_usual or limit <= 0:
+        return Reason.USUALLY_QUIET
+    return Reason.BELOW_USUAL if value <= limit else Reason.USUAL
