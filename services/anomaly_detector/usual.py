@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from libs.kernel.timewindow import floor_minute
-from services.anomaly_detector.domain.baseline import Baseline, Traffic, Usual, learn
-from services.anomaly_detector.domain.drop import Requests, learn_rate
+from services.anomaly_detector.domain.baseline import Baseline, Traffic, learn
+from services.anomaly_detector.domain.drop import Requests, UsualRate, learn_rate
 from services.anomaly_detector.domain.rules import Rule, RuleSet
 from services.anomaly_detector.ports import Rollups, Target
 
@@ -25,10 +25,10 @@ class Usuals:
         self._season_of: datetime | None = None
         self._season: Mapping[Target, Sequence[Traffic]] = {}
         self._season_requests: list[tuple[range, Mapping[str, Requests]]] = []
-        self._rates: dict[str, Mapping[Target, Usual]] = {}
+        self._rates: dict[str, Mapping[Target, UsualRate]] = {}
         self.baselines: Mapping[Target, Baseline | None] = {}
 
-    def rates(self, rule: Rule) -> Mapping[Target, Usual]:
+    def rates(self, rule: Rule) -> Mapping[Target, UsualRate]:
         """Return the usual requests a minute, as a rule on traffic drops sees them."""
         return self._rates.get(rule.name, {})
 
@@ -64,11 +64,11 @@ class Usuals:
                 if (usual := self._rate(rule, tenant, service, recent.of(service, _minutes(start, end))))
             }
 
-    def _rate(self, rule: Rule, tenant: str, service: str, recent: Sequence[int]) -> Usual | None:
+    def _rate(self, rule: Rule, tenant: str, service: str, recent: Sequence[int]) -> UsualRate | None:
         seasons = [
             requests[tenant].of(service, minutes) for minutes, requests in self._season_requests if tenant in requests
         ]
-        return learn_rate(recent, seasons, rule, self._rules.baseline)
+        return learn_rate(recent, seasons, rule)
 
     async def _read_season(self, minute: datetime, tenants: Collection[str]) -> None:
         hour = minute.replace(minute=0)

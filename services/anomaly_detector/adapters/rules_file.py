@@ -111,6 +111,7 @@ class _Drop(_Rule):
     windows_minutes: Annotated[list[Annotated[int, Field(ge=2, le=15)]], Field(min_length=1, max_length=1)]
     baseline_factor: Annotated[float, Field(gt=1)]
     least_usual: Annotated[float, Field(gt=0)]
+    lull_quantile: Fraction
     needed_minutes: Count
     new_usual_seconds: Seconds
 

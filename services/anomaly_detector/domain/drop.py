@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.anomaly_detector.domain.baseline import MAD_TO_SIGMA, Traffic, Usual, quantile
+from services.anomaly_detector.domain.baseline import MAD_TO_SIGMA, Traffic, quantile
 from services.anomaly_detector.domain.evaluation import Evaluation, Reason
-from services.anomaly_detector.domain.rules import BaselineRule, Rule
+from services.anomaly_detector.domain.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,20 @@ class Requests:
         return [counts.get(minute, 0) for minute in minutes if minute in self.alive]
 
 
-def learn_rate(
-    recent: Sequence[int], seasons: Sequence[Sequence[int]], rule: Rule, baseline: BaselineRule
-) -> Usual | None:
+@dataclass(frozen=True, slots=True)
+class UsualRate:
+    """The usual requests a minute, those of a usual lull, and one robust standard deviation of their logarithm.
+
+    All are of windows as long as the one that is judged. The logarithm, because traffic varies by a part of itself:
+    counted in requests, silence would lie within a few deviations of any uneven service.
+    """
+
+    level: float
+    lull: float
+    spread: float
+
+
+def learn_rate(recent: Sequence[int], seasons: Sequence[Sequence[int]], rule: Rule) -> UsualRate | None:
     """Return what is usual in requests a minute, or None when too little is known.
 
     `recent` are the latest minutes, which must be there: after a gap nobody knows what to expect. `seasons` are those
@@ -39,25 +50,32 @@ def learn_rate(
     if len(recent) < rule.needed_minutes:
         return None
     parts = [recent, *(s for s in seasons if len(s) >= rule.needed_minutes)]
-    return min((_usual(part, baseline) for part in parts), key=lambda usual: lower_limit(rule, usual))
+    usual = (_usual(part, rule) for part in parts)
+    return min(usual, key=lambda found: lower_limit(rule, found))
 
 
-def _usual(counts: Sequence[int], baseline: BaselineRule) -> Usual:
-    """Return median, usual quiet minute and deviation; the latter no less than what chance alone would do (Poisson)."""
-    values = [float(c) for c in counts]
-    level = quantile(values, 0.5)
-    deviation = MAD_TO_SIGMA * quantile([abs(v - level) for v in values], 0.5)
-    return Usual(level, quantile(values, 1 - baseline.burst_quantile), max(math.sqrt(level), deviation))
+def _usual(counts: Sequence[int], rule: Rule) -> UsualRate:
+    """Return what windows of these minutes hold; their spread is no less than what chance alone would make it."""
+    length = max(rule.windows_minutes)
+    means = [sum(counts[n : n + length]) / length for n in range(len(counts) - length + 1)]
+    level = quantile(means, 0.5)
+    least = 1 / length  # one request, so that the logarithm of silence exists
+    distances = [abs(math.log(max(mean, least) / max(level, least))) for mean in means]
+    chance = 1 / math.sqrt(length * max(level, least))
+    spread = max(chance, MAD_TO_SIGMA * quantile(distances, 0.5))
+    return UsualRate(level, quantile(means, rule.lull_quantile), spread)
 
 
-def lower_limit(rule: Rule, usual: Usual) -> float:
-    """Return how few requests a minute are still usual; below 0 when none at all would be."""
+def lower_limit(rule: Rule, usual: UsualRate) -> float:
+    """Return how few requests a minute are still usual."""
     return min(
-        usual.level / rule.baseline_factor, usual.burst / rule.burst_factor, usual.level - rule.min_sigmas * usual.scale
+        usual.level / rule.baseline_factor,
+        usual.lull / rule.burst_factor,
+        usual.level * math.exp(-rule.min_sigmas * usual.spread),
     )
 
 
-def evaluate_drop(rule: Rule, requests: Requests, service: str, end: int, usual: Usual | None) -> Evaluation:
+def evaluate_drop(rule: Rule, requests: Requests, service: str, end: int, usual: UsualRate | None) -> Evaluation:
     """Return what the whole minutes before minute `end` say."""
     minutes = max(rule.windows_minutes)
     counts = requests.of(service, range(end - minutes, end))
@@ -70,7 +88,7 @@ def evaluate_drop(rule: Rule, requests: Requests, service: str, end: int, usual:
     return Evaluation(reason, minutes, traffic, traffic.requests / minutes, limit, usual.level)
 
 
-def _reason(rule: Rule, value: float, limit: float, usual: Usual) -> Reason:
+def _reason(rule: Rule, value: float, limit: float, usual: UsualRate) -> Reason:
     if usual.level < rule.least_usual or limit <= 0:
         return Reason.USUALLY_QUIET
     return Reason.BELOW_USUAL if value <= limit else Reason.USUAL

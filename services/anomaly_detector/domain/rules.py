@@ -24,9 +24,10 @@ class Rule:
     deviations of minutes above what is usual; with no baseline, `warmup_limit`.
 
     A TRAFFIC_DROP is measured in requests a minute, over whole minutes. At least `least_usual` must be usual; what
-    comes must be `baseline_factor` times less than that, `burst_factor` times less than in a usual quiet minute, and
-    `min_sigmas` below. `needed_minutes` of the latest baseline must hold telemetry of the tenant; without a baseline
-    there is no limit. After `new_usual_after` what is left is taken for the new usual.
+    comes must be `baseline_factor` times less than that, `burst_factor` times less than in a usual lull (which is the
+    `lull_quantile` of what was seen), and `min_sigmas` of its logarithm below. `needed_minutes` of the latest baseline
+    must hold telemetry of the tenant; without a baseline there is no limit. After `new_usual_after` what is left is
+    taken for the new usual.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Rule:
     min_z: float = 0.0
     min_sigmas: float = 0.0
     least_usual: float = 0.0
+    lull_quantile: float = 0.0
     needed_minutes: int = 0
     new_usual_after: timedelta | None = None
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from services.anomaly_detector.domain.baseline import Baseline, Usual
+from services.anomaly_detector.domain.baseline import Baseline
+from services.anomaly_detector.domain.drop import UsualRate
 from services.anomaly_detector.domain.evaluation import Evaluation, Verdict
 from services.anomaly_detector.domain.rules import Rule
 
@@ -51,7 +52,7 @@ class Track:
     known_at: datetime | None = None  # when there was last enough traffic to tell
     told: Evaluation | None = None
     baseline: Baseline | None = None
-    rate: Usual | None = None
+    rate: UsualRate | None = None
 
     @property
     def firing(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,20 +10,19 @@ from datetime import timedelta
 import pytest
 
 from services.anomaly_detector.adapters.rules_file import load_rules
-from services.anomaly_detector.domain.baseline import Usual
-from services.anomaly_detector.domain.drop import Requests, evaluate_drop, learn_rate, lower_limit
+from services.anomaly_detector.domain.drop import Requests, UsualRate, evaluate_drop, learn_rate, lower_limit
 from services.anomaly_detector.domain.evaluation import Reason, Verdict
 from tests.unit.services.anomaly_detector.shop import Behaviour, Watch
 
 RULES = load_rules(None)
 (DROP,) = RULES.drops
-STEADY = Usual(100, 90, 10)
+STEADY = UsualRate(100, 90, 0.06)
 HOUR = 3600
 HEALTHY = Behaviour()
 END = 1000
 
 
-def judged(*counts: int | None, usual: Usual | None = STEADY, now: bool = True) -> Reason:
+def judged(*counts: int | None, usual: UsualRate | None = STEADY, now: bool = True) -> Reason:
     """Judge one service whose last minutes had these counts; None is a minute without any telemetry."""
     known = {END - len(counts) + n: count for n, count in enumerate(counts) if count is not None}
     requests = Requests({*known, *((END,) if now else ())}, {"cart": known})
@@ -38,9 +38,11 @@ CASES = {
     "a minute without telemetry of anybody": (judged(100, None, 0), Reason.TELEMETRY_GAP),
     "nothing from anybody any more": (judged(None, None, None), Reason.TELEMETRY_GAP),
     "nothing from anybody in the current minute": (judged(0, 0, 0, now=False), Reason.TELEMETRY_GAP),
-    "too little usual": (judged(0, 0, 0, usual=Usual(20, 15, 1)), Reason.USUALLY_QUIET),
-    "usually quiet now and then": (judged(0, 0, 0, usual=Usual(100, 0, 10)), Reason.USUALLY_QUIET),
-    "so uneven that silence is usual": (judged(0, 0, 0, usual=Usual(100, 50, 40)), Reason.USUALLY_QUIET),
+    "too little usual": (judged(0, 0, 0, usual=UsualRate(20, 15, 0.1)), Reason.USUALLY_QUIET),
+    "usually quiet now and then": (judged(0, 0, 0, usual=UsualRate(100, 0, 0.1)), Reason.USUALLY_QUIET),
+    "a fifth of a steady one": (judged(20, 20, 20), Reason.BELOW_USUAL),
+    "a fifth of an uneven one": (judged(20, 20, 20, usual=UsualRate(100, 60, 0.4)), Reason.USUAL),
+    "a tenth of an uneven one": (judged(10, 10, 10, usual=UsualRate(100, 60, 0.4)), Reason.BELOW_USUAL),
     "nothing known": (judged(0, 0, 0, usual=None), Reason.NO_BASELINE),
 }
 
@@ -55,7 +57,7 @@ def test_a_drop_is_judged_with_a_reason(case: str) -> None:
 def test_more_traffic_never_turns_health_into_a_breach_and_the_limit_stays_below_the_usual(seed: int) -> None:
     chance = random.Random(seed)
     history = [chance.randrange(0, 400) if seed % 2 else round(chance.gauss(200, 30)) for _ in range(60)]
-    usual = learn_rate(history, [], DROP, RULES.baseline)
+    usual = learn_rate(history, [], DROP)
     assert usual is not None
     assert lower_limit(DROP, usual) <= usual.level / DROP.baseline_factor
     verdicts = [judged(count, count, count, usual=usual).verdict is Verdict.BREACH for count in range(0, 400, 5)]
@@ -68,21 +70,27 @@ def test_no_day_added_to_what_is_known_raises_the_limit(seed: int) -> None:
     recent, *days = [[chance.randrange(50, 300) for _ in range(60)] for _ in range(3)]
     limits = []
     for known in range(3):
-        usual = learn_rate(recent, days[:known], DROP, RULES.baseline)
+        usual = learn_rate(recent, days[:known], DROP)
         assert usual is not None
         limits.append(lower_limit(DROP, usual))
     assert limits == sorted(limits, reverse=True)
 
 
 def test_after_a_gap_earlier_days_alone_teach_nothing() -> None:
-    assert learn_rate([100] * 29, [[100] * 60], DROP, RULES.baseline) is None
-    assert learn_rate([100] * 30, [[100] * 60], DROP, RULES.baseline) is not None
+    assert learn_rate([100] * 29, [[100] * 60], DROP) is None
+    assert learn_rate([100] * 30, [[100] * 60], DROP) is not None
 
 
-def test_chance_alone_sets_how_far_a_perfectly_even_service_must_fall() -> None:
-    usual = learn_rate([36] * 60, [], DROP, RULES.baseline)
-    assert usual == Usual(36, 36, 6)
-    assert lower_limit(DROP, usual) == 6
+def test_chance_alone_sets_how_far_a_perfectly_even_service_must_fall_when_it_is_asked_little() -> None:
+    usual = learn_rate([3] * 60, [], DROP)
+    assert usual == UsualRate(3, 3, 1 / 3)
+    assert lower_limit(DROP, usual) == pytest.approx(3 * math.exp(-5 / 3))
+
+
+def test_a_pause_of_five_minutes_every_hour_is_usual() -> None:
+    usual = learn_rate([100] * 30 + [0] * 5 + [100] * 25, [], DROP)
+    assert usual is not None
+    assert judged(0, 0, 0, usual=usual) is Reason.USUALLY_QUIET
 
 
 @pytest.mark.parametrize("left", [0.0, 0.2])
