@@ -139,7 +139,7 @@ def _leads(
             statement=narrative.lead(lead.service),
             score=lead.strength * least / 2**place,
             confidence=likely[place - 1],
-            evidence=(lead,),
+            evidence=(lead, *((deploy,) if (deploy := scene.deploys.get(lead.service)) else ())),
             chain=(lead.service,),
         )
         for place, lead in enumerate(found, start=1)

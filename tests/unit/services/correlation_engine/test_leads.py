@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ from services.correlation_engine.domain import confidence, leads
 from services.correlation_engine.domain.analysis import analyse_window
 from services.correlation_engine.domain.fusion import Scene
 from services.correlation_engine.domain.graph import CallGraph
-from services.correlation_engine.domain.model import Analysis, CauseKind, Telemetry, Verdict
+from services.correlation_engine.domain.model import Analysis, CauseKind, Change, Telemetry, Verdict
 from tests.unit.services.correlation_engine.builders import WINDOW, edge, flat, gauge, service, telemetry
 
 RNG = np.random.default_rng(5)
@@ -82,6 +85,15 @@ def test_a_lead_the_affected_services_do_not_depend_on_comes_later() -> None:
     scene = Scene(CallGraph.of(world.edges), frozenset({"shop"}), (0.5, 0.5), frozenset({"shop"}), {})
     assert [e.service for e in leads.find(world, WINDOW, (), ALONE)] == ["far", "near"]
     assert [e.service for e in leads.find(world, WINDOW, (), scene)] == ["near", "far"]
+
+
+def test_a_deploy_of_a_lead_is_told_with_it_and_makes_it_no_suspect() -> None:
+    at = WINDOW.onset - timedelta(minutes=2)
+    answer = analysed(replace(slower(50), changes=(Change("d1", "slow", "v2", at), Change("d2", "calm", "v2", at))))
+    assert answer.verdict is Verdict.NOT_ENOUGH_EVIDENCE
+    (lead,) = answer.hypotheses
+    assert [e.change_id for e in lead.evidence] == ["", "d1"]
+    assert (lead.cause_kind, lead.change_id) == (CauseKind.UNCLEAR, "")
 
 
 def test_with_three_suspects_there_is_no_room() -> None:
