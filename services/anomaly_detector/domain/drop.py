@@ -61,8 +61,7 @@ def _usual(counts: Sequence[int], rule: Rule) -> UsualRate:
     level = quantile(means, 0.5)
     least = 1 / length  # one request, so that the logarithm of silence exists
     distances = [abs(math.log(max(mean, least) / max(level, least))) for mean in means]
-    chance = 1 / math.sqrt(length * max(level, least))
-    spread = max(chance, MAD_TO_SIGMA * quantile(distances, 0.5))
+    spread = max(_chance(level, rule), MAD_TO_SIGMA * quantile(distances, 0.5))
     return UsualRate(level, quantile(means, rule.lull_quantile), spread)
 
 
@@ -71,8 +70,14 @@ def lower_limit(rule: Rule, usual: UsualRate) -> float:
     return min(
         usual.level / rule.baseline_factor,
         usual.lull / rule.burst_factor,
+        usual.lull * math.exp(-rule.min_sigmas * _chance(usual.lull, rule)),
         usual.level * math.exp(-rule.min_sigmas * usual.spread),
     )
+
+
+def _chance(rate: float, rule: Rule) -> float:
+    """Return the deviation that chance alone gives the logarithm of a window's requests (Poisson)."""
+    return 1 / math.sqrt(max(1.0, max(rule.windows_minutes) * rate))
 
 
 def evaluate_drop(rule: Rule, requests: Requests, service: str, end: int, usual: UsualRate | None) -> Evaluation:

@@ -64,8 +64,11 @@ def false_alarms(found: Sequence[Anomaly], rules: RuleSet, phase: str, services:
             "per_service_day": round(counted[rule.name] / services / (hours / 24), 4),
         }  # fmt: skip
     for a in found:
-        value, limit = f"{a.seen.value:.3g}", f"{a.seen.limit:.3g}"
-        print(f"  {phase}: {a.starts_at:%a %H:%M} {a.rule.name} {a.service}: {value}, limit {limit}", file=sys.stderr)
+        seen = f"{a.seen.value:.3g} of {a.seen.traffic.requests} requests, limit {a.seen.limit:.3g}"
+        print(
+            f"  {phase}: {a.starts_at:%a %H:%M} {a.rule.name} {a.service}: {seen}, {a.seen.reason.value}",
+            file=sys.stderr,
+        )
 
 
 def planned_drops(services: int, seed: int, hours: float) -> dict[str, Drop]:
