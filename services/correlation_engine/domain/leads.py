@@ -12,7 +12,7 @@ import numpy as np
 
 from services.correlation_engine.domain import saturation, stats, wording
 from services.correlation_engine.domain.fusion import Scene, relevance
-from services.correlation_engine.domain.model import Evidence, EvidenceKind, Gauge, Telemetry, Window
+from services.correlation_engine.domain.model import Evidence, EvidenceKind, Gauge, ServiceSeries, Telemetry, Window
 from services.correlation_engine.domain.stats import Shift
 
 LISTED = 3  # suspects and leads together; with as many suspects there are no leads
@@ -29,34 +29,46 @@ def at_limit(lead: Evidence) -> bool:
 def find(telemetry: Telemetry, window: Window, known: Collection[str], scene: Scene) -> list[Evidence]:
     """Return the best lead of each node that is not known yet, the best first, as many as there is room for.
 
-    The strength says how close each comes to what would be evidence; what the incident does not depend on comes later.
+    Only what the incident depends on is looked at. The strength says how close a lead comes to what would be evidence.
     """
     room = LISTED - len(known)
+    if room <= 0:
+        return []
+    nodes = _nodes(telemetry) - set(known)
+    wanted = {node for node, share in relevance(nodes, scene).items() if share == 1}
     best: dict[str, Evidence] = {}
-    if room > 0:
-        for lead in _all(telemetry, window):
-            if lead.service not in known and lead.strength > (
-                best[lead.service].strength if lead.service in best else 0
-            ):
-                best[lead.service] = lead
-    relevant = relevance(best, scene)
-    ordered = sorted(best.values(), key=lambda lead: (-lead.strength * relevant[lead.service], lead.service))
-    return ordered[: max(0, room)]
+    for lead in _all(telemetry, window, wanted):
+        if lead.strength > (best[lead.service].strength if lead.service in best else 0):
+            best[lead.service] = lead
+    return sorted(best.values(), key=lambda lead: (-lead.strength, lead.service))[:room]
 
 
-def _all(telemetry: Telemetry, window: Window) -> Iterator[Evidence]:
+def _nodes(telemetry: Telemetry) -> set[str]:
+    reporting = {s.service for s in telemetry.services} | {g.service for g in telemetry.gauges}
+    return reporting | {e.server for e in telemetry.edges}
+
+
+def _all(telemetry: Telemetry, window: Window, wanted: Collection[str]) -> Iterator[Evidence]:
     for gauge in telemetry.gauges:
-        if saturation.RESOURCE.search(gauge.metric):
+        if gauge.service in wanted and saturation.RESOURCE.search(gauge.metric):
             yield _gauge(gauge, window)
     for s in telemetry.services:
-        failing = stats.proportion_shift(s.errors, s.requests, window)
-        slow = stats.mean_shift(s.duration_ms, s.requests, window)
-        yield _lead(EvidenceKind.ERROR_ORIGIN, s.service, f"Requests of {s.service} that fail", failing, "1", window)
-        yield _lead(EvidenceKind.SELF_LATENCY, s.service, f"The mean latency of {s.service}", slow, "ms", window)
+        if s.service in wanted:
+            yield from _service(s, window)
     for e in telemetry.edges:
-        slow = stats.mean_shift(e.client_ms, e.calls, window)
-        what = f"The mean latency of {e.server}, as {e.client} sees it,"
-        yield _lead(EvidenceKind.UNHEALTHY_DEPENDENCY, e.server, what, slow, "ms", window)
+        if e.server in wanted:
+            slow = stats.mean_shift(e.client_ms, e.calls, window)
+            what = f"The mean latency of {e.server}, as {e.client} sees it,"
+            yield _lead(EvidenceKind.UNHEALTHY_DEPENDENCY, e.server, what, slow, "ms", window)
+
+
+def _service(s: ServiceSeries, window: Window) -> Iterator[Evidence]:
+    failing = stats.proportion_shift(s.errors, s.requests, window)
+    slow = stats.mean_shift(s.duration_ms, s.requests, window)
+    yield _lead(
+        EvidenceKind.ERROR_ORIGIN, s.service, f"The failing share of {s.service}'s requests", failing, "1", window
+    )
+    yield _lead(EvidenceKind.SELF_LATENCY, s.service, f"The mean latency of {s.service}", slow, "ms", window)
 
 
 def _gauge(gauge: Gauge, window: Window) -> Evidence:
