@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 from libs.kernel.clock import Clock
 from libs.kernel.errors import Unavailable
 from libs.kernel.timewindow import floor_minute
-from services.anomaly_detector.domain.anomalies import Anomaly, anomaly
+from services.anomaly_detector.domain.anomalies import Anomaly, anomaly, resume
 from services.anomaly_detector.domain.baseline import Traffic
 from services.anomaly_detector.domain.drop import Requests, evaluate_drop
 from services.anomaly_detector.domain.evaluation import Evaluation, evaluate
@@ -66,10 +66,13 @@ class DetectAnomalies:
         self._console_url = console_url
         self._tracks: dict[Key, Track] = {}
         self._usual = Usuals(rollups, rules)
+        self._resumed = False
 
     async def __call__(self) -> None:
         """Do one round; raises Unavailable when the rollups cannot be read, after sending again what still fires."""
         now = self._clock.now()
+        if not self._resumed:
+            await self._resume(now)
         try:
             windows = await self._windows(now)
             await self._usual.learn(now, self._tenants())
@@ -78,6 +81,13 @@ class DetectAnomalies:
             await self._act(self._held(now), now)
             raise
         await self._act([*self._risen(windows, now), *self._dropped(requests, now)], now)
+
+    async def _resume(self, now: datetime) -> None:
+        """Go on with what was told before this process started, so that each anomaly that began also ends."""
+        for found in await self._announcer.unfinished({rule.name: rule for rule in self._rules.rules}):
+            self._tracks[(Target(found.tenant, found.service), found.rule.name)] = resume(found, now)
+            log.info("anomaly_resumed", tenant=found.tenant, target=found.service, rule=found.rule.name)
+        self._resumed = True
 
     async def _windows(self, now: datetime) -> Windows:
         windows: dict[Target, dict[int, Traffic]] = {}

@@ -11,6 +11,7 @@ from services.anomaly_detector.domain.alerts import ServiceAlert
 from services.anomaly_detector.domain.anomalies import Anomaly
 from services.anomaly_detector.domain.baseline import Traffic
 from services.anomaly_detector.domain.drop import Requests
+from services.anomaly_detector.domain.rules import Rule
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,4 +48,8 @@ class Announcer(Protocol):
 
         What is sent again after a failure keeps the identity of its event, so that a reader can tell.
         """
+        ...
+
+    async def unfinished(self, rules: Mapping[str, Rule]) -> Sequence[Anomaly]:
+        """Return the anomalies told to have begun and not to have ended, of the rules given; raises Unavailable."""
         ...

@@ -81,15 +81,19 @@ def spans(stack: Any) -> Iterator[Spans]:
 @pytest.fixture(scope="module")
 def detector(stack: Any, spans: Spans, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     folder = tmp_path_factory.mktemp("anomaly_detector")
-    environment = {
+    environment = environment_of(stack, spans.tenant, folder)
+    with running("anomaly_detector", environment, folder) as process:
+        yield process
+
+
+def environment_of(stack: Any, tenant: str, folder: Path) -> dict[str, str]:
+    return {
         "KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
         "CLICKHOUSE_URL": stack.clickhouse_url,
-        "INCIDENTSCOPE_TENANTS_FILE": str(write_tenants(folder, spans.tenant)),
+        "INCIDENTSCOPE_TENANTS_FILE": str(write_tenants(folder, tenant)),
         "ANOMALY_RULES_FILE": str(quick_rules(folder)),
         "CONSOLE_URL": "http://console.test",
     }
-    with running("anomaly_detector", environment, folder) as process:
-        yield process
 
 
 def quick_rules(folder: Path) -> Path:
@@ -226,6 +230,27 @@ def test_the_detector_is_ready_and_counts_its_rounds(detector: ServiceProcess) -
     page = httpx.get(f"{detector.url}/metrics", trust_env=False).text
     assert "incidentscope_anomaly_detector_evaluations_total" in page
     assert "incidentscope_anomaly_detector_failed_rounds_total 0.0" in page
+
+
+@pytest.mark.usefixtures("spans")
+def test_an_anomaly_that_is_over_after_a_crash_is_told_to_have_ended(stack: Any, tmp_path: Path) -> None:
+    own = Spans(stack.clickhouse_url, unique("crash-test"))
+    service = own.names["cart"]
+    environment = environment_of(stack, own.tenant, tmp_path)
+    own.history(service)
+    wait_for_room_in_the_minute()
+    process = ServiceProcess("anomaly_detector", environment, tmp_path / "first.log")
+    process.start()
+    own.write(service, datetime.now(UTC), 40, one_in=2)
+    (start,) = anomalies_of(stack.kafka_bootstrap, service, 1)
+    process.kill()
+    own.write(service, datetime.now(UTC), 2000)
+    with running("anomaly_detector", environment, tmp_path):
+        _, end = anomalies_of(stack.kafka_bootstrap, service, 2)
+    own.clickhouse.close()
+    assert isinstance(start.data, anomaly_events_pb2.AnomalyDetected)
+    assert isinstance(end.data, anomaly_events_pb2.AnomalyEnded)
+    assert start.data.anomaly.id == end.data.anomaly.id
 
 
 def test_wrong_rules_end_the_start_with_one_sentence(stack: Any, tmp_path: Path) -> None:

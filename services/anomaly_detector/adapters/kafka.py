@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+import structlog
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
 from incidentscope.anomaly.v1 import anomaly_events_pb2, anomaly_pb2
 
+from libs.kernel.errors import InvalidInput
 from libs.kernel.ids import stable_id, uuid7
 from libs.kernel.labels import fingerprint
 from libs.messaging import topics
-from libs.messaging.cloudevents import CloudEvent, record
-from libs.messaging.ports import OutgoingRecord, Producer
+from libs.messaging.cloudevents import CloudEvent, decode, record
+from libs.messaging.ports import OutgoingRecord, Producer, Record
 from services.anomaly_detector.domain.alerts import SOURCE, ServiceAlert
 from services.anomaly_detector.domain.anomalies import Anomaly
-from services.anomaly_detector.domain.rules import Kind
+from services.anomaly_detector.domain.baseline import Traffic
+from services.anomaly_detector.domain.evaluation import Evaluation, Reason
+from services.anomaly_detector.domain.rules import Kind, Rule
 from services.anomaly_detector.domain.track import Action
 
+log = structlog.get_logger()
 EVENT_SOURCE = "/services/anomaly_detector"
 UNITS = {Kind.ERROR_RATIO: "1", Kind.LATENCY_P95: "ms", Kind.TRAFFIC_DROP: "/min"}  # UCUM
 ENDINGS = {
@@ -27,19 +33,57 @@ ENDINGS = {
     Action.RESOLVE_NO_DATA: anomaly_events_pb2.ANOMALY_ENDING_NO_DATA,
     Action.RESOLVE_NEW_USUAL: anomaly_events_pb2.ANOMALY_ENDING_NEW_USUAL,
 }
+REASONS = {reason.value: reason for reason in Reason}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class KafkaAnnouncer:
     """Puts anomalies on `anomalies.events` and alerts on `alerts.events`, both keyed by the alert's fingerprint."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, told: Callable[[], Iterable[Record]]) -> None:
+        """`told` reads `anomalies.events` from its beginning to its present end."""
         self._producer = producer
+        self._told = told
 
     async def send(self, anomalies: Sequence[Anomaly], alerts: Sequence[ServiceAlert], now: datetime) -> None:
         """Return once the broker has acknowledged everything; raises DeliveryFailed."""
         records = [*(_anomaly_record(a, now) for a in anomalies), *(_alert_record(a, now) for a in alerts)]
         await asyncio.to_thread(self._producer.send, records)
+
+    async def unfinished(self, rules: Mapping[str, Rule]) -> Sequence[Anomaly]:
+        """Return the anomalies told to have begun and not to have ended; raises Unavailable."""
+        return await asyncio.to_thread(self._unfinished, rules)
+
+    def _unfinished(self, rules: Mapping[str, Rule]) -> list[Anomaly]:
+        begun: dict[tuple[str, str], anomaly_pb2.Anomaly] = {}
+        for message in self._told():
+            data = _decoded(message)
+            if isinstance(data, anomaly_events_pb2.AnomalyDetected):
+                begun[(data.anomaly.tenant_id, data.anomaly.alert_fingerprint)] = data.anomaly
+            elif isinstance(data, anomaly_events_pb2.AnomalyEnded):
+                begun.pop((data.anomaly.tenant_id, data.anomaly.alert_fingerprint), None)
+        return [_read(found, rules[found.rule]) for found in begun.values() if found.rule in rules]
+
+
+def _decoded(message: Record) -> Message | None:
+    """Return what a message holds, None when another program wrote something else there: that must not stop rounds."""
+    try:
+        return decode(message.headers, message.value).data
+    except InvalidInput as exc:
+        log.warning("anomaly_unreadable", partition=message.partition, offset=message.offset, error=str(exc))
+        return None
+
+
+def _read(message: anomaly_pb2.Anomaly, rule: Rule) -> Anomaly:
+    seen = Evaluation(
+        reason=REASONS.get(message.reason, Reason.ABOVE_USUAL),
+        window_minutes=message.window_minutes,
+        traffic=Traffic(message.requests, message.errors, message.observed if rule.kind is Kind.LATENCY_P95 else 0.0),
+        value=message.observed,
+        limit=message.limit,
+        usual=message.usual if message.HasField("usual") else None,
+    )
+    return Anomaly(message.tenant_id, message.service, rule, seen, message.starts_at.ToDatetime(tzinfo=UTC))
 
 
 def _anomaly_record(anomaly: Anomaly, now: datetime) -> OutgoingRecord:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from libs.kernel.ids import stable_id
 from libs.kernel.labels import fingerprint
 from services.anomaly_detector.domain.alerts import ServiceAlert, describe, identify, service_page
+from services.anomaly_detector.domain.baseline import Baseline, Usual
+from services.anomaly_detector.domain.drop import UsualRate
 from services.anomaly_detector.domain.evaluation import Evaluation
-from services.anomaly_detector.domain.rules import Rule
+from services.anomaly_detector.domain.rules import Kind, Rule
 from services.anomaly_detector.domain.track import Action, Track
 
 
@@ -59,3 +62,34 @@ def anomaly(
         raise ValueError(f"{action.value} of {rule.name} on {service}, which was never broken")
     ended = (now, action) if action.resolves else (None, None)
     return Anomaly(tenant, service, rule, track.told, track.since, *ended)
+
+
+def resume(anomaly: Anomaly, now: datetime) -> Track:
+    """Return the track of an anomaly that was told before a restart and not ended, so that it goes on as it was.
+
+    What was usual when it began is put together from what was told of it: the outage has since become part of the past.
+    """
+    return Track(
+        since=anomaly.starts_at,
+        fired_at=anomaly.starts_at,
+        known_at=now,
+        told=anomaly.seen,
+        baseline=_baseline(anomaly) if anomaly.rule.kind is not Kind.TRAFFIC_DROP else None,
+        rate=_rate(anomaly) if anomaly.rule.kind is Kind.TRAFFIC_DROP else None,
+    )
+
+
+def _baseline(anomaly: Anomaly) -> Baseline | None:
+    """Return a baseline that leads to the same limit; None while nothing was known."""
+    if anomaly.seen.usual is None:
+        return None
+    usual = Usual(anomaly.seen.usual, anomaly.seen.limit / anomaly.rule.burst_factor)
+    return Baseline(error_ratio=usual, p95_ms=usual)
+
+
+def _rate(anomaly: Anomaly) -> UsualRate | None:
+    level, limit, rule = anomaly.seen.usual, anomaly.seen.limit, anomaly.rule
+    if not level or limit <= 0:
+        return None
+    spread = math.log(level / limit) / rule.min_sigmas if rule.min_sigmas else 0.0
+    return UsualRate(level, level, spread)

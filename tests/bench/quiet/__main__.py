@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ import structlog
 from services.anomaly_detector.adapters.rules_file import load_rules
 from services.anomaly_detector.domain.alerts import ServiceAlert
 from services.anomaly_detector.domain.anomalies import Anomaly
-from services.anomaly_detector.domain.rules import RuleSet
+from services.anomaly_detector.domain.rules import Rule, RuleSet
 from services.anomaly_detector.handlers import DetectAnomalies
 from tests.bench.quiet.world import DAY, MONDAY, TENANT, Drop, Habit, QuietWorld, characters
 
@@ -35,6 +35,10 @@ class Told:
     async def send(self, anomalies: Sequence[Anomaly], _alerts: Sequence[ServiceAlert], _now: datetime) -> None:
         """Keep those that begin."""
         self.found.extend(a for a in anomalies if a.ending is None)
+
+    async def unfinished(self, _rules: Mapping[str, Rule]) -> Sequence[Anomaly]:
+        """Return nothing: each watch starts afresh."""
+        return ()
 
 
 async def watch(world: QuietWorld, rules: RuleSet, day: int, hours: float, drops: bool = False) -> list[Anomaly]:

@@ -17,7 +17,7 @@ from services.anomaly_detector.domain.alerts import ServiceAlert
 from services.anomaly_detector.domain.anomalies import Anomaly
 from services.anomaly_detector.domain.baseline import Traffic, quantile
 from services.anomaly_detector.domain.drop import Requests
-from services.anomaly_detector.domain.rules import RuleSet
+from services.anomaly_detector.domain.rules import Rule, RuleSet
 from services.anomaly_detector.handlers import DetectAnomalies
 from services.anomaly_detector.ports import Target
 
@@ -116,6 +116,7 @@ class Outbox:
     sent: list[tuple[float, ServiceAlert]] = field(default_factory=list)
     changes: list[tuple[float, Anomaly]] = field(default_factory=list)
     broken: bool = False
+    unreadable: bool = False
 
     async def send(self, anomalies: Sequence[Anomaly], alerts: Sequence[ServiceAlert], now: datetime) -> None:
         if self.broken:
@@ -123,6 +124,12 @@ class Outbox:
         seconds = (now - START).total_seconds()
         self.sent.extend((seconds, alert) for alert in alerts)
         self.changes.extend((seconds, found) for found in anomalies)
+
+    async def unfinished(self, rules: Mapping[str, Rule]) -> Sequence[Anomaly]:
+        if self.unreadable:
+            raise Unavailable("the broker does not answer")
+        latest = {(a.service, a.rule.name): a for _, a in self.changes if a.rule.name in rules}
+        return [a for a in latest.values() if a.ending is None]
 
 
 class Watch:

@@ -48,11 +48,7 @@ Global___AnomalyEnding: _TypeAlias = AnomalyEnding  # noqa: Y015
 
 @_typing.final
 class AnomalyDetected(_message.Message):
-    """A service left what is usual for it. Topic `anomalies.events`, keyed by the fingerprint of its alert.
-
-    One that is detected while an earlier one of the same fingerprint has not ended replaces it: the detector was
-    restarted in between.
-    """
+    """A service left what is usual for it. Topic `anomalies.events`, keyed by the fingerprint of its alert."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
