@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca soak-outbox
+.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca bench-quiet soak-outbox
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -99,6 +99,9 @@ bench-signatures: setup ## grouping accuracy of log signatures beside Drain3 (DA
 
 bench-rca: setup ## rank the causes of recorded outages beside simple methods (DATA=dir, CACHE=dir, SEED=n)
 	@$(PY) -m tests.bench.rca $(if $(DATA),--data $(DATA)) $(if $(CACHE),--cache $(CACHE)) $(if $(SEED),--seed $(SEED))
+
+bench-quiet: setup ## false alarms of the anomaly detector on seeded traffic nothing is wrong with (SEED=n, ARGS="--services 20 --hours 24")
+	@$(PY) -m tests.bench.quiet $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lock: setup ## resolve pyproject.toml into hashed requirement files
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.lock_requirements --upgrade

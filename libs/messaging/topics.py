@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from google.protobuf.message import Message
 from incidentscope.alert.v1 import alert_events_pb2 as alert
+from incidentscope.anomaly.v1 import anomaly_events_pb2 as anomaly
 from incidentscope.catalog.v1 import catalog_events_pb2 as catalog
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation
 from incidentscope.deploy.v1 import deploy_events_pb2 as deploy
@@ -70,6 +71,10 @@ ALERTS_NOTIFICATIONS = Topic(
     "alerts.notifications", "a routed group's flush", "group key",
     "alert_router", ("incident_service",), (alert.AlertGroupNotified,),
 )  # fmt: skip
+ANOMALIES_EVENTS = Topic(
+    "anomalies.events", "services that leave what is usual for them, and return", "fingerprint of the alert",
+    "anomaly_detector", (), (anomaly.AnomalyDetected, anomaly.AnomalyEnded), dead_letters=False,
+)  # fmt: skip
 DEPLOYS_EVENTS = Topic(
     "deploys.events", "deploys as they move", "service",
     "deploy_normalizer", ("console", "deploy_normalizer"), (deploy.DeployChanged,), retention=timedelta(days=90),
@@ -101,8 +106,8 @@ OUTBOX_POSITIONS = Topic(
 )  # fmt: skip
 
 CATALOGUE: tuple[Topic, ...] = (
-    OTEL_LOGS, OTEL_METRICS, OTEL_TRACES, ALERTS_EVENTS, ALERTS_NOTIFICATIONS, DEPLOYS_EVENTS, CATALOG_EVENTS,
-    INCIDENTS_EVENTS, CORRELATION_HYPOTHESES, OUTBOX_POSITIONS,
+    OTEL_LOGS, OTEL_METRICS, OTEL_TRACES, ALERTS_EVENTS, ALERTS_NOTIFICATIONS, ANOMALIES_EVENTS, DEPLOYS_EVENTS,
+    CATALOG_EVENTS, INCIDENTS_EVENTS, CORRELATION_HYPOTHESES, OUTBOX_POSITIONS,
 )  # fmt: skip
 
 

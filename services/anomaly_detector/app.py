@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from libs.kernel.clock import SystemClock
-from libs.messaging.kafka import KafkaProducer
+from libs.messaging import topics
+from libs.messaging.kafka import KafkaProducer, read_topic
 from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.clickhouse import ClickHouse
 from services.anomaly_detector.adapters.clickhouse import ClickHouseRollups
-from services.anomaly_detector.adapters.kafka import KafkaAlertSender
+from services.anomaly_detector.adapters.kafka import KafkaAnnouncer
 from services.anomaly_detector.adapters.rules_file import load_rules
 from services.anomaly_detector.adapters.timer import DetectionTimer
 from services.anomaly_detector.handlers import DetectAnomalies
@@ -27,7 +28,7 @@ async def start(lifecycle: Lifecycle, settings: AnomalyDetectorSettings) -> None
     lifecycle.push(clickhouse.close, "clickhouse")
     detect = DetectAnomalies(
         ClickHouseRollups(clickhouse),
-        KafkaAlertSender(producer),
+        KafkaAnnouncer(producer, lambda: read_topic(settings.kafka_bootstrap, topics.ANOMALIES_EVENTS.name)),
         rules,
         lambda: tenants.ids,
         SystemClock(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -12,18 +13,21 @@ from prometheus_client import Counter, Gauge
 from libs.kernel.clock import Clock
 from libs.kernel.errors import Unavailable
 from libs.kernel.timewindow import floor_minute
-from services.anomaly_detector.domain.alerts import ServiceAlert, describe, identify, service_page
-from services.anomaly_detector.domain.baseline import Baseline, Traffic, learn
-from services.anomaly_detector.domain.evaluation import evaluate
-from services.anomaly_detector.domain.rules import Rule, RuleSet
+from services.anomaly_detector.domain.anomalies import Anomaly, anomaly, resume
+from services.anomaly_detector.domain.baseline import Traffic
+from services.anomaly_detector.domain.drop import Requests, evaluate_drop
+from services.anomaly_detector.domain.evaluation import Evaluation, evaluate
+from services.anomaly_detector.domain.rules import Kind, Rule, RuleSet
 from services.anomaly_detector.domain.track import Action, Track, hold, step
-from services.anomaly_detector.ports import AlertSender, Rollups, Target
+from services.anomaly_detector.ports import Announcer, Rollups, Target
+from services.anomaly_detector.usual import Usuals
 
 log = structlog.get_logger()
 EVALUATIONS = Counter("incidentscope_anomaly_detector_evaluations_total", "Evaluations by outcome", ["rule", "reason"])
 ACTIONS = Counter("incidentscope_anomaly_detector_actions_total", "What evaluations led to", ["rule", "action"])
 FIRING = Gauge("incidentscope_anomaly_detector_firing_alerts", "Alerts firing now", ["rule"])
 
+MINUTE = timedelta(minutes=1)
 Windows = Mapping[Target, Mapping[int, Traffic]]
 Key = tuple[Target, str]
 
@@ -40,42 +44,50 @@ class Step:
 
 
 class DetectAnomalies:
-    """Evaluates every rule on every service, and sends the alerts that start, go on or end.
+    """Evaluates every rule on every service, and tells of anomalies that start, go on or end.
 
-    A track moves on only once its alert is safe with the broker; until then the next round decides the same again.
+    A track moves on only once what it led to is safe with the broker; until then the next round decides the same again.
     """
 
     def __init__(
         self,
         rollups: Rollups,
-        sender: AlertSender,
+        announcer: Announcer,
         rules: RuleSet,
         tenants: Callable[[], Collection[str]],
         clock: Clock,
         console_url: str,
     ) -> None:
         self._rollups = rollups
-        self._sender = sender
+        self._announcer = announcer
         self._rules = rules
         self._tenants = tenants
         self._clock = clock
         self._console_url = console_url
         self._tracks: dict[Key, Track] = {}
-        self._baselines: Mapping[Target, Baseline | None] = {}
-        self._learned_at: datetime | None = None
-        self._seasons: Mapping[Target, Sequence[Traffic]] = {}
-        self._season_of: datetime | None = None
+        self._usual = Usuals(rollups, rules)
+        self._resumed = False
 
     async def __call__(self) -> None:
         """Do one round; raises Unavailable when the rollups cannot be read, after sending again what still fires."""
         now = self._clock.now()
+        if not self._resumed:
+            await self._resume(now)
         try:
             windows = await self._windows(now)
-            await self._learn(now)
+            await self._usual.learn(now, self._tenants())
+            requests = await self._whole_minutes(now)
         except Unavailable:
             await self._act(self._held(now), now)
             raise
-        await self._act(self._evaluated(windows, now), now)
+        await self._act([*self._risen(windows, now), *self._dropped(requests, now)], now)
+
+    async def _resume(self, now: datetime) -> None:
+        """Go on with what was told before this process started, so that each anomaly that began also ends."""
+        for found in await self._announcer.unfinished({rule.name: rule for rule in self._rules.rules}):
+            self._tracks[(Target(found.tenant, found.service), found.rule.name)] = resume(found, now)
+            log.info("anomaly_resumed", tenant=found.tenant, target=found.service, rule=found.rule.name)
+        self._resumed = True
 
     async def _windows(self, now: datetime) -> Windows:
         windows: dict[Target, dict[int, Traffic]] = {}
@@ -85,46 +97,50 @@ class DetectAnomalies:
                 windows.setdefault(target, {})[minutes] = traffic
         return windows
 
-    async def _learn(self, now: datetime) -> None:
-        minute = floor_minute(now)
-        if self._learned_at == minute:
-            return
-        rule = self._rules.baseline
-        end = minute - timedelta(minutes=rule.gap_minutes)
-        minutes = await self._rollups.minutes(self._tenants(), end - timedelta(minutes=rule.minutes), end)
-        season = await self._season(minute)
-        self._baselines = {
-            target: learn(minutes.get(target, ()), rule, season.get(target, ())) for target in minutes.keys() | season
-        }
-        self._learned_at = minute
+    async def _whole_minutes(self, now: datetime) -> Mapping[str, Requests]:
+        if not self._rules.drops:
+            return {}
+        widest = max(w for rule in self._rules.drops for w in rule.windows_minutes)
+        end = floor_minute(now - self._rules.settle_after)
+        return await self._rollups.requests(
+            self._tenants(), end - timedelta(minutes=widest), floor_minute(now) + MINUTE
+        )
 
-    async def _season(self, minute: datetime) -> Mapping[Target, Sequence[Traffic]]:
-        """Return the minutes around this time of earlier days; read once an hour, they change slowly."""
-        hour = minute.replace(minute=0)
-        if self._season_of != hour:
-            rule = self._rules.baseline
-            half = timedelta(minutes=rule.minutes / 2)
-            found: dict[Target, list[Traffic]] = {}
-            for days in rule.season_days:
-                middle = hour + timedelta(minutes=30) - timedelta(days=days)
-                for target, traffic in (
-                    await self._rollups.minutes(self._tenants(), middle - half, middle + half)
-                ).items():
-                    found.setdefault(target, []).extend(traffic)
-            self._seasons, self._season_of = found, hour
-        return self._seasons
+    def _risen(self, windows: Windows, now: datetime) -> list[Step]:
+        rules = [rule for rule in self._rules.rules if rule.kind is not Kind.TRAFFIC_DROP]
+        targets = windows.keys() | self._tracked(rules)
+        return [self._rise(t, rule, windows.get(t, {}), now) for t in sorted(targets) for rule in rules]
 
-    def _evaluated(self, windows: Windows, now: datetime) -> list[Step]:
-        targets = windows.keys() | {target for target, _name in self._tracks}
-        return [self._step(t, rule, windows.get(t, {}), now) for t in sorted(targets) for rule in self._rules.rules]
+    def _dropped(self, requests: Mapping[str, Requests], now: datetime) -> list[Step]:
+        end = int(floor_minute(now - self._rules.settle_after).timestamp()) // 60
+        steps = []
+        for rule in self._rules.drops:
+            for target in sorted(self._usual.rates(rule).keys() | self._tracked([rule])):
+                before = self._track(target, rule)
+                rate = before.rate if before.firing else self._usual.rates(rule).get(target)
+                known = requests.get(target.tenant, Requests())
+                evaluation = evaluate_drop(rule, known, target.service, end, rate)
+                steps.append(self._step(target, rule, before, evaluation, now, rate=rate))
+        return steps
 
-    def _step(self, target: Target, rule: Rule, windows: Mapping[int, Traffic], now: datetime) -> Step:
-        before = self._tracks.get((target, rule.name), Track())
-        baseline = before.baseline if before.firing else self._baselines.get(target)
-        evaluation = evaluate(rule, windows, baseline)
+    def _tracked(self, rules: Sequence[Rule]) -> set[Target]:
+        names = {rule.name for rule in rules}
+        return {target for target, name in self._tracks if name in names}
+
+    def _track(self, target: Target, rule: Rule) -> Track:
+        return self._tracks.get((target, rule.name), Track())
+
+    def _rise(self, target: Target, rule: Rule, windows: Mapping[int, Traffic], now: datetime) -> Step:
+        before = self._track(target, rule)
+        baseline = before.baseline if before.firing else self._usual.baselines.get(target)
+        return self._step(target, rule, before, evaluate(rule, windows, baseline), now, baseline=baseline)
+
+    def _step(
+        self, target: Target, rule: Rule, before: Track, evaluation: Evaluation, now: datetime, **usual: Any
+    ) -> Step:
         after, action = step(before, evaluation, rule, now, self._rules.resend_every)
         EVALUATIONS.labels(rule.name, evaluation.reason.value).inc()
-        return Step(target, rule, before, replace(after, baseline=baseline), action)
+        return Step(target, rule, before, replace(after, **usual), action)
 
     def _held(self, now: datetime) -> list[Step]:
         rules = {rule.name: rule for rule in self._rules.rules}
@@ -134,9 +150,12 @@ class DetectAnomalies:
         ]
 
     async def _act(self, steps: Sequence[Step], now: datetime) -> None:
-        alerts = [self._alert(s, now) for s in steps if s.action.sends]
-        if alerts:
-            await self._sender.send(alerts, now)
+        told = [(s, _anomaly(s, now)) for s in steps if s.action.sends]
+        if told:
+            # The alert is made of the anomaly; one that goes on is only told again as an alert.
+            changes = [found for s, found in told if s.action is not Action.RESEND]
+            alerts = [found.alert(now, self._rules.ends_after, self._console_url) for _, found in told]
+            await self._announcer.send(changes, alerts, now)
         for s in steps:
             self._adopt(s)
         for rule in self._rules.rules:
@@ -150,22 +169,11 @@ class DetectAnomalies:
         else:
             self._tracks[key] = taken.after
         ACTIONS.labels(taken.rule.name, taken.action.value).inc()
-        if taken.action in {Action.FIRE, Action.RESOLVE, Action.RESOLVE_NO_DATA}:
-            log.info("alert_" + taken.action.value, tenant=taken.target.tenant, target=taken.target.service,
+        if taken.action is Action.FIRE or taken.action.resolves:
+            log.info("anomaly_" + taken.action.value, tenant=taken.target.tenant, target=taken.target.service,
                      rule=taken.rule.name)  # fmt: skip
 
-    def _alert(self, taken: Step, now: datetime) -> ServiceAlert:
-        track = taken.before if taken.action.resolves else taken.after
-        ends_at = now if taken.action.resolves else now + self._rules.ends_after
-        service = taken.target.service
-        return ServiceAlert(
-            tenant=taken.target.tenant,
-            service=service,
-            severity=taken.rule.severity,
-            labels=identify(taken.rule, service),
-            annotations=describe(taken.rule, service, track.told) if track.told else {},
-            firing=not taken.action.resolves,
-            starts_at=track.since or now,
-            ends_at=ends_at,
-            generator_url=service_page(self._console_url, service),
-        )
+
+def _anomaly(taken: Step, now: datetime) -> Anomaly:
+    target = taken.target
+    return anomaly(target.tenant, target.service, taken.rule, taken.before, taken.after, taken.action, now)

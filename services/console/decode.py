@@ -31,6 +31,7 @@ _CAUSES = {
     correlation.CAUSE_KIND_DEAD_DEPENDENCY: "dead dependency",
     correlation.CAUSE_KIND_RESOURCE_SATURATION: "resource exhausted",
     correlation.CAUSE_KIND_SERVICE_FAULT: "service fault",
+    correlation.CAUSE_KIND_UNCLEAR: "unclear",
 }
 SECTIONS = ("what_happened", "cause", "impact", "mitigations", "follow_ups")
 STATUS_FILTERS = {

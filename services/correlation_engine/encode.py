@@ -149,7 +149,12 @@ def news(published: HypothesesPublished | None, fresh: HypothesesPublished) -> s
         return "first"
     if published.verdict != fresh.verdict:
         return "verdict"
-    return _news_of_suspects(published.hypotheses[:COMPARED_HYPOTHESES], fresh.hypotheses[:COMPARED_HYPOTHESES])
+    return _news_of_suspects(_suspects(published), _suspects(fresh))
+
+
+def _suspects(analysis: HypothesesPublished) -> list[pb.Hypothesis]:
+    """Return the first suspects; leads come and go with the noise, which is no news."""
+    return [h for h in analysis.hypotheses if h.cause_kind != pb.CAUSE_KIND_UNCLEAR][:COMPARED_HYPOTHESES]
 
 
 def _news_of_suspects(old: Sequence[pb.Hypothesis], new: Sequence[pb.Hypothesis]) -> str | None:

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 from incidentscope.alert.v1 import alert_pb2
+from incidentscope.anomaly.v1 import anomaly_events_pb2, anomaly_pb2
 
-from libs.messaging.cloudevents import decode
+from libs.messaging.cloudevents import CloudEvent, decode
 from libs.storage.clickhouse import ClickHouse
 from libs.storage.migrate import migrate_clickhouse
 from scripts.create_topics import create
@@ -25,7 +26,10 @@ from services.anomaly_detector.ports import Target
 from tests.integration.alert_world import ROOT, ServiceProcess, headers_of, read, running, unique, write_tenants
 
 FIRING, RESOLVED = alert_pb2.ALERT_STATUS_FIRING, alert_pb2.ALERT_STATUS_RESOLVED
-QUICK = {"every_seconds = 5": "every_seconds = 1", "hold_down_seconds = 60": "hold_down_seconds = 1"}
+QUICK = {
+    "every_seconds = 5": "every_seconds = 1", "hold_down_seconds = 60": "hold_down_seconds = 1",
+    "settle_seconds = 30": "settle_seconds = 0",
+}  # fmt: skip
 SPANS = """
     INSERT INTO spans_raw (TenantId, Timestamp, TraceId, SpanId, SpanKind, ServiceName, Duration, StatusCode)
     SELECT %(tenant)s, toDateTime64(%(at)s, 9, 'UTC') + toIntervalMillisecond(number * %(step_ms)s), 't',
@@ -59,9 +63,8 @@ class Spans:
         })  # fmt: skip
 
     def history(self, service: str) -> None:
-        """Write an ordinary hour, sixty requests a minute."""
-        start = datetime.now(UTC) - timedelta(minutes=64)
-        self.write(service, start, 60 * 64, one_in=200, step_ms=1000)
+        """Write an ordinary hour, 25 requests a minute: too few for their end to be a drop while the tests run."""
+        self.write(service, datetime.now(UTC) - timedelta(minutes=64), 25 * 64, one_in=200, step_ms=2400)
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +81,19 @@ def spans(stack: Any) -> Iterator[Spans]:
 @pytest.fixture(scope="module")
 def detector(stack: Any, spans: Spans, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     folder = tmp_path_factory.mktemp("anomaly_detector")
-    environment = {
+    environment = environment_of(stack, spans.tenant, folder)
+    with running("anomaly_detector", environment, folder) as process:
+        yield process
+
+
+def environment_of(stack: Any, tenant: str, folder: Path) -> dict[str, str]:
+    return {
         "KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
         "CLICKHOUSE_URL": stack.clickhouse_url,
-        "INCIDENTSCOPE_TENANTS_FILE": str(write_tenants(folder, spans.tenant)),
+        "INCIDENTSCOPE_TENANTS_FILE": str(write_tenants(folder, tenant)),
         "ANOMALY_RULES_FILE": str(quick_rules(folder)),
         "CONSOLE_URL": "http://console.test",
     }
-    with running("anomaly_detector", environment, folder) as process:
-        yield process
 
 
 def quick_rules(folder: Path) -> Path:
@@ -107,6 +114,17 @@ def alerts_of(bootstrap: str, service: str, count: int, timeout_s: float = 30) -
     while True:
         events = [decode(headers_of(m), m.value()) for m in read(bootstrap, "alerts.events", wanted, 0, 5, 0.5)]
         found = [e.data.alert for e in events if e.data.alert.service == service]  # type: ignore[attr-defined]
+        if len(found) >= count or time.monotonic() > deadline:
+            return found
+
+
+def anomalies_of(bootstrap: str, service: str, count: int, timeout_s: float = 30) -> list[CloudEvent]:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        events = [
+            decode(headers_of(m), m.value()) for m in read(bootstrap, "anomalies.events", lambda _: True, 0, 5, 0.5)
+        ]
+        found = [e for e in events if e.subject == service]
         if len(found) >= count or time.monotonic() > deadline:
             return found
 
@@ -137,6 +155,33 @@ def test_an_outage_in_the_rollups_becomes_an_alert_and_its_end_resolves_it(stack
     assert (resolved.status, resolved.fingerprint) == (RESOLVED, fired.fingerprint)
     assert resolved.starts_at == fired.starts_at
     assert alerts_of(stack.kafka_bootstrap, innocent, 1, timeout_s=1) == []
+    start, end = anomalies_of(stack.kafka_bootstrap, service, 2)
+    assert isinstance(start.data, anomaly_events_pb2.AnomalyDetected)
+    assert isinstance(end.data, anomaly_events_pb2.AnomalyEnded)
+    began_as, ended_as = start.data.anomaly, end.data.anomaly
+    assert (start.tenant, began_as.kind, began_as.unit) == (spans.tenant, anomaly_pb2.ANOMALY_KIND_ERROR_RATIO, "1")
+    assert began_as.usual == pytest.approx(0.005, abs=0.001)
+    assert began_as.observed > began_as.limit
+    assert end.data.ending == anomaly_events_pb2.ANOMALY_ENDING_RECOVERED
+    assert began_as.id == ended_as.id == fired.annotations["anomaly_id"] == resolved.annotations["anomaly_id"]
+    assert began_as.alert_fingerprint == fired.fingerprint
+    assert not began_as.HasField("ends_at")
+    assert ended_as.ends_at == resolved.ends_at
+
+
+@pytest.mark.usefixtures("detector")
+def test_a_service_nobody_asks_any_more_fires_while_others_are_asked(stack: Any, spans: Spans) -> None:
+    service = unique("deserted")
+    now = datetime.now(UTC)
+    spans.write(service, now - timedelta(minutes=64), 60 * 60, step_ms=1000)
+    spans.write(spans.names["calm"], now - timedelta(minutes=4), 100, step_ms=3000)
+    (fired,) = alerts_of(stack.kafka_bootstrap, service, 1, timeout_s=90)
+    (told,) = anomalies_of(stack.kafka_bootstrap, service, 1)
+    assert (fired.name, fired.severity) == ("TrafficDrop", alert_pb2.SEVERITY_WARNING)
+    assert isinstance(told.data, anomaly_events_pb2.AnomalyDetected)
+    found = told.data.anomaly
+    assert (found.kind, found.unit) == (anomaly_pb2.ANOMALY_KIND_TRAFFIC_DROP, "/min")
+    assert (found.observed, found.usual) == (0, 60)
 
 
 @pytest.mark.usefixtures("detector")
@@ -169,10 +214,43 @@ def test_rollups_are_read_as_counts_and_a_quantile_of_server_spans_only(spans: S
     assert traffic.p95_ms == pytest.approx(80, rel=0.011)
 
 
+def test_requests_are_read_by_minute_and_spans_of_any_kind_show_that_telemetry_came(spans: Spans) -> None:
+    service, start = unique("counted"), datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+    tenant = spans.tenant
+    spans.write(service, start, 7)
+    spans.write(service, start + timedelta(minutes=1), 3, kind="Internal")
+    adapter = ClickHouseRollups(spans.clickhouse)
+    found = asyncio.run(adapter.requests({tenant}, start, start + timedelta(minutes=5)))[tenant]
+    first = int(start.timestamp()) // 60
+    assert found.of(service, range(first, first + 5)) == [7, 0]
+    assert asyncio.run(adapter.requests({tenant}, start + timedelta(minutes=3), start + timedelta(minutes=5))) == {}
+
+
 def test_the_detector_is_ready_and_counts_its_rounds(detector: ServiceProcess) -> None:
     page = httpx.get(f"{detector.url}/metrics", trust_env=False).text
     assert "incidentscope_anomaly_detector_evaluations_total" in page
     assert "incidentscope_anomaly_detector_failed_rounds_total 0.0" in page
+
+
+@pytest.mark.usefixtures("spans")
+def test_an_anomaly_that_is_over_after_a_crash_is_told_to_have_ended(stack: Any, tmp_path: Path) -> None:
+    own = Spans(stack.clickhouse_url, unique("crash-test"))
+    service = own.names["cart"]
+    environment = environment_of(stack, own.tenant, tmp_path)
+    own.history(service)
+    wait_for_room_in_the_minute()
+    process = ServiceProcess("anomaly_detector", environment, tmp_path / "first.log")
+    process.start()
+    own.write(service, datetime.now(UTC), 40, one_in=2)
+    (start,) = anomalies_of(stack.kafka_bootstrap, service, 1)
+    process.kill()
+    own.write(service, datetime.now(UTC), 2000)
+    with running("anomaly_detector", environment, tmp_path):
+        _, end = anomalies_of(stack.kafka_bootstrap, service, 2)
+    own.clickhouse.close()
+    assert isinstance(start.data, anomaly_events_pb2.AnomalyDetected)
+    assert isinstance(end.data, anomaly_events_pb2.AnomalyEnded)
+    assert start.data.anomaly.id == end.data.anomaly.id
 
 
 def test_wrong_rules_end_the_start_with_one_sentence(stack: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from libs.storage.clickhouse import ClickHouse
 from services.anomaly_detector.domain.baseline import Traffic
+from services.anomaly_detector.domain.drop import Requests
 from services.anomaly_detector.ports import Target
 
 # A service is as healthy as what it answers: its server and consumer spans, not the calls it makes.
@@ -33,6 +34,13 @@ MINUTES = f"""
     USING (TenantId, ServiceName, Minute)
     ORDER BY Minute
 """
+REQUESTS = """
+    SELECT TenantId, ServiceName, intDiv(toUnixTimestamp(Minute), 60) AS At,
+        sumIf(Total, SpanKind IN ('Server', 'Consumer')) AS Requests
+    FROM error_rate_1m
+    WHERE TenantId IN %(tenants)s AND Minute >= toDateTime(%(start)s) AND Minute < toDateTime(%(end)s)
+    GROUP BY TenantId, ServiceName, At
+"""
 
 
 class ClickHouseRollups:
@@ -55,6 +63,17 @@ class ClickHouseRollups:
         for tenant, service, *counts in rows:
             found.setdefault(Target(tenant, service), []).append(_traffic(*counts))
         return found
+
+    async def requests(self, tenants: Collection[str], start: datetime, end: datetime) -> Mapping[str, Requests]:
+        """Return the requests of each service in each minute from `start` to before `end`, by tenant."""
+        rows = await self._query(REQUESTS, tenants, start=int(start.timestamp()), end=int(end.timestamp()))
+        counts: dict[str, dict[str, dict[int, int]]] = {}
+        for tenant, service, minute, requests in rows:
+            counts.setdefault(tenant, {}).setdefault(service, {})[minute] = requests
+        return {
+            tenant: Requests(frozenset(m for found in services.values() for m in found), services)
+            for tenant, services in counts.items()
+        }
 
     async def _query(self, sql: str, tenants: Collection[str], **params: int) -> list[tuple[Any, ...]]:
         return await asyncio.to_thread(self._clickhouse.query, sql, {"tenants": tuple(sorted(tenants)), **params})

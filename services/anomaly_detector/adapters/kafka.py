@@ -1,37 +1,126 @@
-"""Alerts on `alerts.events`."""
+"""Anomalies on `anomalies.events`, alerts on `alerts.events`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+import structlog
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
+from incidentscope.anomaly.v1 import anomaly_events_pb2, anomaly_pb2
 
-from libs.kernel.ids import uuid7
+from libs.kernel.errors import InvalidInput
+from libs.kernel.ids import stable_id, uuid7
 from libs.kernel.labels import fingerprint
 from libs.messaging import topics
-from libs.messaging.cloudevents import CloudEvent, record
-from libs.messaging.ports import OutgoingRecord, Producer
+from libs.messaging.cloudevents import CloudEvent, decode, record
+from libs.messaging.ports import OutgoingRecord, Producer, Record
 from services.anomaly_detector.domain.alerts import SOURCE, ServiceAlert
+from services.anomaly_detector.domain.anomalies import Anomaly
+from services.anomaly_detector.domain.baseline import Traffic
+from services.anomaly_detector.domain.evaluation import Evaluation, Reason
+from services.anomaly_detector.domain.rules import Kind, Rule
+from services.anomaly_detector.domain.track import Action
 
+log = structlog.get_logger()
 EVENT_SOURCE = "/services/anomaly_detector"
+UNITS = {Kind.ERROR_RATIO: "1", Kind.LATENCY_P95: "ms", Kind.TRAFFIC_DROP: "/min"}  # UCUM
+ENDINGS = {
+    Action.RESOLVE: anomaly_events_pb2.ANOMALY_ENDING_RECOVERED,
+    Action.RESOLVE_NO_DATA: anomaly_events_pb2.ANOMALY_ENDING_NO_DATA,
+    Action.RESOLVE_NEW_USUAL: anomaly_events_pb2.ANOMALY_ENDING_NEW_USUAL,
+}
+REASONS = {reason.value: reason for reason in Reason}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class KafkaAlertSender:
-    """Puts alerts on `alerts.events`, keyed by fingerprint."""
+class KafkaAnnouncer:
+    """Puts anomalies on `anomalies.events` and alerts on `alerts.events`, both keyed by the alert's fingerprint."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, told: Callable[[], Iterable[Record]]) -> None:
+        """`told` reads `anomalies.events` from its beginning to its present end."""
         self._producer = producer
+        self._told = told
 
-    async def send(self, alerts: Sequence[ServiceAlert], now: datetime) -> None:
-        """Return once the broker has acknowledged every alert; raises DeliveryFailed."""
-        await asyncio.to_thread(self._producer.send, [_record(alert, now) for alert in alerts])
+    async def send(self, anomalies: Sequence[Anomaly], alerts: Sequence[ServiceAlert], now: datetime) -> None:
+        """Return once the broker has acknowledged everything; raises DeliveryFailed."""
+        records = [*(_anomaly_record(a, now) for a in anomalies), *(_alert_record(a, now) for a in alerts)]
+        await asyncio.to_thread(self._producer.send, records)
+
+    async def unfinished(self, rules: Mapping[str, Rule]) -> Sequence[Anomaly]:
+        """Return the anomalies told to have begun and not to have ended; raises Unavailable."""
+        return await asyncio.to_thread(self._unfinished, rules)
+
+    def _unfinished(self, rules: Mapping[str, Rule]) -> list[Anomaly]:
+        begun: dict[tuple[str, str], anomaly_pb2.Anomaly] = {}
+        for message in self._told():
+            data = _decoded(message)
+            if isinstance(data, anomaly_events_pb2.AnomalyDetected):
+                begun[(data.anomaly.tenant_id, data.anomaly.alert_fingerprint)] = data.anomaly
+            elif isinstance(data, anomaly_events_pb2.AnomalyEnded):
+                begun.pop((data.anomaly.tenant_id, data.anomaly.alert_fingerprint), None)
+        return [_read(found, rules[found.rule]) for found in begun.values() if found.rule in rules]
 
 
-def _record(alert: ServiceAlert, now: datetime) -> OutgoingRecord:
+def _decoded(message: Record) -> Message | None:
+    """Return what a message holds, None when another program wrote something else there: that must not stop rounds."""
+    try:
+        return decode(message.headers, message.value).data
+    except InvalidInput as exc:
+        log.warning("anomaly_unreadable", partition=message.partition, offset=message.offset, error=str(exc))
+        return None
+
+
+def _read(message: anomaly_pb2.Anomaly, rule: Rule) -> Anomaly:
+    seen = Evaluation(
+        reason=REASONS.get(message.reason, Reason.ABOVE_USUAL),
+        window_minutes=message.window_minutes,
+        traffic=Traffic(message.requests, message.errors, message.observed if rule.kind is Kind.LATENCY_P95 else 0.0),
+        value=message.observed,
+        limit=message.limit,
+        usual=message.usual if message.HasField("usual") else None,
+    )
+    return Anomaly(message.tenant_id, message.service, rule, seen, message.starts_at.ToDatetime(tzinfo=UTC))
+
+
+def _anomaly_record(anomaly: Anomaly, now: datetime) -> OutgoingRecord:
+    data: anomaly_events_pb2.AnomalyDetected | anomaly_events_pb2.AnomalyEnded
+    if anomaly.ending is None:
+        data = anomaly_events_pb2.AnomalyDetected(anomaly=_anomaly(anomaly))
+    else:
+        data = anomaly_events_pb2.AnomalyEnded(anomaly=_anomaly(anomaly), ending=ENDINGS[anomaly.ending])
+    identity = stable_id(anomaly.id, data.DESCRIPTOR.full_name)
+    event = CloudEvent(identity, EVENT_SOURCE, now, anomaly.service, anomaly.tenant, data)
+    return record(topics.ANOMALIES_EVENTS, anomaly.fingerprint, event)
+
+
+def _anomaly(anomaly: Anomaly) -> anomaly_pb2.Anomaly:
+    rule, seen = anomaly.rule, anomaly.seen
+    return anomaly_pb2.Anomaly(
+        id=anomaly.id,
+        tenant_id=anomaly.tenant,
+        service=anomaly.service,
+        kind=anomaly_pb2.AnomalyKind.Value(f"ANOMALY_KIND_{rule.kind.name}"),
+        rule=rule.name,
+        severity=alert_pb2.Severity.Value(f"SEVERITY_{rule.severity.upper()}"),
+        unit=UNITS[rule.kind],
+        observed=seen.value,
+        limit=seen.limit,
+        usual=seen.usual,
+        window_minutes=seen.window_minutes,
+        requests=seen.traffic.requests,
+        errors=seen.traffic.errors,
+        reason=seen.reason.value,
+        starts_at=_timestamp(anomaly.starts_at),
+        ends_at=_timestamp(anomaly.ends_at) if anomaly.ends_at else None,
+        alert_fingerprint=anomaly.fingerprint,
+    )
+
+
+def _alert_record(alert: ServiceAlert, now: datetime) -> OutgoingRecord:
     identity = fingerprint(alert.labels)
     data = alert_events_pb2.AlertReceived(alert=_message(alert, identity))
     event = CloudEvent(uuid7(now), EVENT_SOURCE, now, identity, alert.tenant, data)

@@ -11,6 +11,11 @@ from services.anomaly_detector.domain.evaluation import Evaluation
 from services.anomaly_detector.domain.rules import Kind, Rule
 
 SOURCE = "anomaly_detector"
+WORDS = {
+    Kind.ERROR_RATIO: "{} of requests failed",
+    Kind.LATENCY_P95: "p95 latency is {}",
+    Kind.TRAFFIC_DROP: "only {} came",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ def describe(rule: Rule, service: str, seen: Evaluation) -> dict[str, str]:
     """Return the alert's text: a summary with numbers and units, and the numbers by themselves."""
     usual = "not known yet" if seen.usual is None else _amount(rule, seen.usual)
     value, limit = _amount(rule, seen.value), _amount(rule, seen.limit)
-    what = f"{value} of requests failed" if rule.kind is Kind.ERROR_RATIO else f"p95 latency is {value}"
+    what = WORDS[rule.kind].format(value)
     span = "minute" if seen.window_minutes == 1 else f"{seen.window_minutes} minutes"
     return {
         "summary": f"{service}: {what} in the last {span} (limit {limit}, usual {usual})",
@@ -51,6 +56,8 @@ def describe(rule: Rule, service: str, seen: Evaluation) -> dict[str, str]:
 
 
 def _amount(rule: Rule, value: float) -> str:
+    if rule.kind is Kind.TRAFFIC_DROP:
+        return f"{value:,.0f} requests a minute"
     return f"{value:.1%}" if rule.kind is Kind.ERROR_RATIO else f"{value:,.0f} ms"
 
 

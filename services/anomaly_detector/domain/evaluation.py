@@ -32,15 +32,22 @@ class Reason(Enum):
     NO_TRAFFIC = "no_traffic"
     TOO_FEW_REQUESTS = "too_few_requests"
     TOO_FEW_ERRORS = "too_few_errors"
+    BELOW_USUAL = "below_usual"
+    USUALLY_QUIET = "usually_quiet"
+    TELEMETRY_GAP = "telemetry_gap"
+    NO_BASELINE = "no_baseline"
 
     @property
     def verdict(self) -> Verdict:
         """Return what follows from it."""
-        if self in {Reason.ABOVE_USUAL, Reason.ABOVE_WARMUP_LIMIT}:
-            return Verdict.BREACH
-        if self in {Reason.NO_TRAFFIC, Reason.TOO_FEW_REQUESTS, Reason.TOO_FEW_ERRORS}:
-            return Verdict.UNKNOWN
-        return Verdict.HEALTHY
+        return VERDICTS.get(self, Verdict.HEALTHY)
+
+
+VERDICTS = {
+    **dict.fromkeys((Reason.ABOVE_USUAL, Reason.ABOVE_WARMUP_LIMIT, Reason.BELOW_USUAL), Verdict.BREACH),
+    **dict.fromkeys((Reason.NO_TRAFFIC, Reason.TOO_FEW_REQUESTS, Reason.TOO_FEW_ERRORS), Verdict.UNKNOWN),
+    **dict.fromkeys((Reason.TELEMETRY_GAP, Reason.NO_BASELINE), Verdict.UNKNOWN),
+}
 
 
 @dataclass(frozen=True, slots=True)

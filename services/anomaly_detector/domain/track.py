@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from services.anomaly_detector.domain.baseline import Baseline
+from services.anomaly_detector.domain.drop import UsualRate
 from services.anomaly_detector.domain.evaluation import Evaluation, Verdict
 from services.anomaly_detector.domain.rules import Rule
 
@@ -23,23 +24,24 @@ class Action(Enum):
     HOLD_DOWN = "hold_down"
     RESOLVE = "resolve"
     RESOLVE_NO_DATA = "resolve_no_data"
+    RESOLVE_NEW_USUAL = "resolve_new_usual"
 
     @property
     def sends(self) -> bool:
         """Tell whether the alert is sent."""
-        return self in {Action.FIRE, Action.RESEND, Action.RESOLVE, Action.RESOLVE_NO_DATA}
+        return self in {Action.FIRE, Action.RESEND} or self.resolves
 
     @property
     def resolves(self) -> bool:
         """Tell whether the alert ends."""
-        return self in {Action.RESOLVE, Action.RESOLVE_NO_DATA}
+        return self in {Action.RESOLVE, Action.RESOLVE_NO_DATA, Action.RESOLVE_NEW_USUAL}
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
     """One rule on one service over time. `told` is the last breach seen, which the alert's text is made of.
 
-    `baseline` is what was usual when the alert fired: the outage itself must not become the new usual.
+    `baseline` and `rate` are what was usual when the alert fired: the outage itself must not become the new usual.
     """
 
     breaches: int = 0
@@ -50,6 +52,7 @@ class Track:
     known_at: datetime | None = None  # when there was last enough traffic to tell
     told: Evaluation | None = None
     baseline: Baseline | None = None
+    rate: UsualRate | None = None
 
     @property
     def firing(self) -> bool:
@@ -81,7 +84,9 @@ def hold(track: Track, now: datetime, resend: timedelta) -> tuple[Track, Action]
 
 
 def _breach(track: Track, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
-    if track.firing:
+    if track.fired_at:
+        if rule.new_usual_after and now - track.fired_at >= rule.new_usual_after:
+            return Track(), Action.RESOLVE_NEW_USUAL
         return _resend_when_due(track, now, resend, Action.KEEP_FIRING)
     if track.breaches < rule.fire_after:
         return track, Action.WAIT_TO_FIRE

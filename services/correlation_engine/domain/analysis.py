@@ -11,6 +11,7 @@ from services.correlation_engine.domain import (
     confidence,
     error_origin,
     fusion,
+    leads,
     lost_behaviour,
     narrative,
     network_gap,
@@ -27,6 +28,7 @@ from services.correlation_engine.domain import (
 from services.correlation_engine.domain.graph import CallGraph
 from services.correlation_engine.domain.model import (
     Analysis,
+    CauseKind,
     Evidence,
     EvidenceKind,
     Hypothesis,
@@ -80,10 +82,11 @@ def analyse_window(telemetry: Telemetry, affected: Collection[str], window: Wind
         usual=symptoms.usual(telemetry, affected, window),
     )
     ranked = fusion.rank(evidence, scene)
-    hypotheses = _hypotheses(ranked, scene, suffering, window)
-    verdict, reason, detail = _verdict(telemetry, window, affected, suffering, hypotheses)
+    suspects = _hypotheses(ranked, scene, suffering, window)
+    verdict, reason, detail = _verdict(telemetry, window, affected, suffering, suspects)
     if verdict is Verdict.NOT_ENOUGH_EVIDENCE:
-        hypotheses = tuple(replace(h, confidence=UNNAMED * h.confidence) for h in hypotheses)
+        suspects = tuple(replace(h, confidence=UNNAMED * h.confidence) for h in suspects)
+    hypotheses = suspects + _leads(telemetry, window, ranked, scene)
     return Analysis(window, verdict, reason, detail, hypotheses)
 
 
@@ -123,6 +126,28 @@ def _hypotheses(
             )
         )
     return tuple(built)
+
+
+def _leads(
+    telemetry: Telemetry, window: Window, ranked: list[fusion.Suspicion], scene: fusion.Scene
+) -> tuple[Hypothesis, ...]:
+    """Return what to look at next where suspects are few, behind all of them."""
+    found = leads.find(telemetry, window, [s.node for s in ranked], scene)
+    likely = confidence.of_leads([s.score for s in ranked], [leads.at_limit(lead) for lead in found])
+    least = min((s.score for s in ranked), default=1.0)
+    return tuple(
+        Hypothesis(
+            rank=len(ranked) + place,
+            service=lead.service,
+            cause_kind=CauseKind.UNCLEAR,
+            statement=narrative.lead(lead.service),
+            score=lead.strength * least / 2**place,
+            confidence=likely[place - 1],
+            evidence=(lead, *((deploy,) if (deploy := scene.deploys.get(lead.service)) else ())),
+            chain=(lead.service,),
+        )
+        for place, lead in enumerate(found, start=1)
+    )
 
 
 def _clear(hypothesis: Hypothesis) -> bool:

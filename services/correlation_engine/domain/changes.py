@@ -41,10 +41,17 @@ def reach(change_service: str, graph: CallGraph, suspect: str) -> float:
 def strongest(
     deploys: Mapping[str, Evidence], graph: CallGraph, suspect: str, symptomatic: Mapping[str, float]
 ) -> tuple[float, Evidence | None]:
-    """Return the weight of the best deploy for a suspect; one of another service counts by that service's symptoms."""
+    """Return the weight of the best deploy for a suspect; one of another service counts by that service's symptoms.
+
+    Where that service is the likelier cause itself, its deploy speaks for it alone.
+    """
     best: tuple[float, Evidence | None] = (0.0, None)
+    own = symptomatic.get(suspect, 0.0)
     for service, evidence in deploys.items():
-        shows = 1.0 if service == suspect else min(1.0, symptomatic.get(service, 0.0))
+        shown = symptomatic.get(service, 0.0)
+        if service != suspect and shown >= own:
+            continue
+        shows = 1.0 if service == suspect else min(1.0, shown)
         weight = evidence.strength * reach(service, graph, suspect) * shows
         if weight > best[0]:
             best = (weight, evidence)
@@ -55,7 +62,8 @@ def _score(change: Change, window: Window) -> Evidence | None:
     delay = lag(change, window)
     if delay is None:
         return None
-    strength = math.exp(-delay / DECAY)
+    # The trouble may have begun up to a step before the onset's: on a coarse grid a deploy is no farther for that.
+    strength = math.exp(-max(timedelta(), delay - window.grid.step) / DECAY)
     if strength < LEAST:
         return None
     what = f"{change.service} was deployed" + (f" to {change.version}" if change.version else "")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 NONE_OF_THEM = 0.15  # weight of a cause that left no trace here
-RELIABILITY = 1 / 3  # a first suspect with a share s of all suspicion is right s ** RELIABILITY of the time
+RELIABILITY = 1 / 4  # a first suspect with a share s of all suspicion is right s ** RELIABILITY of the time
+AT_LIMIT = 0.5  # an even chance: what is at its limit may always be
+MOVED = 0.05  # what moved within its noise is seldom it
 
 
 def confidences(scores: Sequence[float]) -> list[float]:
@@ -20,3 +22,16 @@ def confidences(scores: Sequence[float]) -> list[float]:
     first = (scores[0] / total) ** RELIABILITY
     rest = total - scores[0]
     return [first, *((1 - first) * score / rest for score in scores[1:])]
+
+
+def of_leads(scores: Sequence[float], at_limit: Sequence[bool]) -> list[float]:
+    """Return how likely each lead is the cause, given the scores of the suspects before them.
+
+    Each takes a part of what those before it leave, a large one where a resource is at its limit.
+    """
+    left = 1.0 - sum(confidences(scores))
+    found = []
+    for exhausted in at_limit:
+        found.append(left * (AT_LIMIT if exhausted else MOVED))
+        left -= found[-1]
+    return found

@@ -57,14 +57,14 @@ def rank(evidence: Iterable[Evidence], scene: Scene) -> list[Suspicion]:
     by_node: dict[str, list[Evidence]] = {}
     for item in evidence:
         by_node.setdefault(item.service, []).append(item)
-    relevance = _relevance(by_node, scene)
-    totals = {cause: max(_total(by_node, relevance, cause), cause.least) for cause in _classes(scene)}
+    relevant = relevance(by_node, scene)
+    totals = {cause: max(_total(by_node, relevant, cause), cause.least) for cause in _classes(scene)}
     gated = {node: _gate(found, totals, scene) for node, found in by_node.items()}
     scored: dict[str, float] = {}
     deploys: dict[str, Evidence | None] = {}
     for node, found in by_node.items():
         weight, deploys[node] = changes.strongest(scene.deploys, scene.graph, node, gated)
-        scored[node] = relevance[node] * _supported(gated[node], found, weight)
+        scored[node] = relevant[node] * _supported(gated[node], found, weight)
     suspicions = [
         Suspicion(node, _discounted(node, scored, scene.graph), _sorted(found), deploys[node])
         for node, found in by_node.items()
@@ -73,7 +73,7 @@ def rank(evidence: Iterable[Evidence], scene: Scene) -> list[Suspicion]:
     return sorted(suspicions, key=lambda s: (-s.score, s.node))
 
 
-def _relevance(nodes: Collection[str], scene: Scene) -> dict[str, float]:
+def relevance(nodes: Collection[str], scene: Scene) -> dict[str, float]:
     """Return 1 for what the affected services depend on, themselves included; less for the rest."""
     reached = scene.graph.downstream(scene.affected & (scene.measured | scene.graph.callees.keys()))
     return {node: 1.0 if not reached or node in reached else UNREACHED for node in nodes}
@@ -114,9 +114,9 @@ def _unusual(evidence: Evidence) -> float:
     return 1.0 if evidence.kind is EvidenceKind.RESOURCE_SATURATION and not _exhausted(evidence) else 0.0
 
 
-def _total(by_node: Mapping[str, list[Evidence]], relevance: Mapping[str, float], cause: _Class) -> float:
+def _total(by_node: Mapping[str, list[Evidence]], relevant: Mapping[str, float], cause: _Class) -> float:
     """Return all that was found of one class, each by its strength and relevance."""
-    return sum(relevance[e.service] * e.strength * cause.amount(e) for found in by_node.values() for e in found)
+    return sum(relevant[e.service] * e.strength * cause.amount(e) for found in by_node.values() for e in found)
 
 
 def _gate(found: list[Evidence], totals: Mapping[_Class, float], scene: Scene) -> float:

@@ -187,6 +187,7 @@ class CauseKind(StrEnum):
     DEAD_DEPENDENCY = "dead_dependency"
     RESOURCE_SATURATION = "resource_saturation"
     SERVICE_FAULT = "service_fault"
+    UNCLEAR = "unclear"
 
 
 class StoryPart(StrEnum):

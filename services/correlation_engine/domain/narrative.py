@@ -58,6 +58,11 @@ def statement(suspicion: Suspicion, kind: CauseKind, chain: tuple[str, ...], sym
     return first + _noticed(chain, symptoms) + "."
 
 
+def lead(node: str) -> str:
+    """Return what is said of a service that is listed behind all suspects."""
+    return f"{node} is worth a look; nothing shows that it is the cause."
+
+
 def _resource(suspicion: Suspicion) -> str:
     best = max((e for e in suspicion.evidence if e.kind is EvidenceKind.RESOURCE_SATURATION), key=lambda e: e.strength)
     words = best.statement.split(" ", 1)[0]

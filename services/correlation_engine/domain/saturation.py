@@ -31,15 +31,19 @@ def as_share(gauge: Gauge) -> FloatArray:
     return gauge.values / 100 if gauge.unit == "%" else gauge.values
 
 
+def fullness(level: float) -> float:
+    """Return 0 for a share of a limit that leaves room, 1 for one that leaves none."""
+    return min(1.0, max(0.0, (level - NEARLY_FULL) / (FULL - NEARLY_FULL)))
+
+
 def _score(gauge: Gauge, window: Window) -> Evidence | None:
     share = is_share(gauge)
     values = as_share(gauge) if share else gauge.values
     shift = stats.level_shift(values, window, UTILISATION_FLOOR if share else 0.0)
     if shift is None or shift.excess <= 0:
         return None
-    fullness = min(1.0, max(0.0, (shift.observed - NEARLY_FULL) / (FULL - NEARLY_FULL)))
     unusual = UNUSUAL_STRENGTH * stats.significance(shift.z / UNUSUAL)
-    strength = max(unusual, stats.significance(shift.z) * (fullness if share else UNBOUNDED_STRENGTH))
+    strength = max(unusual, stats.significance(shift.z) * (fullness(shift.observed) if share else UNBOUNDED_STRENGTH))
     if strength <= 0:
         return None
     observed, before = (

@@ -55,11 +55,32 @@ def _checks(results: Results) -> None:
         print(f"AC@1 with the alert dated wrongly, minutes: {shifts}")
     named = sum(o.named for o in results.quiet)
     print(f"fault-free windows: {named} of {len(results.quiet)} name a cause")
+    _overlays(results)
     ours = results.outcomes.get((OURS, "detected"), [])
     print(f"cause named in {sum(o.named for o in ours)} of {len(ours)} outages, "
           f"rightly in {sum(o.named * o.within(1) for o in ours):.0f}; "
           f"expected calibration error {calibration_error(ours):.3f}, "
           f"quiet windows included {calibration_error([*ours, *results.quiet]):.3f}")  # fmt: skip
+
+
+def _overlays(results: Results) -> None:
+    for line in _overlay_lines(results):
+        print(f"deploys put over the outages, {line['overlay']}: {line['method']} names the guilty one in "
+              f"{line['deploy_named']:.3f}, an innocent one in {line['innocent_named']:.3f}, AC@1 {line['ac1']:.3f}, "
+              f"of {line['cases']}")  # fmt: skip
+    if results.quiet_overlaid:
+        named = sum(o.named for o in results.quiet_overlaid)
+        print(f"fault-free windows with deploys put over them: {named} of {len(results.quiet_overlaid)} name a cause")
+
+
+def _overlay_lines(results: Results) -> Iterator[Line]:
+    for (method, kind), found in results.overlaid.items():
+        yield {
+            "set": results.set, "method": method, "overlay": kind, "cases": len(found),
+            "deploy_named": round(_mean([v.guilty for v in found]), 4),
+            "innocent_named": round(_mean([v.innocent for v in found]), 4),
+            "ac1": round(_mean([v.right for v in found]), 4),
+        }  # fmt: skip
 
 
 def lines(all_results: list[Results]) -> Iterator[Line]:
@@ -79,6 +100,10 @@ def lines(all_results: list[Results]) -> Iterator[Line]:
                    "ac1": round(_mean([o.within(1) for o in found]), 4)}  # fmt: skip
         yield {"set": results.set, "check": "false_alarms", "cases": len(results.quiet),
                "named": sum(o.named for o in results.quiet)}  # fmt: skip
+        yield from _overlay_lines(results)
+        if results.quiet_overlaid:
+            yield {"set": results.set, "check": "false_alarms_with_deploys", "cases": len(results.quiet_overlaid),
+                   "named": sum(o.named for o in results.quiet_overlaid)}  # fmt: skip
     judged = [o for r in all_results for o in r.outcomes.get((OURS, "detected"), [])]
     if judged:
         yield {"set": "all", "check": "calibration", "cases": len(judged), "ece": round(calibration_error(judged), 4)}

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from services.correlation_engine.domain import onset as onsets
 from services.correlation_engine.domain.analysis import analyse, analyse_window
 from services.correlation_engine.domain.model import Analysis, Grid, Verdict, Window
-from tests.bench.rca import baselines, measure
+from tests.bench.rca import baselines, measure, overlay
 from tests.bench.rca.case import Case, candidates
 from tests.bench.rca.measure import Outcome
 
@@ -25,29 +25,51 @@ class Results:
     outcomes: dict[tuple[str, str], list[Outcome]] = field(default_factory=dict)
     shifted: dict[int, list[Outcome]] = field(default_factory=dict)
     quiet: list[Outcome] = field(default_factory=list)
+    overlaid: dict[tuple[str, str], list[overlay.Verdict]] = field(default_factory=dict)
+    quiet_overlaid: list[Outcome] = field(default_factory=list)
 
     def add(self, method: str, onset: str, outcome: Outcome) -> None:
         """Keep one outcome."""
         self.outcomes.setdefault((method, onset), []).append(outcome)
 
 
-def run_set(name: str, cases: Iterable[Case], shifts: tuple[timedelta, ...], verbose: bool) -> Results:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure besides the table: shifted onsets, and draws of deploys put over each case."""
+
+    shifts: tuple[timedelta, ...] = ()
+    overlays: int = 0
+    seed: int = 1
+    verbose: bool = False
+
+
+def run_set(name: str, cases: Iterable[Case], options: Options) -> Results:
     """Judge every method on every case, one case in memory at a time."""
     results = Results(name)
     for number, case in enumerate(cases, start=1):
         print(f"\r{name}: case {number} {case.id:<32}", end="", file=sys.stderr, flush=True)
         if case.is_fault_free:
-            found = analyse(case.telemetry, case.affected, _alert(case))
-            results.quiet.append(_outcome(case, found))
-            if verbose:
-                _show(case, found)
+            _judge_quiet(case, results, options)
             continue
-        _judge(case, results, verbose)
-        for shift in shifts:
+        _judge(case, results, options.verbose)
+        for shift in options.shifts:
             shifted = analyse(case.telemetry, case.affected, _within(case.onset + shift, case.telemetry.grid))
             results.shifted.setdefault(round(shift / timedelta(minutes=1)), []).append(_outcome(case, shifted))
+        for method, kind, verdict in overlay.judge(case, _alert(case), options.seed, options.overlays):
+            results.overlaid.setdefault((method, kind), []).append(verdict)
     print(file=sys.stderr)
     return results
+
+
+def _judge_quiet(case: Case, results: Results, options: Options) -> None:
+    found = analyse(case.telemetry, case.affected, _alert(case))
+    results.quiet.append(_outcome(case, found))
+    for number in range(options.overlays):
+        deploys = overlay.draw(case, False, options.seed, number)
+        overlaid = analyse(deploys.on(case.telemetry), case.affected, _alert(case))
+        results.quiet_overlaid.append(_outcome(case, overlaid))
+    if options.verbose:
+        _show(case, found)
 
 
 def _alert(case: Case) -> datetime:

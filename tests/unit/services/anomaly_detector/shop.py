@@ -14,8 +14,10 @@ from libs.kernel.errors import Unavailable
 from libs.messaging.ports import DeliveryFailed
 from services.anomaly_detector.adapters.rules_file import load_rules
 from services.anomaly_detector.domain.alerts import ServiceAlert
+from services.anomaly_detector.domain.anomalies import Anomaly
 from services.anomaly_detector.domain.baseline import Traffic, quantile
-from services.anomaly_detector.domain.rules import RuleSet
+from services.anomaly_detector.domain.drop import Requests
+from services.anomaly_detector.domain.rules import Rule, RuleSet
 from services.anomaly_detector.handlers import DetectAnomalies
 from services.anomaly_detector.ports import Target
 
@@ -43,10 +45,14 @@ class Request:
 
 @dataclass
 class Shop:
-    """Requests by second for one service, and everything it does by minute."""
+    """Requests by second for one service, and everything it does by minute.
+
+    `others` are the minutes in which other services of the tenant tell of themselves.
+    """
 
     seed: int
-    requests: dict[datetime, list[Request]] = field(default_factory=dict)
+    others: set[datetime] = field(default_factory=set)
+    served: dict[datetime, list[Request]] = field(default_factory=dict)
     down: bool = False
     _random: random.Random = field(init=False)
 
@@ -54,20 +60,26 @@ class Shop:
         self._random = random.Random(self.seed)
 
     def second(self, at: datetime, how: Behaviour) -> None:
-        self.requests.setdefault(at.replace(second=0), []).extend(
+        self.served.setdefault(at.replace(second=0), []).extend(
             self._request(how) for _ in range(self._poisson(how.rate))
         )
 
     async def since(self, tenants: Collection[str], start: datetime) -> Mapping[Target, Traffic]:
         self._answer(tenants)
-        found = [r for minute, rs in self.requests.items() if minute >= start for r in rs]
+        found = [r for minute, rs in self.served.items() if minute >= start for r in rs]
         return {CART: traffic(found)} if found else {}
 
     async def minutes(
         self, tenants: Collection[str], start: datetime, end: datetime
     ) -> Mapping[Target, Sequence[Traffic]]:
         self._answer(tenants)
-        return {CART: [traffic(rs) for minute, rs in self.requests.items() if start <= minute < end and rs]}
+        return {CART: [traffic(rs) for minute, rs in self.served.items() if start <= minute < end and rs]}
+
+    async def requests(self, tenants: Collection[str], start: datetime, end: datetime) -> Mapping[str, Requests]:
+        self._answer(tenants)
+        counts = {minute_of(m): len(rs) for m, rs in self.served.items() if start <= m < end and rs}
+        alive = {minute_of(m) for m in self.others if start <= m < end} | counts.keys()
+        return {CART.tenant: Requests(alive, {CART.service: counts})} if alive else {}
 
     def _answer(self, tenants: Collection[str]) -> None:
         assert CART.tenant in tenants
@@ -88,22 +100,36 @@ class Shop:
         return count
 
 
+def minute_of(at: datetime) -> int:
+    return int(at.timestamp()) // 60
+
+
 def traffic(requests: Sequence[Request]) -> Traffic:
     return Traffic(len(requests), sum(r.failed for r in requests), quantile([r.ms for r in requests], 0.95))
 
 
 @dataclass
 class Outbox:
-    """Alerts sent, with the seconds since the start; refuses them while it is broken."""
+    """Anomalies and alerts sent, with the seconds since the start; refuses them while it is broken."""
 
     clock: ManualClock
     sent: list[tuple[float, ServiceAlert]] = field(default_factory=list)
+    changes: list[tuple[float, Anomaly]] = field(default_factory=list)
     broken: bool = False
+    unreadable: bool = False
 
-    async def send(self, alerts: Sequence[ServiceAlert], now: datetime) -> None:
+    async def send(self, anomalies: Sequence[Anomaly], alerts: Sequence[ServiceAlert], now: datetime) -> None:
         if self.broken:
             raise DeliveryFailed("the broker does not answer")
-        self.sent.extend(((now - START).total_seconds(), alert) for alert in alerts)
+        seconds = (now - START).total_seconds()
+        self.sent.extend((seconds, alert) for alert in alerts)
+        self.changes.extend((seconds, found) for found in anomalies)
+
+    async def unfinished(self, rules: Mapping[str, Rule]) -> Sequence[Anomaly]:
+        if self.unreadable:
+            raise Unavailable("the broker does not answer")
+        latest = {(a.service, a.rule.name): a for _, a in self.changes if a.rule.name in rules}
+        return [a for a in latest.values() if a.ending is None]
 
 
 class Watch:
@@ -129,10 +155,13 @@ class Watch:
         for second in range(minutes * 60):
             behaviour = how if isinstance(how, Behaviour) else how(second)
             self.shop.second(first + timedelta(seconds=second), behaviour)
+        self.shop.others.update(first.replace(second=0) + timedelta(minutes=n) for n in range(minutes + 1))
 
-    def run(self, seconds: int, how: Behaviour | Callable[[int], Behaviour] | None) -> None:
-        """Let time pass; None is no traffic."""
+    def run(self, seconds: int, how: Behaviour | Callable[[int], Behaviour] | None, gap: bool = False) -> None:
+        """Let time pass; None is no traffic, a gap no telemetry of any service."""
         for second in range(seconds):
+            if not gap:
+                self.shop.others.add(self.clock.now().replace(second=0))
             behaviour = how if how is None or isinstance(how, Behaviour) else how(second)
             if behaviour is not None:
                 self.shop.second(self.clock.now(), behaviour)

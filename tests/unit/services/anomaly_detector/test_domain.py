@@ -10,7 +10,7 @@ from services.anomaly_detector.domain.baseline import Baseline, Traffic, Usual, 
 from services.anomaly_detector.domain.evaluation import Reason, Verdict, evaluate
 
 RULES = load_rules(None)
-ERRORS, LATENCY = RULES.rules
+ERRORS, LATENCY, _DROP = RULES.rules
 QUIET = Baseline(error_ratio=Usual(0.01, 0.02), p95_ms=Usual(100, 130))
 OFTEN_FAILS = Baseline(error_ratio=Usual(0.4, 0.45), p95_ms=Usual(100, 130))
 
@@ -30,17 +30,17 @@ ERROR_CASES = {
     "unknown service, ten in a hundred": (Traffic(400, 40, 50), None, Reason.ABOVE_WARMUP_LIMIT),
 }  # fmt: skip
 LATENCY_CASES = {
-    "too few requests": (Traffic(59, 0, 9000), QUIET, Reason.TOO_FEW_REQUESTS),
-    "three times the usual": (Traffic(60, 0, 300), QUIET, Reason.ABOVE_USUAL),
-    "slower, but usual": (Traffic(60, 0, 299), QUIET, Reason.USUAL),
+    "too few requests": (Traffic(99, 0, 9000), QUIET, Reason.TOO_FEW_REQUESTS),
+    "three times the usual": (Traffic(100, 0, 300), QUIET, Reason.ABOVE_USUAL),
+    "slower, but usual": (Traffic(100, 0, 299), QUIET, Reason.USUAL),
     "three times as slow, still fast": (
-        Traffic(60, 0, 99), Baseline(Usual(0, 0), Usual(10, 12)), Reason.BELOW_LIMIT,
+        Traffic(100, 0, 99), Baseline(Usual(0, 0), Usual(10, 12)), Reason.BELOW_LIMIT,
     ),
     "no slower than a usual bad minute": (
-        Traffic(60, 0, 800), Baseline(Usual(0, 0), Usual(100, 600)), Reason.USUAL,
+        Traffic(100, 0, 800), Baseline(Usual(0, 0), Usual(100, 600)), Reason.USUAL,
     ),
-    "unknown service, two seconds": (Traffic(60, 0, 2000), None, Reason.BELOW_LIMIT),
-    "unknown service, three seconds": (Traffic(60, 0, 3000), None, Reason.ABOVE_WARMUP_LIMIT),
+    "unknown service, two seconds": (Traffic(100, 0, 2000), None, Reason.BELOW_LIMIT),
+    "unknown service, three seconds": (Traffic(100, 0, 3000), None, Reason.ABOVE_WARMUP_LIMIT),
 }  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
+from services.anomaly_detector.domain.track import Action
 from tests.unit.services.anomaly_detector.shop import Behaviour, Watch
 
 HOUR = 3600
@@ -120,12 +122,41 @@ def test_an_alert_the_broker_did_not_take_is_sent_in_the_next_round() -> None:
     assert [(at, alert.firing) for at, alert in watch.outbox.sent] == [(65, True)]
 
 
-def test_after_a_restart_the_same_alert_fires_again_with_the_same_identity() -> None:
+@pytest.mark.parametrize(("outage", "name"), [(Behaviour(errors=0.9), "HighErrorRate"), (None, "TrafficDrop")])
+def test_after_a_restart_what_fired_goes_on_and_ends(outage: Behaviour | None, name: str) -> None:
+    watch = Watch()
+    watch.history(65, HEALTHY)
+    watch.run(420, outage)
+    watch.restart()
+    watch.run(1800, outage)
+    assert [rule for _, rule in watch.fired()] == [name]
+    assert watch.resolved() == []
+    assert {alert.starts_at for _, alert in watch.outbox.sent} == {watch.outbox.sent[0][1].starts_at}
+    watch.run(600, HEALTHY)
+    assert [rule for _, rule in watch.resolved()] == [name]
+    start, end = (change for _, change in watch.outbox.changes)
+    assert start.id == end.id
+
+
+def test_what_ended_while_nobody_looked_is_told_to_have_ended() -> None:
     watch = Watch()
     watch.history(65, HEALTHY)
     watch.run(60, Behaviour(errors=0.9))
+    (_, start) = watch.outbox.changes[0]
+    watch.clock.advance(timedelta(seconds=1200))
+    watch.history(20, HEALTHY)
     watch.restart()
+    watch.run(120, HEALTHY)
+    (_, end) = watch.outbox.changes[-1]
+    assert (end.id, end.ending) == (start.id, Action.RESOLVE)
+
+
+def test_while_it_cannot_be_read_what_was_told_nothing_is_told_anew() -> None:
+    watch = Watch()
+    watch.history(65, HEALTHY)
+    watch.outbox.unreadable = True
+    watch.run(60, Behaviour(errors=0.9))
+    assert (watch.outbox.sent, watch.failures) == ([], 12)
+    watch.outbox.unreadable = False
     watch.run(20, Behaviour(errors=0.9))
-    first, again = watch.outbox.sent[0][1], watch.outbox.sent[-1][1]
-    assert first.labels == again.labels
-    assert first.ends_at > again.starts_at  # so the router takes both for one episode
+    assert [name for _, name in watch.fired()] == ["HighErrorRate"]

@@ -14,8 +14,8 @@ BUILT_IN = resources.files("services.anomaly_detector").joinpath("rules.toml").r
 
 BAD = {
     "limit = 0.05 ": ("limit = 5.0 ", "fractions of requests"),
-    "min_requests = 10": ('min_requests = "10"', "rules.0.min_requests"),
-    'kind = "error_ratio"': ('kind = "error_count"', "rules.0.kind"),
+    "min_requests = 10\n": ('min_requests = "10"\n', "rules.0.min_requests"),
+    'kind = "error_ratio"': ('kind = "error_count"', "rules.0: Input tag 'error_count'"),
     'severity = "critical"': ('severity = "page"', "rules.0.severity"),
     "windows_minutes = [1, 2]": ("windows_minutes = []", "rules.0.windows_minutes"),
     "windows_minutes = [2]": ("windows_minutes = [4]", "gap_minutes must be at least 4"),
@@ -24,14 +24,18 @@ BAD = {
     "needed_minutes = 10": ("needed_minutes = 61", "no baseline would ever be enough"),
     "ends_after_seconds = 180": ("ends_after_seconds = 90", "at least twice resend_seconds"),
     "every_seconds = 5": ("every_seconds = 0", "evaluation.every_seconds"),
-    "min_requests = 60": ("min_requests = 60\nmin_z = 3.0", "belong to error_ratio"),
+    "min_requests = 100": ("min_requests = 100\nmin_z = 3.0", "belong to error_ratio"),
+    "needed_minutes = 30 ": ("needed_minutes = 61 ", "it could never fire"),
+    "windows_minutes = [3] ": ("windows_minutes = [1] ", "rules.2.windows_minutes.0"),
+    "new_usual_seconds = 5400": ("new_usual_seconds = 3600", "must outlast the baseline"),
+    "least_usual = 30.0 ": ("limit = 30.0 ", "rules.2.limit"),
     "[evaluation]": ("[evaluation", "TOML"),
 }
 
 
 def test_the_built_in_rules_are_valid() -> None:
     rules = load_rules(None)
-    assert [rule.name for rule in rules.rules] == ["HighErrorRate", "HighLatency"]
+    assert [rule.name for rule in rules.rules] == ["HighErrorRate", "HighLatency", "TrafficDrop"]
     assert rules.windows_minutes == (1, 2)
 
 

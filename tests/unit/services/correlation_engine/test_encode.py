@@ -89,6 +89,13 @@ def test_every_class_of_evidence_has_its_place_on_a_services_page() -> None:
         assert f'id="{part}"' in page, part
 
 
+def test_leads_that_come_and_go_are_no_news() -> None:
+    more = answer(("a", 0.80), ("b", 0.1), ("c", 0.02))
+    more.hypotheses[2].cause_kind = pb.CAUSE_KIND_UNCLEAR
+    assert news(BEFORE, more) is None
+    assert news(more, BEFORE) is None
+
+
 def test_addresses_are_escaped() -> None:
     links = Links("http://console.test/")
 

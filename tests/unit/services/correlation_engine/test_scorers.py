@@ -201,7 +201,7 @@ def test_the_lag_counts_from_the_end_of_the_roll_out_to_the_onset(change: Change
 
 
 def test_a_deploy_weighs_less_the_longer_ago_it_was() -> None:
-    world = Telemetry(GRID, changes=(deployed(0), deployed(360, name="b"), deployed(3600, name="old")))
+    world = Telemetry(GRID, changes=(deployed(0), deployed(420, name="b"), deployed(3600, name="old")))
 
     found = {e.service: e for e in changes.score(world, WINDOW)}
 
@@ -211,13 +211,14 @@ def test_a_deploy_weighs_less_the_longer_ago_it_was() -> None:
     assert found["b"].change_id == "deploy-b"
 
 
-def test_a_deploy_reaches_its_own_service_and_a_little_of_a_symptomatic_neighbours() -> None:
+def test_a_deploy_reaches_its_own_service_and_a_little_of_a_neighbour_that_suffers_more() -> None:
     evidence = {e.service: e for e in changes.score(Telemetry(GRID, changes=(deployed(0),)), WINDOW)}
     graph = CallGraph([("app", "db"), ("db", "disk")])
 
     assert changes.strongest(evidence, graph, "app", {})[0] == 1
-    assert changes.strongest(evidence, graph, "db", {"app": 1.0})[0] == pytest.approx(changes.PER_HOP)
-    assert changes.strongest(evidence, graph, "db", {"app": 0.0}) == (0.0, None)
+    assert changes.strongest(evidence, graph, "db", {"app": 0.5, "db": 0.6})[0] == pytest.approx(changes.PER_HOP / 2)
+    assert changes.strongest(evidence, graph, "db", {"app": 0.6, "db": 0.5}) == (0.0, None)
+    assert changes.strongest(evidence, graph, "db", {"app": 0.0, "db": 0.5}) == (0.0, None)
     assert changes.strongest(evidence, graph, "disk", {"app": 1.0}) == (0.0, None)
 
 

@@ -90,6 +90,8 @@ class _CauseKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CauseKind.V
     """A resource ran out."""
     CAUSE_KIND_SERVICE_FAULT: _CauseKind.ValueType  # 5
     """The service itself fails, without a change that explains it."""
+    CAUSE_KIND_UNCLEAR: _CauseKind.ValueType  # 6
+    """Worth a look where suspects are few; nothing shows that anything went wrong here."""
 
 class CauseKind(_CauseKind, metaclass=_CauseKindEnumTypeWrapper):
     """What kind of thing went wrong."""
@@ -106,6 +108,8 @@ CAUSE_KIND_RESOURCE_SATURATION: CauseKind.ValueType  # 4
 """A resource ran out."""
 CAUSE_KIND_SERVICE_FAULT: CauseKind.ValueType  # 5
 """The service itself fails, without a change that explains it."""
+CAUSE_KIND_UNCLEAR: CauseKind.ValueType  # 6
+"""Worth a look where suspects are few; nothing shows that anything went wrong here."""
 Global___CauseKind: _TypeAlias = CauseKind  # noqa: Y015
 
 class _Verdict:
