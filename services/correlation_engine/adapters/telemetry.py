@@ -47,45 +47,32 @@ FROM (
     GROUP BY ServiceName, Step
 ) GROUP BY ServiceName"""
 
+# Rows of one minute are added up here, by numpy: a second grouping by minute costs the server most of such a query.
 EDGES = f"""
-SELECT Client, Server, any(Kind), max(Known), groupArray(Step), groupArray(Made), groupArray(Failed),
-    groupArray(ClientNs), groupArray(ServerNs), groupArray(Alone)
-FROM (
-    SELECT Client, Server, {_STEP} AS Step, any(ConnectionType) AS Kind, max(ServerInstrumented) AS Known,
-        sum(Calls) AS Made, sum(Errors) AS Failed, sum(ClientDurationSum) AS ClientNs,
-        sum(ServerDurationSum) AS ServerNs, sum(Unpaired) AS Alone
-    FROM service_edges_1m FINAL WHERE {_RANGE} AND Client != '' AND Server != '' AND Calls > 0
-    GROUP BY Client, Server, Step
-) GROUP BY Client, Server"""
+SELECT Client, Server, any(ConnectionType), max(ServerInstrumented), groupArray({_STEP}), groupArray(Calls),
+    groupArray(Errors), groupArray(ClientDurationSum), groupArray(ServerDurationSum), groupArray(Unpaired)
+FROM service_edges_1m FINAL WHERE {_RANGE} AND Client != '' AND Server != '' AND Calls > 0
+GROUP BY Client, Server"""
 
-SIGNATURES = f"""
-SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)),
-    groupArray(Step), groupArray(Lines)
-FROM (
-    SELECT ServiceName, SignatureHash, {_STEP} AS Step, max(SeverityNumber) AS Severity, any(Signature) AS Text,
-        any(Example) AS Sample, min(FirstSeen) AS First, sum(Count) AS Lines
-    FROM log_signatures_1m WHERE {_RANGE} AND (SeverityNumber >= 13 OR SeverityNumber = 0) AND ServiceName != ''
-    GROUP BY ServiceName, SignatureHash, Step
-) GROUP BY ServiceName, SignatureHash
-HAVING sumIf(Lines, Step >= %(recent)s) > 0
-ORDER BY max(Severity) > 0 DESC, sumIf(Lines, Step >= %(recent)s) DESC LIMIT {MAX_SIGNATURES}"""
+_SIGNATURE = f"""
+SELECT ServiceName, max(SeverityNumber), any(Signature), any(Example), toUnixTimestamp64Milli(min(FirstSeen)),
+    groupArray({_STEP} AS Step), groupArray(Count)
+FROM log_signatures_1m WHERE {_RANGE}"""
+_RECENT = "sumIf(Count, Step >= %(recent)s)"
+
+SIGNATURES = f"""{_SIGNATURE} AND (SeverityNumber >= 13 OR SeverityNumber = 0) AND ServiceName != ''
+GROUP BY ServiceName, SignatureHash HAVING {_RECENT} > 0
+ORDER BY max(SeverityNumber) > 0 DESC, {_RECENT} DESC LIMIT {MAX_SIGNATURES}"""
 
 # Below warnings only what was steady and ends in the last minutes can matter: texts are read for that alone
-VANISHED = f"""
-SELECT ServiceName, max(Severity), any(Text), any(Sample), toUnixTimestamp64Milli(min(First)),
-    groupArray(Step), groupArray(Lines)
-FROM (
-    SELECT ServiceName, SignatureHash, {_STEP} AS Step, max(SeverityNumber) AS Severity, any(Signature) AS Text,
-        any(Example) AS Sample, min(FirstSeen) AS First, sum(Count) AS Lines
-    FROM log_signatures_1m WHERE {_RANGE} AND SeverityNumber BETWEEN 1 AND 12 AND (ServiceName, SignatureHash) IN (
-        SELECT ServiceName, SignatureHash FROM log_signatures_1m
-        WHERE {_RANGE} AND SeverityNumber BETWEEN 1 AND 12 AND ServiceName != ''
-        GROUP BY ServiceName, SignatureHash
-        HAVING count() >= %(steady)s AND 2 * sumIf(Count, Minute >= toDateTime(%(tail)s)) * %(steps)s < sum(Count)
-        ORDER BY sum(Count) DESC LIMIT {MAX_SIGNATURES}
-    )
-    GROUP BY ServiceName, SignatureHash, Step
-) GROUP BY ServiceName, SignatureHash"""
+VANISHED = f"""{_SIGNATURE} AND SeverityNumber BETWEEN 1 AND 12 AND (ServiceName, SignatureHash) IN (
+    SELECT ServiceName, SignatureHash FROM log_signatures_1m
+    WHERE {_RANGE} AND SeverityNumber BETWEEN 1 AND 12 AND ServiceName != ''
+    GROUP BY ServiceName, SignatureHash
+    HAVING count() >= %(steady)s AND 2 * sumIf(Count, Minute >= toDateTime(%(tail)s)) * %(steps)s < sum(Count)
+    ORDER BY sum(Count) DESC LIMIT {MAX_SIGNATURES}
+)
+GROUP BY ServiceName, SignatureHash"""
 
 # A share of a limit is judged by its fullest member and moment, other levels by their mean.
 GAUGES = f"""
@@ -133,11 +120,16 @@ class ClickHouseTelemetry:
         )
 
 
-def _filler(steps: Sequence[int], grid: Grid) -> Callable[[Sequence[float], float], FloatArray]:
-    """Return a function that lays values out over the grid, with a value for the minutes without any."""
+def _filler(steps: Sequence[int], grid: Grid) -> Callable[..., FloatArray]:
+    """Return a function that lays values out over the grid, with a value for the minutes without any.
+
+    Without a value for those, they have none of it: values of one minute are added up.
+    """
     places = np.asarray(steps, dtype=np.intp)
 
-    def fill(values: Sequence[float], missing: float = 0.0) -> FloatArray:
+    def fill(values: Sequence[float], missing: float | None = None) -> FloatArray:
+        if missing is None:
+            return np.bincount(places, weights=np.asarray(values, dtype=np.float64), minlength=grid.length)
         laid = np.full(grid.length, missing)
         laid[places] = values
         return laid
@@ -151,7 +143,7 @@ def _services(requests: list[Row], latency: list[Row], grid: Grid) -> tuple[Serv
     found = []
     for name, steps, total, failed, ns in requests:
         fill = _filler(steps, grid)
-        series = (fill(total, 0.0), fill(failed, 0.0), fill(ns, 0.0) / NS_PER_MS)
+        series = (fill(total), fill(failed), fill(ns) / NS_PER_MS)
         found.append(ServiceSeries(name, *series, p95.get(name, unknown)))
     return tuple(found)
 
@@ -160,14 +152,14 @@ def _edge(row: Row, grid: Grid) -> Edge:
     client, server, kind, known, steps, made, failed, client_ns, server_ns, alone = row
     fill = _filler(steps, grid)
     return Edge(
-        client, server, kind, bool(known), fill(made, 0.0), fill(failed, 0.0),
-        fill(client_ns, 0.0) / NS_PER_MS, fill(server_ns, 0.0) / NS_PER_MS, fill(alone, 0.0),
+        client, server, kind, bool(known), fill(made), fill(failed),
+        fill(client_ns) / NS_PER_MS, fill(server_ns) / NS_PER_MS, fill(alone),
     )  # fmt: skip
 
 
 def _signature(row: Row, grid: Grid) -> LogSignature:
     service, severity, text, sample, first_seen, steps, lines = row
-    counts = _filler(steps, grid)(lines, 0.0)
+    counts = _filler(steps, grid)(lines)
     return LogSignature(
         service, int(severity), text, sample, counts, first_seen=datetime.fromtimestamp(first_seen / 1000, UTC)
     )
