@@ -99,6 +99,10 @@ class Partition:
             return CloseReason.MESSAGES
         return CloseReason.AGE if now - self.closed_at >= limits.max_age_s else None
 
+    def full(self, limits: Limits) -> bool:
+        """Return whether nothing more fits into the open batch."""
+        return self.size >= limits.max_bytes or len(self.records) >= limits.max_messages
+
     def held(self) -> int:
         """Return the bytes of the messages it keeps in memory."""
         return self.size + (self.delivery.size if self.delivery else 0)

@@ -155,7 +155,7 @@ class BatchLoop:
 
     def _turn(self, source: Source) -> None:
         read = self._read(source, self._limits.poll_s)
-        while read == self._limits.poll_records and self._held() < self._limits.max_held_bytes // 2:
+        while read == self._limits.poll_records and self._has_room():
             read = self._read(source, 0.0)  # all that has come meanwhile: who is behind needs larger batches
         for partition in list(self._partitions.values()):
             self._advance(source, partition)
@@ -178,6 +178,11 @@ class BatchLoop:
             return 0
         self._take(source, records)
         return len(records)
+
+    def _has_room(self) -> bool:
+        """Return whether more can join the open batches."""
+        full = any(partition.full(self._limits) for partition in self._partitions.values())
+        return not full and self._held() < self._limits.max_held_bytes
 
     def _held(self) -> int:
         return sum(partition.held() for partition in self._partitions.values())

@@ -63,8 +63,8 @@ class Meter:
         return len(self.marks) > ROUNDS
 
     def rates(self) -> list[tuple[float, float]]:
-        """Return records and megabytes of messages per CPU-second of each round."""
-        pairs = zip(self.marks, self.marks[1:], strict=False)
+        """Return records and megabytes of messages per CPU-second of each round; what was drained later is none."""
+        pairs = zip(self.marks, self.marks[1 : ROUNDS + 1], strict=False)
         return [((r - q) / (t - s), (b - a) / (t - s) / 1e6) for (s, q, a), (t, r, b) in pairs]
 
 

@@ -129,7 +129,7 @@ def _filler(steps: Sequence[int], grid: Grid) -> Callable[..., FloatArray]:
 
     def fill(values: Sequence[float], missing: float | None = None) -> FloatArray:
         if missing is None:
-            return np.bincount(places, weights=np.asarray(values, dtype=np.float64), minlength=grid.length)
+            return np.bincount(places, values, grid.length).astype(np.float64, copy=False)
         laid = np.full(grid.length, missing)
         laid[places] = values
         return laid

@@ -41,6 +41,15 @@ def test_closing_starts_the_time_of_the_next_batch() -> None:
     assert partition.close_reason(Limits(max_age_s=1.0), 301.0) is CloseReason.AGE
 
 
+@pytest.mark.parametrize("limits", [Limits(max_messages=10), Limits(max_bytes=20)])
+def test_a_turn_reads_no_further_than_a_full_batch(world: World, limits: Limits) -> None:
+    world.limits = replace(limits, poll_records=4, max_age_s=60)
+    world.send(*("xx" for _ in range(100)))
+    loop, member = world.member()
+    loop._turn(member)
+    assert (world.table.attempts, len(open_records(loop))) == (1, 2)
+
+
 def test_a_planned_range_waits_for_its_end_however_old() -> None:
     plan = Plan(2, 1, 3, "digest")
     assert _partition(2, inherited=plan).close_reason(Limits(), 1e9) is None
@@ -56,7 +65,7 @@ def test_who_is_behind_makes_larger_batches(world: World) -> None:
 
 
 def test_a_turn_reads_no_further_than_may_be_held(world: World) -> None:
-    world.limits = replace(FAST, poll_records=4, max_held_bytes=40)
+    world.limits = replace(FAST, poll_records=4, max_held_bytes=20)
     world.send(*("xx" for _ in range(100)))
     loop, member = world.member()
     loop._turn(member)
