@@ -16,7 +16,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-from selenium_axe_python import Axe
+from selenium_axe_python.axe import Axe
 
 from scripts.install_browser import ensure
 
