@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvicorn
 from incidentscope.incident.v1 import incident_pb2
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
 from selenium.webdriver import Chrome
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from scripts.install_browser import ensure
+from tests.e2e.browsing import LAPTOP, PHONE, chromium, keep, look, press, tab_to, text, until, violations
 from tests.unit.services.console.memory_services import TENANT
 from tests.unit.services.console.world import World
 
 pytestmark = pytest.mark.browser
-LAPTOP, PHONE = (1366, 768), (390, 844)
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-)  # fmt: skip
 
 
 @dataclass
@@ -74,17 +63,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    installed = ensure()
-    options = Options()
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.binary_location = str(installed.chromium)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = Chrome(options=options, service=Service(str(installed.driver)))
-    opened.set_page_load_timeout(20)
-    yield opened
-    opened.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -94,44 +74,6 @@ def browser(driver: Chrome) -> Iterator[Chrome]:
     yield driver
     driver.get("about:blank")
     driver.delete_all_cookies()
-
-
-def look(driver: Chrome, size: tuple[int, int], scheme: str = "light") -> None:
-    """Show pages at a size and in a colour scheme."""
-    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-
-
-def until(driver: Chrome, condition: Callable[[], object], seconds: float = 8) -> None:
-    """Wait for something to become true."""
-
-    def met(_driver: Chrome) -> object:
-        try:
-            return condition()
-        except WebDriverException as error:  # while a page or a part of it is exchanged
-            replaced = isinstance(error, (StaleElementReferenceException, NoSuchElementException))
-            if replaced or "does not belong to the document" in str(error.msg):
-                return False
-            raise
-
-    WebDriverWait(driver, seconds, 0.05).until(met)
-
-
-def text(driver: Chrome, selector: str) -> str:
-    """Return the text of the first element that matches."""
-    return str(driver.find_element(By.CSS_SELECTOR, selector).text)
-
-
-def keep(driver: Chrome, name: str) -> None:
-    """Write a screenshot of the whole page where CONSOLE_SCREENSHOTS says, to be looked at."""
-    folder = os.environ.get("CONSOLE_SCREENSHOTS")
-    if folder:
-        import base64
-
-        shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
-        (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
 
 def test_a_new_incident_appears_without_reload(browser: Chrome, site: Site) -> None:
@@ -229,27 +171,9 @@ def test_the_rarer_forms_are_usable_on_a_phone(browser: Chrome, site: Site) -> N
     browser.execute_script("for (const box of document.querySelectorAll('details.form')) box.open = true")
     keep(browser, "forms-390")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
-    assert browser.execute_script(CONTRAST) == []
-    assert browser.execute_script(UNNAMED) == []
+    assert violations(browser) == []
     heights = "return Array.from(document.querySelectorAll('button'), b => b.getBoundingClientRect().height)"
     assert min(browser.execute_script(heights)) >= 44
-
-
-def tab_to(driver: Chrome, wanted: Callable[[Any], bool]) -> None:
-    """Press Tab until the element with the focus is the wanted one, which must be visibly focused."""
-    for _ in range(90):
-        driver.switch_to.active_element.send_keys(Keys.TAB)
-        at = driver.switch_to.active_element
-        if wanted(at):
-            assert at.value_of_css_property("outline-style") != "none"
-            return
-    raise AssertionError("not reached by Tab")
-
-
-def press(driver: Chrome, label: str, key: str) -> None:
-    """Tab to what bears a label and press a key on it."""
-    tab_to(driver, lambda at: at.text == label)
-    driver.switch_to.active_element.send_keys(key)
 
 
 def pages(site: Site) -> dict[str, str]:
@@ -276,14 +200,14 @@ def test_every_page_fits_and_has_enough_contrast(
         keep(browser, f"{name}-{size[0]}-{scheme}")
         width = browser.execute_script("return document.documentElement.scrollWidth")
         assert width <= size[0], f"{name} scrolls sideways: {width}"
-        assert browser.execute_script(CONTRAST) == [], name
-        assert browser.execute_script(UNNAMED) == [], name
+        assert violations(browser) == [], name
 
 
 def test_the_contrast_check_finds_what_is_too_faint(browser: Chrome, site: Site) -> None:
     browser.get(site.address)
     browser.execute_script("document.querySelector('h1').style.color = '#aaa'")
-    assert browser.execute_script(CONTRAST) == ["H1.null 2.15"]
+    (found,) = violations(browser)
+    assert found.startswith("color-contrast at h1: ")
 
 
 def test_the_browser_finds_nothing_to_complain_about(browser: Chrome, site: Site) -> None:
@@ -314,54 +238,3 @@ def test_lost_contact_is_shown(browser: Chrome, site: Site) -> None:
     until(browser, lambda: text(browser, "#live") == "Live")
     site.world.feed.close()  # ends the stream; the page connects again and is turned away
     until(browser, lambda: text(browser, "#live").startswith("Not live"))
-
-
-# Texts whose contrast with the nearest opaque background is below WCAG AA (4.5, or 3 for large text).
-CONTRAST = """
-const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
-const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-const parse = s => s.match(/[\\d.]+/g).map(Number);
-const ground = e => {
-  for (; e; e = e.parentElement) {
-    const shape = e.closest("a.node")?.querySelector("rect");
-    const c = parse(shape ? getComputedStyle(shape).fill : getComputedStyle(e).backgroundColor);
-    if (c.length < 4 || c[3] === 1) return c;
-  }
-  return [255, 255, 255];
-};
-const bad = [];
-for (const e of document.querySelectorAll("body *")) {
-  if (!Array.from(e.childNodes).some(n => n.nodeType === 3 && n.textContent.trim())) continue;
-  if (["SCRIPT", "STYLE", "title", "desc", "OPTION"].includes(e.tagName) || !e.getClientRects().length) continue;
-  const style = getComputedStyle(e);
-  const a = light(parse(e instanceof SVGElement ? style.fill : style.color)), b = light(ground(e));
-  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
-  if (ratio < (large ? 3 : 4.5)) bad.push(`${e.tagName}.${e.getAttribute("class")} ${ratio.toFixed(2)}`);
-}
-return bad;
-"""
-
-# Things to operate or look at that have no name, and headings that skip a level.
-UNNAMED = """
-const bad = [];
-for (const e of document.querySelectorAll("a, button, summary")) {
-  if (!(e.getAttribute("aria-label") || e.textContent).trim()) bad.push(e.outerHTML.slice(0, 80));
-}
-for (const e of document.querySelectorAll("input:not([type=hidden]), textarea, select")) {
-  if (!e.labels.length) bad.push(e.outerHTML.slice(0, 80));
-}
-for (const e of document.querySelectorAll("svg")) {
-  const ids = (e.getAttribute("aria-labelledby") || "").split(" ");
-  if (!ids.every(id => document.getElementById(id)?.textContent)) bad.push("svg");
-}
-for (const e of document.querySelectorAll("th")) if (!e.scope) bad.push("th without scope");
-let level = 0;
-for (const e of document.querySelectorAll("h1, h2, h3, h4")) {
-  const next = Number(e.tagName[1]);
-  if (next > level + 1) bad.push("heading " + e.textContent);
-  level = next;
-}
-for (const once of ["h1", "main"]) if (document.querySelectorAll(once).length !== 1) bad.push(once);
-return bad;
-"""

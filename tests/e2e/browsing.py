@@ -1,0 +1,111 @@
+"""Headless Chromium as a person with a keyboard uses it, and axe looking at the same page."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
+from selenium.webdriver import Chrome
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from selenium_axe_python.axe import Axe
+
+from scripts.install_browser import ensure
+
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+LAPTOP, PHONE = (1366, 768), (390, 844)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+)  # fmt: skip
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Chrome]:
+    """Run a browser until the end of the block."""
+    installed = ensure()
+    options = Options()
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={profile}")
+    options.binary_location = str(installed.chromium)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = Chrome(options=options, service=Service(str(installed.driver)))
+    opened.set_page_load_timeout(20)
+    try:
+        yield opened
+    finally:
+        opened.quit()
+
+
+def look(driver: Chrome, size: tuple[int, int], scheme: str = "light") -> None:
+    """Show pages at a size and in a colour scheme."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+def until(driver: Chrome, condition: Callable[[], object], seconds: float = 8) -> None:
+    """Wait for something to become true."""
+
+    def met(_driver: Chrome) -> object:
+        try:
+            return condition()
+        except WebDriverException as error:  # while a page or a part of it is exchanged
+            replaced = isinstance(error, (StaleElementReferenceException, NoSuchElementException))
+            if replaced or "does not belong to the document" in str(error.msg):
+                return False
+            raise
+
+    WebDriverWait(driver, seconds, 0.05).until(met)
+
+
+def text(driver: Chrome, selector: str) -> str:
+    """Return the text of the first element that matches."""
+    return str(driver.find_element(By.CSS_SELECTOR, selector).text)
+
+
+def keep(driver: Chrome, name: str) -> None:
+    """Write a screenshot of the whole page where CONSOLE_SCREENSHOTS says, to be looked at."""
+    folder = os.environ.get("CONSOLE_SCREENSHOTS")
+    if folder:
+        shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+
+def tab_to(driver: Chrome, wanted: Callable[[Any], bool]) -> None:
+    """Press Tab until the element with the focus is the wanted one, which must be visibly focused."""
+    for _ in range(90):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        at = driver.switch_to.active_element
+        if wanted(at):
+            assert at.value_of_css_property("outline-style") != "none"
+            return
+    raise AssertionError("not reached by Tab")
+
+
+def press(driver: Chrome, label: str, key: str) -> None:
+    """Tab to what bears a label and press a key on it."""
+    tab_to(driver, lambda at: at.text == label)
+    driver.switch_to.active_element.send_keys(key)
+
+
+def violations(driver: Chrome) -> list[str]:
+    """Return what axe finds on the page against WCAG 2 A and AA and best practice: rule, node and why."""
+    axe = Axe(driver)
+    axe.inject()  # type: ignore[no-untyped-call]
+    found = axe.run(options={"runOnly": list(RULES), "resultTypes": ["violations"]})["violations"]
+    return [
+        f"{rule['id']} at {' '.join(map(str, node['target']))}: {' '.join(node['failureSummary'].split())}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
