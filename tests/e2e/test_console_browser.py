@@ -210,6 +210,30 @@ def test_the_contrast_check_finds_what_is_too_faint(browser: Chrome, site: Site)
     assert found.startswith("color-contrast at h1: ")
 
 
+def test_the_contrast_check_looks_into_drawings(browser: Chrome, site: Site) -> None:
+    browser.get(site.incident)
+    browser.execute_script("document.querySelector('svg text').style.fill = '#aaa'")
+    (found,) = violations(browser)
+    assert found.startswith("text.")
+
+
+def test_a_page_gone_stale_says_so_and_keeps_what_was_typed(browser: Chrome, site: Site) -> None:
+    browser.get(site.incident)
+    browser.execute_script("document.querySelector('#version input').value = '1'")  # as in a tab left open, offline
+    site.world.main.version = 7
+    tab_to(browser, lambda at: at.get_attribute("id") == "actor")
+    browser.switch_to.active_element.send_keys("Bo")
+    tab_to(browser, lambda at: at.get_attribute("id") == "text")
+    browser.switch_to.active_element.send_keys("pool is full")
+    press(browser, "Mitigate", Keys.ENTER)
+    until(browser, lambda: "Somebody changed this meanwhile." in text(browser, ".respond [role=alert]"))
+    assert browser.switch_to.active_element.get_attribute("role") == "alert"
+    assert browser.find_element(By.ID, "text").get_attribute("value") == "pool is full"
+    keep(browser, "stale")
+    press(browser, "Mitigate", Keys.ENTER)
+    until(browser, lambda: "The incident is mitigated." in text(browser, ".respond"))
+
+
 def test_the_browser_finds_nothing_to_complain_about(browser: Chrome, site: Site) -> None:
     site.world.main.title = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     for name, address in pages(site).items():

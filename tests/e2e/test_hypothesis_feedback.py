@@ -6,7 +6,8 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from tests.e2e.test_console_browser import LAPTOP, PHONE, Site, browser, driver, keep, look, site, text, until
+from tests.e2e.browsing import LAPTOP, PHONE, keep, look, text, until
+from tests.e2e.test_console_browser import Site, browser, driver, site
 
 pytestmark = pytest.mark.browser
 __all__ = ["browser", "driver", "site"]  # fixtures

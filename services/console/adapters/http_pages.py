@@ -163,11 +163,11 @@ class PageRoutes:
             await self.responding.write_postmortem(tenant, incident_id, action, form)
         except (InvalidInput, Refused) as exc:
             status = _status_of(exc)
-            return await self._postmortem(request, {"done": "", **form, "error": str(exc)}, status)
+            return await self._postmortem(request, {"done": "", **form, "error": _told(exc)}, status)
         return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}/postmortem?done={action}", 303), form)
 
     async def _again(self, request: Request, error: InvalidInput | Refused, form: Mapping[str, str]) -> Response:
-        return await self._incident(request, {**form, "error": str(error)}, _status_of(error))
+        return await self._incident(request, {**form, "error": _told(error)}, _status_of(error))
 
     @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service_list(self, request: Request) -> Response:
@@ -225,6 +225,13 @@ def _status_of(error: InvalidInput | Refused) -> int:
     if isinstance(error, InvalidInput) and error.reason == "bad_id":
         raise Refused(RefusalReason.NOT_FOUND, str(error))
     return 422 if isinstance(error, InvalidInput) else problem_of(error).status.value
+
+
+def _told(error: InvalidInput | Refused) -> str:
+    """Return what a person reads, and does next where somebody else was quicker."""
+    if isinstance(error, Refused) and error.reason is RefusalReason.ABORTED:
+        return "Somebody changed this meanwhile. Look at what is new, then press again: what you typed is kept here."
+    return str(error)
 
 
 def _remembering(answer: RedirectResponse, form: Mapping[str, str]) -> RedirectResponse:

@@ -178,7 +178,9 @@ def _length(span: timedelta) -> str:
     hours = minutes // 60
     if hours >= 48:
         return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else "less than a minute"
 
 
 def _stale(incident: Incident, postmortem: Postmortem, expected_version: int | None) -> Decision | None:

@@ -162,7 +162,7 @@ def test_a_stale_form_is_refused_and_keeps_what_was_typed(client: Client, world:
     form = {"actor": "Ana", "text": "typed <b>text</b>", "version": "7"}
     answer = client.post(f"{page(world)}/resolve", data=form, headers=SAME)
     assert answer.status_code == 409
-    assert "The incident has version 1, not 7." in answer.text
+    assert "Somebody changed this meanwhile." in answer.text
     assert "typed &lt;b&gt;text&lt;/b&gt;</textarea>" in answer.text
     assert world.main.status == incident_pb2.INCIDENT_STATUS_OPEN
 
