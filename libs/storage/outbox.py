@@ -26,8 +26,11 @@ from libs.messaging.topics import MAX_MESSAGE_BYTES, Topic
 LANES = 16
 _ENVELOPE_BYTES = 4096  # room for key, headers and framing under the broker's message limit
 
-_LOCK_LANE = "SELECT pg_advisory_xact_lock(hashtext('outbox/' || current_schema()), %s)"
-_INSERT = "INSERT INTO outbox (lane, topic, key, headers, value) VALUES (%s, %s, %s, %s, %s)"
+# The id is drawn for each row that comes out of `held`, so after the lane's lock was taken.
+_INSERT = """WITH held AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtext('outbox/' || current_schema()), %(lane)s)
+) INSERT INTO outbox (lane, topic, key, headers, value)
+SELECT %(lane)s::smallint, %(topic)s::text, %(key)s::bytea, %(headers)s::jsonb, %(value)s::bytea FROM held"""
 
 
 def lane_of(key: bytes) -> int:
@@ -47,12 +50,9 @@ async def enqueue(conn: AsyncConnection[Any], topic: Topic, key: str, event: Clo
 async def enqueue_all(conn: AsyncConnection[Any], events: Sequence[tuple[Topic, str, CloudEvent]]) -> None:
     """Add events to the current transaction, published in this order for each key; raises ValueError as `enqueue`."""
     records = [_checked(record(topic, key, event)) for topic, key, event in events]
-    laned = sorted(((lane_of(r.key or b""), r) for r in records), key=lambda pair: pair[0])
-    async with conn.pipeline():
-        for lane in dict.fromkeys(lane for lane, _ in laned):
-            await conn.execute(_LOCK_LANE, (lane,))
-        for lane, r in laned:
-            await conn.execute(_INSERT, (lane, r.topic, r.key, Jsonb(_as_text(r.headers)), r.value))
+    for lane, r in sorted(((lane_of(r.key or b""), r) for r in records), key=lambda pair: pair[0]):
+        row = {"lane": lane, "topic": r.topic, "key": r.key, "headers": Jsonb(_as_text(r.headers)), "value": r.value}
+        await conn.execute(_INSERT, row)
 
 
 def from_row(topic: str, key: bytes, headers: Sequence[Sequence[str]], value: bytes) -> OutgoingRecord:

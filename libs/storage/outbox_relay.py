@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -182,6 +183,11 @@ class Relay:
             return int(await (await cursor.execute(f"SELECT last_value FROM {sequence}")).fetchone() or 0)
 
     async def _publish_some(self, conn: AsyncConnection[Any]) -> bool:
+        """Publish what waits, up to a bound a lane; return whether more of a lane may wait already.
+
+        Else the next look comes after a pause: a Kafka transaction for every few events costs the broker more than
+        the events themselves.
+        """
         async with conn.cursor(row_factory=class_row(_Row)) as cursor:
             await cursor.execute(self._sql(_UNPUBLISHED), self._behind() | {"limit": self._options.rows_per_lane})
             rows = await cursor.fetchall()
@@ -192,7 +198,7 @@ class Relay:
         await self._call(lambda: self._kafka.publish(messages, reached))
         self._positions |= reached
         self._count(rows)
-        return True
+        return max(Tally(row.lane for row in rows).values()) >= self._options.rows_per_lane
 
     def _count(self, rows: Sequence[_Row]) -> None:
         now = time.time()

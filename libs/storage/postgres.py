@@ -38,7 +38,11 @@ async def open_pool(url: str, schema: str, max_size: int = 8) -> Pool:
         min_size=1,
         max_size=max_size,
         open=False,
-        kwargs={"options": f"-c search_path={schema},public", "application_name": f"incidentscope_{schema}"},
+        kwargs={
+            "options": f"-c search_path={schema},public",
+            "application_name": f"incidentscope_{schema}",
+            "autocommit": True,  # outside `transaction`, which begins and commits by itself
+        },
         check=_Checker(),
     )
     try:
@@ -53,13 +57,19 @@ async def open_pool(url: str, schema: str, max_size: int = 8) -> Pool:
 async def transaction(pool: Pool, tenant: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
     """Yield a connection in a transaction bound to a tenant; commits at the end, rolls back on an error.
 
-    Statements are pipelined: they are sent together, and the server is waited for only where a result is fetched and
-    at the end. So ask for rows (RETURNING), not for `rowcount`, and expect a statement's error there.
+    Statements are pipelined: they are sent together, BEGIN and COMMIT among them, and the server is waited for only
+    where a result is fetched and at the end. So ask for rows (RETURNING), not for `rowcount`, expect a statement's
+    error there, and open neither a nested transaction nor a nested pipeline: each would wait twice.
     Raises Unavailable when the server is gone; statements' own errors pass through.
     """
     try:
-        async with pool.connection() as connection, connection.pipeline(), connection.transaction():
-            await connection.execute("SELECT set_config('app.tenant_id', %s, true)", (tenant,))
-            yield connection
+        async with pool.connection() as connection:  # rolls back what an exception left open
+            async with connection.pipeline():
+                await connection.execute("BEGIN")
+                await connection.execute("SELECT set_config('app.tenant_id', %s, true)", (tenant,))
+                yield connection
+                ended = await connection.execute("COMMIT")
+            if ended.statusmessage != "COMMIT":
+                raise psycopg.errors.InFailedSqlTransaction("an error was passed over: the transaction is undone")
     except (PoolTimeout, psycopg.OperationalError) as exc:
         raise Unavailable(f"Postgres does not answer: {exc}") from exc
