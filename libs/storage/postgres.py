@@ -63,13 +63,12 @@ async def transaction(pool: Pool, tenant: str) -> AsyncIterator[psycopg.AsyncCon
     Raises Unavailable when the server is gone; statements' own errors pass through.
     """
     try:
-        async with pool.connection() as connection:  # rolls back what an exception left open
-            async with connection.pipeline():
-                await connection.execute("BEGIN")
-                await connection.execute("SELECT set_config('app.tenant_id', %s, true)", (tenant,))
-                yield connection
-                ended = await connection.execute("COMMIT")
-            if ended.statusmessage != "COMMIT":
-                raise psycopg.errors.InFailedSqlTransaction("an error was passed over: the transaction is undone")
+        async with pool.connection() as connection, connection.pipeline():
+            await connection.execute("BEGIN")
+            await connection.execute("SELECT set_config('app.tenant_id', %s, true)", (tenant,))
+            yield connection
+            await connection.execute("COMMIT")  # not reached, or not carried out, after an error: the pool rolls back
+    except psycopg.errors.PipelineAborted:  # an error of a statement was passed over: ours, not the server's
+        raise
     except (PoolTimeout, psycopg.OperationalError) as exc:
         raise Unavailable(f"Postgres does not answer: {exc}") from exc
