@@ -18,7 +18,7 @@ from infra.local.ports import Ports
 from infra.local.processes import Command
 
 MAX_MESSAGE_BYTES = 5 * 1024 * 1024
-JVM_OPTIONS = (
+JVM_OPTIONS = (  # the first compiler only: on two cores the second takes from the services more than it gives back
     "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true", "-Dfile.encoding=UTF-8",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

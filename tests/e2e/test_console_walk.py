@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def address(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(stack, tmp_path_factory.mktemp("services")) as found:
+    with running(stack, tmp_path_factory.mktemp("services"), f"walk-{uuid4().hex[:8]}") as found:
         yield found
 
 
@@ -61,8 +62,9 @@ def test_a_person_leads_an_incident_to_its_postmortem(browser: Chrome, address: 
     until(browser, lambda: text(browser, "#live") == "Live", 20)
     browser.execute_script("window.notReloaded = true")
     title = f"search is slow at {size[0]}"
-    opened = {"title": title, "severity": "INCIDENT_SEVERITY_MAJOR", "services": ["search"], "actor": "Bo"}
-    httpx.post(f"{address}/api/v1/incidents", json=opened, trust_env=False, timeout=20).raise_for_status()
+    for about, services in (("x", ["a"]), ("queue grows", ["b", "c"]), (title, ["search"])):
+        opened = {"title": about, "severity": "INCIDENT_SEVERITY_MAJOR", "services": services, "actor": "Bo"}
+        httpx.post(f"{address}/api/v1/incidents", json=opened, trust_env=False, timeout=20).raise_for_status()
     until(browser, lambda: title in text(browser, "#incidents"), 20)
     assert browser.execute_script("return window.notReloaded") is True
     judge(browser, size, "list")

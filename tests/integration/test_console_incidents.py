@@ -59,17 +59,17 @@ def address(stack: Servers, tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running(stack: Servers, tmp_path: Path) -> Iterator[str]:
-    """Run console and incident service until the end of the block, and yield the console's address."""
+def running(stack: Servers, tmp_path: Path, tenant: str = "default") -> Iterator[str]:
+    """Run console and incident service for a tenant until the end of the block, and yield the console's address."""
     ports = sorted(Ports.free().numbers.values())
     tenants = tmp_path / "tenants.json"
-    tenants.write_text(json.dumps({"tenants": [{"id": "default"}]}))
+    tenants.write_text(json.dumps({"tenants": [{"id": tenant}]}))
     environment = {
         "KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
         "POSTGRES_URL": stack.postgres_service_url,
         "CLICKHOUSE_URL": stack.clickhouse_url,
         "INCIDENTSCOPE_TENANTS_FILE": str(tenants),
-        "INCIDENTSCOPE_ANONYMOUS_TENANT": "default",
+        "INCIDENTSCOPE_ANONYMOUS_TENANT": tenant,
         "INCIDENTSCOPE_TRUST_TENANT_HEADER": "true",
         "INCIDENT_GRPC_PORT": str(ports[0]),
         "INCIDENT_GRPC_TARGET": f"127.0.0.1:{ports[0]}",
