@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from libs.kernel.errors import InvalidInput, Unavailable
 from libs.otlp.columnar_spans import decode_spans
@@ -37,12 +37,14 @@ async def run_edges(job: EdgeJob, every_s: float) -> None:
     """Run the edge job for ever; a store that is down or not yet set up is tried again next time."""
     seconds = Histogram("incidentscope_trace_consumer_edge_run_seconds", "Time of one run of the edge job")
     written = Counter("incidentscope_trace_consumer_edge_rows_total", "Edge rows written")
+    waiting = Gauge("incidentscope_trace_consumer_edge_minutes_waiting", "Minutes left for later runs of the edge job")
     failed = Counter("incidentscope_trace_consumer_edge_failures_total", "Runs of the edge job that failed")
     while True:
         try:
             with seconds.time():
                 outcome = await asyncio.to_thread(job.run_once)
             written.inc(outcome.rows_written)
+            waiting.set(outcome.waiting)
         except (Unavailable, InvalidInput) as error:
             failed.inc()
             log.warning("edges_wait", error=str(error))

@@ -74,6 +74,14 @@ def stretches(touched: Iterable[TenantMinute], max_length: timedelta) -> list[St
     return found
 
 
+def in_turn(todo: Iterable[Stretch], overdue: bool) -> list[Stretch]:
+    """Return stretches newest first; where some are overdue, the oldest comes second, so that none waits for ever."""
+    turn = sorted(todo, key=lambda stretch: stretch.last, reverse=True)
+    if overdue and len(turn) > 2:
+        turn.insert(1, turn.pop())
+    return turn
+
+
 def changes(known: Mapping[EdgeKey, EdgeCounts], computed: Mapping[EdgeKey, EdgeCounts]) -> dict[EdgeKey, EdgeCounts]:
     """Return the rows to write: edges that are new or different, and zeros for those that are gone."""
     gone = {key: GONE for key, counts in known.items() if key not in computed and counts != GONE}
