@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from infra.local.errors import LocalStackError
 
 HOST = "127.0.0.1"
+_QUIET_PORTS = (10_240, 32_000)
 HIGHEST = 65535
 
 DEFAULTS: Mapping[str, int] = {
@@ -59,11 +62,20 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Return ports nobody listens on at this moment."""
-        held = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in DEFAULTS]
+        """Return ports nobody listens on at this moment.
+
+        They lie below the range from which systems take the ports of outgoing connections (Linux from 32768, others
+        from 49152): those come and go at any moment, also between this choice and a server's start.
+        """
+        held: list[socket.socket] = []
         try:
-            for holder in held:
-                holder.bind((HOST, 0))
+            while len(held) < len(DEFAULTS):
+                holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                with suppress(OSError):
+                    holder.bind((HOST, random.SystemRandom().randrange(*_QUIET_PORTS)))
+                    held.append(holder)
+                    continue
+                holder.close()
             return cls({name: int(s.getsockname()[1]) for name, s in zip(DEFAULTS, held, strict=True)})
         finally:
             for holder in held:

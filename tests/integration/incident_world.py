@@ -175,7 +175,9 @@ def incident_service(
     `settings` are further ones, by name in the environment.
     """
     tenants = folder / "tenants.json"
-    tenants.write_text(json.dumps({"tenants": [{"id": name} for name in ("default", "other", "third", "repeated")]}))
+    tenants.write_text(
+        json.dumps({"tenants": [{"id": name} for name in ("default", "other", "third", "repeated", "quiet")]})
+    )
     grpc_port, health_port = free_port(), free_port()
     environment = os.environ | {
         "POSTGRES_URL": service_url or postgres_url, "KAFKA_BOOTSTRAP": bootstrap, "HEALTH_PORT": str(health_port),

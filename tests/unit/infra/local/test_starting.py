@@ -95,7 +95,8 @@ def test_a_part_that_never_answers_is_given_up_with_what_it_lacks(yard: Yard) ->
 
 def test_a_long_start_says_what_it_waits_for(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "REMIND_SECONDS", 0.0)
-    yard.starter().bring_up([yard.part("a")], {})
+    answers = ["no mark yet"]
+    yard.starter().bring_up([yard.part("a", problem=lambda: answers.pop() if answers else None)], {})
     assert yard.said[0] == "a: still starting, 0 s (no mark yet)"
 
 
