@@ -64,6 +64,7 @@ class Followed:
     due_at: datetime
     published: HypothesesPublished | None = None
     looked_up: bool = False
+    behind: bool = False
 
 
 class Correlator:
@@ -135,7 +136,7 @@ class Correlator:
                 # One incident we cannot analyse must not keep the others waiting; the next step tries again.
                 ANALYSES.labels("failed").inc()
                 log.error("analysis_failed", tenant=key[0], incident=key[1], error=repr(exc), exc_info=exc)
-            due = next_due(followed.incident, started)
+            due = next_due(followed.incident, started, followed.behind)
             self._plan(key, replace(followed, due_at=due) if due else None)
 
     def _plan(self, key: tuple[str, str], followed: Followed | None) -> None:
@@ -154,13 +155,14 @@ class Correlator:
             if stored is not None and next_due(incident, stored.analysed_at.ToDatetime(tzinfo=UTC)) is None:
                 return followed  # all steps were done before a restart
         analysis = await self._gather(incident, now)
+        followed = replace(followed, behind=analysis.behind)
         ANALYSES.labels(analysis.reason.value).inc()
         version = followed.published.version + 1 if followed.published else 1
         fresh = encode(incident, analysis, version, now, self._links)
         why = news(followed.published, fresh)
         log.info(
             "incident_analysed", tenant=incident.tenant, incident=incident.id, verdict=analysis.verdict.value,
-            reason=analysis.reason.value, news=why or "none",
+            reason=analysis.reason.value, news=why or "none", behind=analysis.behind,
             cause=analysis.hypotheses[0].service if analysis.hypotheses else "",
         )  # fmt: skip
         if why is not None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from services.correlation_engine.domain import (
     changes,
     confidence,
+    coverage,
     error_origin,
     fusion,
     leads,
@@ -57,12 +58,23 @@ UNNAMED = 0.25  # of its confidence a suspect keeps when nothing shows that the 
 def analyse(telemetry: Telemetry, affected: Collection[str], started_at: datetime) -> Analysis:
     """Return the ranked causes of an incident that began to alert at `started_at` on the affected services.
 
-    The onset is detected. Raises ValueError when the grid is too short to hold a baseline before it.
+    The onset is detected, the time that edges lag behind is left out. Raises ValueError when the grid is too short to
+    hold a baseline before the onset.
     """
-    window = onset.find_window(telemetry, affected, started_at)
+    known = coverage.settled(telemetry)
+    window = onset.find_window(known, affected, started_at)
     if window is None:
         raise ValueError("the grid has no room for a baseline before the incident")
-    return analyse_window(telemetry, affected, window)
+    analysis = analyse_window(known, affected, window)
+    return analysis if known is telemetry else _behind(analysis)
+
+
+def _behind(analysis: Analysis) -> Analysis:
+    """Say of an answer that it looks at less than there will be."""
+    if analysis.verdict is Verdict.CAUSE_NAMED:
+        return replace(analysis, behind=True)
+    detail = f"Calls between services are known up to {analysis.window.grid.end:%H:%M} UTC only, as yet."
+    return replace(analysis, behind=True, reason=Reason.EDGES_BEHIND, detail=detail)
 
 
 def analyse_window(telemetry: Telemetry, affected: Collection[str], window: Window) -> Analysis:

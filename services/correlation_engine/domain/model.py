@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,9 @@ class Gauge:
     values: FloatArray
 
 
+Series = TypeVar("Series", ServiceSeries, Edge, LogSignature, LogTransition, Gauge)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A deploy of one service. `finished_at` is None while it rolls out."""
@@ -128,6 +132,29 @@ class Telemetry:
     gauges: tuple[Gauge, ...] = ()
     changes: tuple[Change, ...] = ()
     transitions: tuple[LogTransition, ...] = ()
+
+    def first(self, steps: int) -> Telemetry:
+        """Return the first steps of it, as if it had been read when they were over."""
+        return replace(
+            self,
+            grid=replace(self.grid, end=min(self.grid.end, self.grid.instant(steps))),
+            services=_first(self.services, steps),
+            edges=_first(self.edges, steps),
+            signatures=_first(self.signatures, steps),
+            gauges=_first(self.gauges, steps),
+            transitions=_first(self.transitions, steps),
+        )
+
+
+def _first(all_series: tuple[Series, ...], steps: int) -> tuple[Series, ...]:
+    return tuple(_cut(series, steps) for series in all_series)
+
+
+def _cut(series: Series, steps: int) -> Series:
+    cut: dict[str, Any] = {
+        f.name: value[:steps] for f in fields(series) if isinstance(value := getattr(series, f.name), np.ndarray)
+    }
+    return replace(series, **cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +238,7 @@ class Reason(StrEnum):
     CLEARS_NOISE = "clears_noise"
     NO_TELEMETRY = "no_telemetry"
     NO_BASELINE = "no_baseline"
+    EDGES_BEHIND = "edges_behind"
     NO_SYMPTOM = "no_symptom"
     NOTHING_CLEARS_NOISE = "nothing_clears_noise"
 
@@ -276,10 +304,14 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The answer for one incident at one time. `detail` is the reason in one sentence."""
+    """The answer for one incident at one time. `detail` is the reason in one sentence.
+
+    `behind`: edges lagged, so that it looks at less than was asked for and should be repeated soon.
+    """
 
     window: Window
     verdict: Verdict
     reason: Reason
     detail: str
     hypotheses: tuple[Hypothesis, ...] = field(default=())
+    behind: bool = False

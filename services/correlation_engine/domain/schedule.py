@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 OFFSETS = tuple(timedelta(seconds=s) for s in (0, 15, 30, 60, 120, 300))
 LOOK_BACK = timedelta(minutes=80)  # an hour of baseline, a quarter for the onset, and room for the guard
+CATCH_UP = timedelta(seconds=15)
 LONGEST = timedelta(minutes=30)  # later telemetry says more about recovery than about the cause
 
 
@@ -21,9 +22,14 @@ class OpenIncident:
     opened_at: datetime
 
 
-def next_due(incident: OpenIncident, done_at: datetime | None) -> datetime | None:
-    """Return when to analyse next, given when it was last done; None after the last step."""
-    steps = (incident.opened_at + offset for offset in OFFSETS)
+def next_due(incident: OpenIncident, done_at: datetime | None, behind: bool = False) -> datetime | None:
+    """Return when to analyse next, given when it was last done; None after the last step.
+
+    An analysis for which telemetry was `behind` is repeated soon, past the last step too.
+    """
+    steps = [incident.opened_at + offset for offset in OFFSETS]
+    if behind and done_at is not None and done_at < incident.opened_at + LONGEST:
+        steps = sorted([*steps, done_at + CATCH_UP])
     return next((step for step in steps if done_at is None or step > done_at), None)
 
 

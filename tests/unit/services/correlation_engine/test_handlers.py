@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1 import correlation_pb2 as pb
@@ -128,6 +129,30 @@ def test_later_analyses_are_published_only_when_they_say_something_new(around: S
 
     assert around.loads == 6
     assert len(around.published) == 1
+
+
+def test_what_lagged_behind_at_the_last_step_is_analysed_again_until_it_is_there(around: Surroundings) -> None:
+    whole = around.scenario.telemetry
+    grid = whole.grid
+    known = np.arange(grid.length) < grid.length - 3
+    around.scenario = replace(
+        around.scenario, telemetry=replace(whole, edges=tuple(replace(e, calls=e.calls * known) for e in whole.edges))
+    )
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        around.clock.advance(timedelta(seconds=300))
+        await correlator.run_due()
+        assert correlator.following == {"i-1"}
+        around.scenario = replace(around.scenario, telemetry=whole)
+        around.clock.advance(timedelta(seconds=15))
+        await correlator.run_due()
+        assert correlator.following == frozenset()
+
+    go(work)
+
+    assert around.published[-1].hypotheses[0].service == around.scenario.expected
 
 
 def test_a_changed_answer_is_published_with_the_next_version(around: Surroundings) -> None:

@@ -25,6 +25,14 @@ def test_steps_missed_while_down_are_not_made_up_for() -> None:
     assert next_due(INCIDENT, OPENED + timedelta(hours=1)) is None
 
 
+def test_an_analysis_that_calls_lagged_behind_is_repeated_soon_even_after_the_last_step() -> None:
+    last = OPENED + OFFSETS[-1] + timedelta(seconds=1)
+
+    assert next_due(INCIDENT, OPENED, behind=True) == OPENED + timedelta(seconds=15)
+    assert next_due(INCIDENT, last, behind=True) == last + timedelta(seconds=15)
+    assert next_due(INCIDENT, OPENED + LONGEST, behind=True) is None
+
+
 def test_telemetry_reaches_back_past_the_baseline_and_not_beyond_half_an_hour_of_incident() -> None:
     start, end = telemetry_range(INCIDENT, OPENED)
     assert start == datetime(2026, 3, 2, 10, 39, tzinfo=UTC)
