@@ -46,15 +46,18 @@ class _Run:
 def estimate(telemetry: Telemetry, affected: Collection[str], started_at: datetime) -> tuple[int, int]:
     """Return the step of the onset and the step after the end.
 
-    The onset is where what the affected services show begins, else where most of what they depend on turns, else where
-    most series turn. When nothing turns, it is some minutes before the alert: alerts fire late.
+    The onset is where what the affected services show begins (when none is known, those that users reach), else where
+    most of what they depend on turns, else where most series turn. When nothing turns, it is some minutes before the
+    alert: alerts fire late.
     """
     grid = telemetry.grid
     alert = min(max(grid.index(started_at), 0), grid.length - 1)
     search = max(grid.index(started_at - LOOK_BACK), stats.MIN_BASELINE_STEPS)
     if search > alert:
         return alert, grid.length
-    below = CallGraph.of(telemetry.edges).downstream(affected)
+    graph = CallGraph.of(telemetry.edges)
+    affected = affected or {s.service for s in telemetry.services} - graph.callers.keys()
+    below = graph.downstream(affected)
     runs: dict[int, list[_Run]] = {0: [], 1: [], 2: []}
     for service, row in zip(*steps.surprises(telemetry, slice(0, search)), strict=True):
         tier = 0 if service in affected else 1 if service in below else 2
@@ -68,11 +71,14 @@ def estimate(telemetry: Telemetry, affected: Collection[str], started_at: dateti
 
 
 def _elected(runs: list[_Run]) -> int:
-    """Return the step at which most begins, the step after it included, the earlier one of equals."""
+    """Return the step at which most begins, the earlier one of equals.
+
+    What begins a step later counts with it, at most twice what begins at the step itself: one early bird is no onset.
+    """
     votes: dict[int, float] = {}
     for run in runs:
         votes[run.start] = votes.get(run.start, 0.0) + run.weight
-    return min(votes, key=lambda step: (-votes[step] - votes.get(step + 1, 0.0), step))
+    return min(votes, key=lambda step: (-votes[step] - min(2 * votes[step], votes.get(step + 1, 0.0)), step))
 
 
 def _run(row: FloatArray, search: int, alert: int, least: float) -> _Run | None:

@@ -23,6 +23,8 @@ NOISE_Z = 4.0  # a shift below this is noise
 CERTAIN_Z = 10.0  # a shift above this is beyond doubt
 PROPORTION_FLOOR = 0.0025  # a quarter of a percentage point
 LEVEL_FLOOR = 0.05  # of the baseline level
+RULE_OF_THREE = 3.0  # what was never seen in n has a share below 3 / n, at 95 %
+EARLIER = 0.25  # of a baseline: what goes on for longer is usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,46 @@ def per_step(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
+def without_earlier(values: Matrix, bar: Matrix | float) -> Matrix:
+    """Return baseline values, NaN where an earlier outage was: steps near each other that are above the bar.
+
+    What is usual now and then is scattered; what breaks stays broken. Steps are on the last axis.
+    """
+    high = values > bar
+    if not high.any():
+        return values
+    near = np.zeros_like(high)
+    for apart in (1, 2):
+        near[..., apart:] |= high[..., :-apart]
+        near[..., :-apart] |= high[..., apart:]
+    near &= high
+    few = near.sum(axis=-1, keepdims=True) <= EARLIER * np.isfinite(values).sum(axis=-1, keepdims=True)
+    return np.where(near & few, np.nan, values)
+
+
+def sampling_noise(share: Matrix | float, counted: Matrix) -> Matrix:
+    """Return the standard deviation of a share of so many counts; of a share never seen, from the rule of three."""
+    n = np.maximum(counted, 1.0)
+    noise: Matrix = np.maximum(np.sqrt(share * (1 - share) / n), RULE_OF_THREE / NOISE_Z / n)
+    return np.maximum(noise, PROPORTION_FLOOR)
+
+
+def usual_proportions(part: Matrix, whole: Matrix) -> Matrix:
+    """Return part / whole per row and step of baselines, NaN where it is unknown or of an earlier outage."""
+    ratio = per_step(part, whole)
+    middle = row_quantile(ratio, 0.5)
+    spread = MAD_TO_SIGMA * row_quantile(np.abs(ratio - middle), 0.5)
+    return without_earlier(ratio, middle + NOISE_Z * np.maximum(spread, sampling_noise(middle, whole)))
+
+
+def _calm(values: FloatArray, least: FloatArray | float) -> FloatArray:
+    """Return one series without earlier outages; `least` is the smallest scale a value can have."""
+    known = np.sort(values[np.isfinite(values)])
+    middle = _quantile(known, 0.5)
+    spread = MAD_TO_SIGMA * _quantile(np.sort(np.abs(known - middle)), 0.5)
+    return without_earlier(values, middle + NOISE_Z * np.maximum(spread, least))
+
+
 def proportion_shift(part: FloatArray, whole: FloatArray, window: Window) -> Shift | None:
     """Compare part / whole (failed requests of requests); None when nothing was counted during the incident.
 
@@ -98,6 +140,9 @@ def proportion_shift(part: FloatArray, whole: FloatArray, window: Window) -> Shi
     base_part, base_whole = part[window.baseline], whole[window.baseline]
     ratios = per_step(base_part, base_whole)
     middle, scale = median_and_scale(ratios)
+    if scale > PROPORTION_FLOOR:
+        ratios = _calm(ratios, sampling_noise(middle, base_whole))
+        middle, scale = median_and_scale(ratios)
     if math.isnan(middle):
         middle, scale = 0.0, 0.0
     usual = _usual_proportion(base_part, base_whole, ratios)
@@ -108,7 +153,7 @@ def proportion_shift(part: FloatArray, whole: FloatArray, window: Window) -> Shi
 
 
 def _usual_proportion(part: FloatArray, whole: FloatArray, ratios: FloatArray) -> float:
-    """Pool the steps below the ninth decile: an earlier outage in the baseline must not become the usual."""
+    """Pool the steps below the ninth decile: what is left of an earlier outage must not become the usual."""
     known = np.isfinite(ratios)
     if not known.any():
         return 0.0
@@ -150,8 +195,12 @@ def level_shift(values: FloatArray, window: Window, floor: float) -> Shift | Non
     """Compare a measured level, by its highest step during the incident; None without values on either side."""
     during = values[window.incident]
     during = during[np.isfinite(during)]
-    middle, scale = median_and_scale(values[window.baseline])
+    before = values[window.baseline]
+    middle, scale = median_and_scale(before)
     if during.size == 0 or math.isnan(middle):
         return None
+    least = max(floor, LEVEL_FLOOR * abs(middle), 1e-9)
+    if scale > least:
+        middle, scale = median_and_scale(_calm(before, least))
     observed = float(during.max())
-    return Shift(observed, middle, max(scale, floor, LEVEL_FLOOR * abs(middle), 1e-9))
+    return Shift(observed, middle, max(scale, least))

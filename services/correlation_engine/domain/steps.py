@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from services.correlation_engine.domain import lost_behaviour, saturation, stats
 from services.correlation_engine.domain.model import FloatArray, Telemetry
@@ -33,8 +34,9 @@ def _stack(rows: list[FloatArray], length: int) -> Matrix:
     return np.vstack(rows) if rows else np.zeros((0, length))
 
 
-def _ratio(part: Matrix, whole: Matrix) -> Matrix:
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+def _total(values: Matrix, chosen: npt.NDArray[np.bool_]) -> Matrix:
+    total: Matrix = np.where(chosen, values, 0.0).sum(axis=1, keepdims=True)
+    return total
 
 
 def _usual(values: Matrix, usual: slice) -> tuple[Matrix, Matrix]:
@@ -48,16 +50,18 @@ def _usual(values: Matrix, usual: slice) -> tuple[Matrix, Matrix]:
 
 
 def _proportions(part: Matrix, whole: Matrix, usual: slice) -> Matrix:
-    ratio = _ratio(part, whole)
+    ratio = stats.per_step(part, whole)
+    ratio[:, usual] = stats.usual_proportions(part[:, usual], whole[:, usual])
     middle, spread = _usual(ratio, usual)
-    pooled = (part[:, usual].sum(axis=1, keepdims=True) + 1) / (whole[:, usual].sum(axis=1, keepdims=True) + 2)
+    calm = np.isfinite(ratio[:, usual])
+    pooled = (_total(part[:, usual], calm) + 1) / (_total(whole[:, usual], calm) + 2)
     sampling = np.sqrt(pooled * (1 - pooled) / np.maximum(whole, 1.0))
     z: Matrix = (ratio - middle) / np.maximum(np.maximum(spread, sampling), stats.PROPORTION_FLOOR)
     return z
 
 
 def _means(total: Matrix, count: Matrix, usual: slice, level: Matrix | None = None) -> Matrix:
-    ratio = _ratio(total, count)
+    ratio = stats.per_step(total, count)
     middle, spread = _usual(ratio, usual)
     usual_count, _spread = _usual(np.where(count > 0, count, np.nan), usual)
     spread = spread * np.sqrt(np.maximum(1.0, usual_count / np.maximum(count, 1.0)))
@@ -87,7 +91,7 @@ def _gaps(telemetry: Telemetry, usual: slice) -> tuple[list[str], Matrix]:
     client = _stack([e.client_ms for e in telemetry.edges], length)
     server = _stack([e.server_ms for e in telemetry.edges], length)
     names = [e.server for e in telemetry.edges]
-    return names, _means(client - server, count, usual, _ratio(client, count))
+    return names, _means(client - server, count, usual, stats.per_step(client, count))
 
 
 def _resources(telemetry: Telemetry, usual: slice) -> tuple[list[str], Matrix]:

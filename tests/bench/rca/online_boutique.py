@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,7 +67,9 @@ class _Day:
         }
         edges = self._edges(grid, requests)
         seen = 1000 * pods.on_grid(grid, pods.taken_at(self._front), self._front["LatencyP50(s)"])
-        return Telemetry(grid, _services(grid, requests, edges, seen), edges, (), pods.gauges(grid, self._pods))
+        succeeded = pods.on_grid(grid, pods.taken_at(self._front), self._front["SuccessRate(%)"])
+        services = _services(grid, requests, edges, _Entry(seen, 1 - succeeded / 100))
+        return Telemetry(grid, services, edges, (), pods.gauges(grid, self._pods))
 
     def _edges(self, grid: Grid, requests: dict[str, FloatArray]) -> tuple[Edge, ...]:
         """Return each call with its median latency at both ends; a callee's requests are shared out by its callers."""
@@ -100,17 +103,27 @@ class _Day:
         return 1000 * pods.on_grid(grid, pods.taken_at(table), table[column])
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What users see of the service nobody calls: median latency and failing share; NaN where nothing was recorded."""
+
+    ms: FloatArray
+    failing: FloatArray
+
+
 def _services(
-    grid: Grid, requests: dict[str, FloatArray], edges: tuple[Edge, ...], front_ms: FloatArray
+    grid: Grid, requests: dict[str, FloatArray], edges: tuple[Edge, ...], entry: _Entry
 ) -> tuple[ServiceSeries, ...]:
-    """Return what each service says of its requests: its end of the calls, the front's latency where nobody calls."""
+    """Return what each service says of its requests: its end of the calls, what users see where nobody calls."""
     built = []
     for service, rate in requests.items():
         seen = [e for e in edges if e.server == service]
         made = sum((e.calls for e in seen), grid.zeros())
         ms = sum((e.server_ms for e in seen), grid.zeros())
+        failed = grid.zeros()
         if not seen:
-            made = np.where(np.isfinite(front_ms), np.nan_to_num(rate), 0.0)
-            ms = made * np.nan_to_num(front_ms)
-        built.append(ServiceSeries(service, made, grid.zeros(), ms, np.full(grid.length, np.nan)))
+            made = np.where(np.isfinite(entry.ms), np.nan_to_num(rate), 0.0)
+            ms = made * np.nan_to_num(entry.ms)
+            failed = made * np.nan_to_num(entry.failing)
+        built.append(ServiceSeries(service, made, failed, ms, np.full(grid.length, np.nan)))
     return tuple(built)

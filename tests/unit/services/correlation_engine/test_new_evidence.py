@@ -138,7 +138,7 @@ def test_surprise_is_measured_against_the_largest_usual_deviation() -> None:
     usual = slice(0, WINDOW.baseline.stop)
     calm, busy = flat(0.01), flat(0.01)
     calm[61:], busy[61:] = 0.4, 0.4
-    busy[10:12] = 0.4
+    busy[[10, 30]] = 0.4
     world = telemetry(service("calm", error_share=calm), service("busy", error_share=busy), gauge("cpu", flat(0.3, 1)))
 
     names, found = steps.surprises(world, usual)
@@ -167,3 +167,14 @@ def test_row_quantiles_are_numpys_with_gaps_ignored() -> None:
         assert math.isnan(found[3])
         rest = np.arange(20) != 3
         assert found[rest] == pytest.approx(np.nanquantile(values[rest], q, axis=1))
+
+
+def test_an_earlier_outage_does_not_make_this_one_usual() -> None:
+    usual = slice(0, WINDOW.baseline.stop)
+    again = flat(0.01)
+    again[10:13], again[61:] = 0.9, 0.4
+
+    _names, found = steps.surprises(telemetry(service("again", error_share=again)), usual)
+
+    assert found[0][61] > 9
+    assert not found[0][10:13].any()

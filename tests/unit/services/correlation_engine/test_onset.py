@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.correlation_engine.domain import onset
-from services.correlation_engine.domain.model import FloatArray, Grid, Telemetry
+from services.correlation_engine.domain.model import Edge, FloatArray, Grid, Telemetry
 from tests.unit.services.correlation_engine.builders import START, service
 
 GRID = Grid(START, START + timedelta(minutes=85, seconds=20))
@@ -83,3 +83,23 @@ def test_an_alert_dated_after_the_data_still_has_a_window() -> None:
 
     assert window is not None
     assert window.incident == slice(85, 86)
+
+
+def _services(**series: dict[str, float]) -> Telemetry:
+    parts = (replace(telemetry(shares(**steps)).services[0], service=name) for name, steps in series.items())
+    return Telemetry(GRID, tuple(parts))
+
+
+def test_when_nobody_alerted_the_services_that_users_reach_date_the_onset() -> None:
+    world = _services(front={"m82_85": 0.4}, deep={"m78_85": 0.5}, other={"m78_85": 0.5})
+    made = np.full(GRID.length, 100.0)
+    calls = tuple(Edge("front", n, "rpc", False, made, *4 * (0 * made,)) for n in ("deep", "other"))
+
+    assert onset.estimate(replace(world, edges=calls), (), START + timedelta(minutes=84))[0] == 82
+
+
+def test_one_that_is_early_does_not_date_the_onset_of_many() -> None:
+    many = {name: {"m80_85": 0.5} for name in ("b", "c", "d")}
+
+    assert onset.estimate(_services(a={"m79_85": 0.2}, **many), ("x",), START + timedelta(minutes=84))[0] == 80
+    assert onset.estimate(_services(a={"m79_85": 0.5}, b=many["b"]), ("x",), START + timedelta(minutes=84))[0] == 79

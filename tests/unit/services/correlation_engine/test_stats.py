@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from services.correlation_engine.domain import stats
+from services.correlation_engine.domain.model import FloatArray
 from tests.unit.services.correlation_engine.builders import WINDOW, flat
 
 
@@ -96,3 +97,54 @@ def test_a_level_is_judged_by_its_highest_step() -> None:
 
     assert shift is not None
     assert (shift.observed, shift.baseline) == (0.95, 0.3)
+
+
+def _with(where: slice, value: float, usual: float = 0.0, during: float | None = None) -> FloatArray:
+    series = flat(usual, during)
+    series[where] = value
+    return series
+
+
+def test_an_earlier_outage_in_the_baseline_hides_no_new_one() -> None:
+    failing = _with(slice(10, 18), 300.0, during=40.0)
+
+    shift = stats.proportion_shift(failing, flat(1000), WINDOW)
+
+    assert shift is not None
+    assert shift.baseline == 0
+    assert shift.z > stats.CERTAIN_Z
+
+
+@pytest.mark.parametrize(
+    ("where", "failures"),
+    [
+        (slice(5, 60, 5), 40.0),  # scattered: this happens now and then
+        (slice(0, 16), 40.0),  # over a quarter of the time: this is how it is
+        (slice(10, 18), 2.0),  # no more than an anecdote
+    ],
+)
+def test_what_is_usual_stays_in_the_baseline(where: slice, failures: float) -> None:
+    values = _with(where, failures)[np.newaxis, WINDOW.baseline]
+
+    kept = stats.usual_proportions(values, np.full_like(values, 1000.0))
+
+    assert np.isfinite(kept).all()
+
+
+def test_steps_of_nothing_and_of_an_earlier_outage_are_unknown() -> None:
+    part = np.array([[0.0, 0, 9, 8, 0, 0, 0, 0, 0, 0, 0, 0]])
+    whole = np.array([[10.0, 0, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]])
+
+    kept = stats.usual_proportions(part, whole)
+
+    assert np.flatnonzero(np.isnan(kept[0])).tolist() == [1, 2, 3]
+
+
+def test_a_level_is_compared_with_what_it_was_before_an_earlier_rise() -> None:
+    memory = _with(slice(48, 60), 0.4, usual=0.3, during=0.45)
+
+    shift = stats.level_shift(memory, WINDOW, 0.02)
+
+    assert shift is not None
+    assert shift.baseline == pytest.approx(0.3)
+    assert shift.z == pytest.approx(0.15 / 0.02)
