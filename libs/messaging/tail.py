@@ -33,6 +33,7 @@ class Tail(ABC):
         self._topics = topics
         self._stopping = threading.Event()
         self._assigned: set[tuple[str, int]] = set()
+        self._look_again = 0.0  # at the broker; after an error, soon
 
     @abstractmethod
     def heard(self, topic: str, event: CloudEvent) -> None:
@@ -53,12 +54,11 @@ class Tail(ABC):
     def run(self) -> None:
         """Read until stopped."""
         consumer = Consumer(_configuration(self._bootstrap))
-        look_again = 0.0
         try:
             while not self._stopping.is_set():
-                if time.monotonic() >= look_again:
+                if time.monotonic() >= self._look_again:
                     found = self._assign(consumer)
-                    look_again = time.monotonic() + (REASSIGN_SECONDS if found else RETRY_SECONDS)
+                    self._look_again = time.monotonic() + (REASSIGN_SECONDS if found else RETRY_SECONDS)
                 message = consumer.poll(0.5)
                 if message is not None:
                     self._take(message)
@@ -107,6 +107,7 @@ class Tail(ABC):
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("tail_error", error=str(error))
+        self._look_again = min(self._look_again, time.monotonic() + RETRY_SECONDS)
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.set_connected(False)
 

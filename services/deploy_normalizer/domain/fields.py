@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from libs.kernel.errors import InvalidInput
 
 Json = Mapping[str, object]
+Known = TypeVar("Known")
 
 NAME_CHARS = 255  # longest service, environment, version, repository: they are keys and labels downstream
 PROSE_CHARS = 1000  # descriptions beyond this are cut
@@ -69,6 +71,14 @@ def required_text(body: Json, path: str, limit: int = NAME_CHARS) -> str:
     if not text:
         raise MissingField(path)
     return text
+
+
+def one_of(body: Json, path: str, known: Mapping[str, Known]) -> Known:
+    """Return what the text at a path stands for; raises MissingField or BadField."""
+    text = required_text(body, path)
+    if text not in known:
+        raise BadField(path, f"has the unknown value {text!r}; known are {', '.join(known)}")
+    return known[text]
 
 
 def prose(body: Json, path: str) -> str:

@@ -23,11 +23,11 @@ from services.deploy_normalizer.domain.fields import (
     identifier,
     link,
     lookup,
+    one_of,
     optional_instant,
     optional_text,
     prose,
     required_instant,
-    required_text,
 )
 from services.deploy_normalizer.domain.mapping import ServiceRules, Subject
 
@@ -35,6 +35,8 @@ FIELDS = frozenset({
     "id", "status", "time", "service", "kind", "started_at", "environment", "version", "revision", "repository", "app",
     "actor", "url", "description", "paths",
 })  # fmt: skip
+STATUSES = {status.value: status for status in Status}
+KINDS = {kind.value: kind for kind in Kind}
 MAX_PATHS = 20_000
 
 
@@ -55,7 +57,7 @@ def _report(body: Json, number: str, service: str) -> Report:
         provider=Provider.GENERIC,
         external_id=f"{number}/{service}",
         event=kind.value,
-        status=_status(body),
+        status=one_of(body, "status", STATUSES),
         at=at,
         requested_at=began or at,
         began_at=began,
@@ -98,14 +100,4 @@ def _paths(body: Json) -> tuple[str, ...]:
 
 
 def _kind(body: Json) -> Kind:
-    text = optional_text(body, "kind") or Kind.DEPLOY.value
-    if text not in [kind.value for kind in Kind]:
-        raise BadField("kind", f"has the unknown value {text!r}; known are {', '.join(Kind)}")
-    return Kind(text)
-
-
-def _status(body: Json) -> Status:
-    text = required_text(body, "status")
-    if text not in [status.value for status in Status]:
-        raise BadField("status", f"has the unknown value {text!r}; known are {', '.join(Status)}")
-    return Status(text)
+    return one_of(body, "kind", KINDS) if optional_text(body, "kind") else Kind.DEPLOY

@@ -17,11 +17,11 @@ from enum import StrEnum
 
 from services.deploy_normalizer.domain.deploy import Provider, Report, Status
 from services.deploy_normalizer.domain.fields import (
-    BadField,
     Json,
     identifier,
     link,
     lookup,
+    one_of,
     optional_instant,
     optional_text,
     prose,
@@ -110,7 +110,7 @@ def _deployment(body: Json, rules: GithubRules) -> Report:
 
 def _deployment_status(body: Json, rules: GithubRules) -> Report:
     section(body, "deployment_status")
-    status = _state(DEPLOYMENT_STATES, body, "deployment_status.state")
+    status = one_of(body, "deployment_status.state", DEPLOYMENT_STATES)
     at = optional_instant(body, "deployment_status.updated_at")
     at = at or required_instant(body, "deployment_status.created_at")
     pages = ("deployment_status.log_url", "deployment_status.target_url", "workflow_run.html_url")
@@ -179,16 +179,8 @@ def _workflow_run(body: Json, rules: GithubRules) -> Report | Ignored:
 def run_status(body: Json, run: str) -> Status:
     """Return how far a workflow run or a suite of checks has come; raises MissingField or BadField."""
     if lookup(body, f"{run}.status") == "completed":
-        return _state(RUN_CONCLUSIONS, body, f"{run}.conclusion")
-    return _state(RUN_STATUSES, body, f"{run}.status")
-
-
-def _state(table: Mapping[str, Status], body: Json, path: str) -> Status:
-    text = required_text(body, path)
-    status = table.get(text)
-    if status is None:
-        raise BadField(path, f"has the unknown value {text!r}; known are {', '.join(table)}")
-    return status
+        return one_of(body, f"{run}.conclusion", RUN_CONCLUSIONS)
+    return one_of(body, f"{run}.status", RUN_STATUSES)
 
 
 def _deploys(body: Json, rules: GithubRules) -> bool:

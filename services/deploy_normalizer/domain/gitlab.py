@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from services.deploy_normalizer.domain.deploy import Kind, Provider, Report, Status
 from services.deploy_normalizer.domain.fields import (
-    BadField,
     Json,
     identifier,
     link,
+    one_of,
     optional_instant,
     optional_text,
     prose,
@@ -79,7 +79,7 @@ def read(body: Json, rules: ServiceRules) -> Report | Ignored:
 
 def _deployment(body: Json, rules: ServiceRules) -> Report:
     at = _instant(body, "status_changed_at")
-    status = _status(DEPLOYMENT_STATUSES, body, "status")
+    status = one_of(body, "status", DEPLOYMENT_STATUSES)
     commit = link(body, "commit_url")
     revision = _COMMIT.search(urlsplit(commit).path)
     environment = optional_text(body, "environment")
@@ -105,7 +105,7 @@ def _deployment(body: Json, rules: ServiceRules) -> Report:
 def _pipeline(body: Json, rules: ServiceRules) -> Report:
     section(body, "object_attributes")
     created = _instant(body, "object_attributes.created_at")
-    status = _status(PIPELINE_STATUSES, body, "object_attributes.status")
+    status = one_of(body, "object_attributes.status", PIPELINE_STATUSES)
     finished = _optional_instant(body, "object_attributes.finished_at") if status.final else None
     page = link(body, "project.web_url")
     number = identifier(body, "object_attributes.id")
@@ -135,14 +135,6 @@ def _service(body: Json, environment: str, rules: ServiceRules) -> str:
 
 def _host(body: Json) -> str:
     return urlsplit(link(body, "project.web_url")).netloc.rpartition("@")[2].lower()
-
-
-def _status(table: Mapping[str, Status], body: Json, path: str) -> Status:
-    text = required_text(body, path)
-    status = table.get(text)
-    if status is None:
-        raise BadField(path, f"has the unknown value {text!r}; known are {', '.join(table)}")
-    return status
 
 
 def _instant(body: Json, path: str) -> datetime:

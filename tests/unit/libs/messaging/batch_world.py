@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
@@ -117,12 +118,13 @@ class World:
         return loop
 
     def member(self) -> tuple[BatchLoop, Member]:
-        """Return a loop that does not run, and its consumer."""
+        """Return a loop that does not run, and its consumer. No batch closes for its age, however slow the machine."""
         member = Member(self.broker, GROUP, [TOPIC])
         self.broker._members[GROUP].append(member)
         self.broker._deal(GROUP)
         letters, metrics = DeadLetters(self.broker.producer()), BatchMetrics("test", CollectorRegistry())
-        return BatchLoop(lambda _: member, decode, 1, self.table, letters, metrics, self.limits), member
+        limits = replace(self.limits, max_age_s=WAIT_SECONDS)
+        return BatchLoop(lambda _: member, decode, 1, self.table, letters, metrics, limits), member
 
     def stop(self) -> None:
         for loop, thread in self._running:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +14,7 @@ from libs.messaging import cloudevents
 from libs.messaging.cloudevents import CloudEvent
 from services.console.adapters.live_kafka import LiveKafka
 from services.console.handlers.live import Change, LiveFeed
+from tests.unit.libs.messaging.from_broker import FromBroker
 
 
 class Heard(LiveFeed):
@@ -27,28 +27,6 @@ class Heard(LiveFeed):
     def announce_from_thread(self, change: Change) -> None:
         """Keep a change."""
         self.changes.append(change)
-
-
-class FromBroker:
-    """A message as the client library hands it over."""
-
-    def __init__(self, topic: str, value: bytes | None, headers: Iterable[tuple[str, bytes]] | None) -> None:
-        self._topic, self._value, self._headers = topic, value, headers
-
-    def error(self) -> None:
-        """Return no error."""
-
-    def topic(self) -> str:
-        """Return the topic."""
-        return self._topic
-
-    def value(self) -> bytes | None:
-        """Return the value."""
-        return self._value
-
-    def headers(self) -> list[tuple[str, bytes]] | None:
-        """Return the headers."""
-        return None if self._headers is None else list(self._headers)
 
 
 @pytest.mark.parametrize(
