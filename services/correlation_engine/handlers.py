@@ -11,6 +11,7 @@ import structlog
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
+from incidentscope.correlation.v1.correlation_pb2 import VERDICT_CAUSE_NAMED
 from incidentscope.incident.v1.incident_events_pb2 import (
     IncidentMerged,
     IncidentOpened,
@@ -23,7 +24,7 @@ from prometheus_client import Counter, Histogram
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.analysis import analyse
-from services.correlation_engine.domain.model import Analysis, Change
+from services.correlation_engine.domain.model import Analysis, Change, Reason
 from services.correlation_engine.domain.schedule import LOOK_BACK, OpenIncident, next_due, telemetry_range
 from services.correlation_engine.encode import Links, encode, explain, news
 from services.correlation_engine.ports import Deploys, Incidents, Publisher, TelemetryStore
@@ -49,6 +50,12 @@ def open_incident(incident: Incident) -> OpenIncident:
         started_at=_instant(started),
         opened_at=_instant(incident.opened_at),
     )
+
+
+def _knows_less(published: HypothesesPublished | None, analysis: Analysis) -> bool:
+    """Tell whether an answer lacks what an earlier one saw: it takes no cause back, and is repeated soon."""
+    named = published is not None and published.verdict == VERDICT_CAUSE_NAMED
+    return named and analysis.reason is Reason.EDGES_BEHIND
 
 
 def _instant(stamp: Timestamp) -> datetime:
@@ -159,7 +166,7 @@ class Correlator:
         ANALYSES.labels(analysis.reason.value).inc()
         version = followed.published.version + 1 if followed.published else 1
         fresh = encode(incident, analysis, version, now, self._links)
-        why = news(followed.published, fresh)
+        why = None if _knows_less(followed.published, analysis) else news(followed.published, fresh)
         log.info(
             "incident_analysed", tenant=incident.tenant, incident=incident.id, verdict=analysis.verdict.value,
             reason=analysis.reason.value, news=why or "none", behind=analysis.behind,

@@ -131,13 +131,17 @@ def test_later_analyses_are_published_only_when_they_say_something_new(around: S
     assert len(around.published) == 1
 
 
-def test_what_lagged_behind_at_the_last_step_is_analysed_again_until_it_is_there(around: Surroundings) -> None:
-    whole = around.scenario.telemetry
-    grid = whole.grid
-    known = np.arange(grid.length) < grid.length - 3
-    around.scenario = replace(
-        around.scenario, telemetry=replace(whole, edges=tuple(replace(e, calls=e.calls * known) for e in whole.edges))
+def without_the_last_calls(scenario: world.Scenario, steps: int) -> world.Scenario:
+    whole = scenario.telemetry
+    known = np.arange(whole.grid.length) < whole.grid.length - steps
+    return replace(
+        scenario, telemetry=replace(whole, edges=tuple(replace(e, calls=e.calls * known) for e in whole.edges))
     )
+
+
+def test_what_lagged_behind_at_the_last_step_is_analysed_again_until_it_is_there(around: Surroundings) -> None:
+    whole = around.scenario
+    around.scenario = without_the_last_calls(whole, 3)
 
     async def work() -> None:
         correlator = engine(around)
@@ -145,7 +149,7 @@ def test_what_lagged_behind_at_the_last_step_is_analysed_again_until_it_is_there
         around.clock.advance(timedelta(seconds=300))
         await correlator.run_due()
         assert correlator.following == {"i-1"}
-        around.scenario = replace(around.scenario, telemetry=whole)
+        around.scenario = whole
         around.clock.advance(timedelta(seconds=15))
         await correlator.run_due()
         assert correlator.following == frozenset()
@@ -153,6 +157,23 @@ def test_what_lagged_behind_at_the_last_step_is_analysed_again_until_it_is_there
     go(work)
 
     assert around.published[-1].hypotheses[0].service == around.scenario.expected
+
+
+def test_an_analysis_that_knows_less_takes_no_cause_back(around: Surroundings) -> None:
+    whole = around.scenario
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        await correlator.run_due()
+        around.scenario = without_the_last_calls(whole, 10)
+        around.clock.advance(timedelta(seconds=15))
+        await correlator.run_due()
+
+    go(work)
+
+    assert around.loads == 2
+    assert [a.verdict for a in around.published] == [pb.VERDICT_CAUSE_NAMED]
 
 
 def test_a_changed_answer_is_published_with_the_next_version(around: Surroundings) -> None:
