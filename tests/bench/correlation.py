@@ -119,6 +119,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--services", type=int, default=500)
     parser.add_argument("--edges", type=int, default=5000)
     parser.add_argument("--spans", type=int, default=10_000_000, help="in the last hour")
+    parser.add_argument("--lines", type=int, default=2_000_000, help="of log, in the last hour")
     parser.add_argument("--incidents", type=int, default=40, help="opened one after the other")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -132,7 +133,7 @@ def say(text: str) -> None:
 def measure(asked: argparse.Namespace, found: servers.Servers) -> dict[str, object]:
     """Lay out the estate, run the engine, open incidents; returns the figures."""
     tenant = f"bench{uuid.uuid4().hex[:8]}"
-    estate = Estate(tenant, asked.services, asked.edges, asked.spans, asked.seed, datetime.now(UTC))
+    estate = Estate(tenant, asked.services, asked.edges, asked.spans, asked.lines, asked.seed, datetime.now(UTC))
     clickhouse = ClickHouse(found.clickhouse_url)
     estate.write(clickhouse, say)
     clickhouse.close()
@@ -149,6 +150,7 @@ def measure(asked: argparse.Namespace, found: servers.Servers) -> dict[str, obje
     seconds = sorted(a.seconds for a in answers)
     return {
         "bench": "correlation", "services": asked.services, "edges": asked.edges, "spans_last_hour": asked.spans,
+        "lines_last_hour": asked.lines,
         "incidents": len(seconds), "p50_s": round(_quantile(seconds, 0.5), 3),
         "p95_s": round(_quantile(seconds, 0.95), 3),
         "max_s": round(seconds[-1], 3), "cause_first": sum(a.cause == f"service-{estate.culprit}" for a in answers),
@@ -164,7 +166,7 @@ def _quantile(ordered: list[float], share: float) -> float:
 def main() -> int:
     """Run the bench; exit 1 when p95 is 2 s or more."""
     asked = arguments()
-    if asked.incidents < 1 or asked.services < 2 or asked.spans < 60 or asked.edges < 1:
+    if asked.incidents < 1 or asked.services < 2 or min(asked.spans, asked.lines) < 60 or asked.edges < 1:
         print("bench-correlation: every count must be positive, and services at least 2", file=sys.stderr)
         return 2
     kind, why = servers.choose(os.environ)

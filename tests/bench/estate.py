@@ -1,7 +1,7 @@
-"""A large estate as rollups: many services, their calls, their log signatures, and one service that starts failing.
+"""A large estate: many services, their calls, their log lines, and one service that starts failing.
 
-Spans go through `spans_raw` and its materialized views, as the consumers' do; edges, signatures and gauges are written
-as their rollups.
+Spans and log lines go through the raw tables and their materialized views, as the consumers' do; edges, signatures of
+errors and gauges are written as their rollups.
 """
 
 from __future__ import annotations
@@ -63,6 +63,32 @@ FROM (
     FROM numbers(%(services)s)
 )"""
 
+# Four lines a span, the third of which the failing service no longer writes; two of the four name their place in code.
+LOGS = """
+INSERT INTO logs_raw (TenantId, Timestamp, TraceId, SpanId, SeverityNumber, ServiceName, Body, IngestTopic,
+    IngestOffset)
+WITH
+    intDiv(number, 4) AS Span,
+    number %% 4 AS Line,
+    Span %% %(services)s AS Service,
+    cityHash64(Span, %(minute_ns)s) AS Draw
+SELECT
+    %(tenant)s,
+    fromUnixTimestamp64Nano(%(minute_ns)s + Draw %% 59000000000 + Line * 1000000),
+    lower(hex(cityHash64(intDiv(Span, 5), %(minute_ns)s))) || '0123456789abcdef',
+    lower(hex(Draw)),
+    9,
+    'service-' || toString(Service),
+    multiIf(
+        Line = 0, 'Controller#31 request ' || toString(Draw) || ' of user ' || toString(Draw %% 99991),
+        Line = 1, 'found ' || toString(Draw %% 97) || ' items for cart ' || lower(hex(Draw)),
+        Line = 2, 'Store#112 wrote ' || toString(Draw %% 9973) || ' bytes in ' || toString(Draw %% 89) || ' ms',
+        'done after ' || toString(Draw %% 907) || ' ms'),
+    'bench',
+    number
+FROM numbers(%(lines)s)
+WHERE NOT (%(broken)s AND Service = %(culprit)s AND Line = 2)"""
+
 GAUGES = """
 INSERT INTO gauges_1m
 SELECT %(tenant)s, toDateTime(%(first)s + 60 * Step), 'service-' || toString(Service), Metric, '1',
@@ -76,12 +102,13 @@ FROM (
 
 @dataclass(frozen=True)
 class Estate:
-    """What is laid out for one tenant: `spans` in the last hour, one failing service, its callers alerting."""
+    """What is laid out for one tenant: `spans` and log `lines` an hour, a failing service, its callers alerting."""
 
     tenant: str
     services: int
     edges: int
     spans: int
+    lines: int
     seed: int
     now: datetime
     pairs: list[tuple[int, int]] = field(default_factory=list)
@@ -113,7 +140,7 @@ class Estate:
         return self.now.replace(second=0, microsecond=0) - timedelta(minutes=BROKEN_MINUTES)
 
     def write(self, clickhouse: ClickHouse, progress: Callable[[str], None]) -> None:
-        """Write it all; takes about a minute for ten million spans."""
+        """Write it all; takes some minutes for ten million spans."""
         first = int((self.onset - timedelta(minutes=HISTORY_MINUTES - BROKEN_MINUTES)).timestamp())
         onset = HISTORY_MINUTES - BROKEN_MINUTES
         common = {
@@ -125,11 +152,12 @@ class Estate:
         clickhouse.execute(SIGNATURES, common)
         clickhouse.execute(GAUGES, common)
         for step in range(HISTORY_MINUTES):
-            minute_ns = (first + 60 * step) * 10**9
-            clickhouse.execute(
-                SPANS,
-                {**common, "seed": self.seed + step, "minute_ns": minute_ns, "broken": step >= onset,
-                 "spans": self.spans // 60},
-            )  # fmt: skip
+            minute = {
+                **common, "seed": self.seed + step, "minute_ns": (first + 60 * step) * 10**9, "broken": step >= onset,
+                "spans": self.spans // 60, "lines": self.lines // 60,
+            }  # fmt: skip
+            clickhouse.execute(SPANS, minute)
+            clickhouse.execute(LOGS, minute)
             if step % 10 == 9:
-                progress(f"{(step + 1) * (self.spans // 60):,} spans")
+                done = step + 1
+                progress(f"{done * (self.spans // 60):,} spans, {done * (self.lines // 60):,} log lines")

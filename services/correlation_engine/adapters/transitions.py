@@ -36,25 +36,17 @@ FROM (
 )
 GROUP BY TraceId, SpanId, ServiceName"""
 
+# Each span counts once under SPAN besides: how many log anything at all.
+SPAN = "\x01"
 TRANSITIONS = f"""
 SELECT ServiceName, Pair.1 AS Statement, Pair.2 AS Following, groupArray(Step), groupArray(Times)
 FROM (
-    SELECT ServiceName, Step, arrayJoin(arrayZip(Statements, arrayPushBack(arrayPopFront(Statements), ''))) AS Pair,
-        count() AS Times
+    SELECT ServiceName, Step, count() AS Times,
+        arrayJoin(arrayZip(arrayPushFront(Statements, char(1)),
+            arrayPushFront(arrayPushBack(arrayPopFront(Statements), ''), ''))) AS Pair
     FROM ({SPANS}) GROUP BY ServiceName, Step, Pair
 )
-GROUP BY ServiceName, Statement, Following ORDER BY sum(Times) DESC LIMIT {MAX_TRANSITIONS}"""
-
-LOGGING = f"""
-SELECT ServiceName, groupArray(Step), groupArray(Spans)
-FROM (
-    SELECT ServiceName, intDiv(toUnixTimestamp(Timestamp) - %(start)s, 60) AS Step,
-        %(every)s * uniqExact(TraceId, SpanId) AS Spans
-    FROM logs_raw
-    WHERE {_RANGE} AND SpanId != '' AND ServiceName != '' AND cityHash64(TraceId) %% %(every)s = 0
-    GROUP BY ServiceName, Step
-)
-GROUP BY ServiceName"""
+GROUP BY ServiceName, Statement, Following ORDER BY Statement = char(1) DESC, sum(Times) DESC LIMIT {MAX_TRANSITIONS}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +64,10 @@ def load(clickhouse: ClickHouse, tenant: str, grid: Grid) -> Following:
     lines = int(clickhouse.query(LINES, params)[0][0] or 0)
     if not lines:
         return Following((), {})
-    sampled = {**params, "every": max(1, -(-lines // MAX_LINES))}
-    rows = clickhouse.query(TRANSITIONS, sampled)
-    logging = {row[0]: _laid(grid, row[1], row[2]) for row in clickhouse.query(LOGGING, sampled)}
-    return Following(tuple(_transitions(rows, grid)), logging)
+    every = max(1, -(-lines // MAX_LINES))
+    rows = clickhouse.query(TRANSITIONS, {**params, "every": every})
+    spans = {row[0]: every * _laid(grid, row[3], row[4]) for row in rows if row[1] == SPAN}
+    return Following(tuple(_transitions([row for row in rows if row[1] != SPAN], grid)), spans)
 
 
 def logging(found: Following, services: Iterable[ServiceSeries]) -> Iterator[LogTransition]:
