@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -43,12 +43,25 @@ class Ending:
     named: str
     expected: str
     rank: int
-    incident_id: str
 
     @property
     def right(self) -> bool:
         """Tell whether the suite was right: the cause first, or nothing named where nothing happened."""
         return self.named == self.expected
+
+
+def judge(analyses: Iterable[HypothesesPublished], expected: str) -> Ending:
+    """Return what the last analyses of all incidents come to.
+
+    One wrong name is a wrong ending, whatever else was named. An incident that is said to be about nothing names none:
+    beside an outage there can be a false alarm.
+    """
+    named = [a for a in analyses if a.verdict == VERDICT_CAUSE_NAMED]
+    wrong = [a for a in named if a.hypotheses[0].service != expected]
+    for analysis in wrong or named:
+        rank = next((h.rank for h in analysis.hypotheses if h.service == expected), 0)
+        return Ending(analysis.hypotheses[0].service, expected, rank)
+    return Ending("", expected, 0)
 
 
 class Story:
@@ -206,27 +219,14 @@ class _Watch:
             for evidence in h.evidence[:3] if h.rank == 1 else ():
                 self._say(f"         {evidence.statement}")
 
-    def first(self) -> str:
-        """Return the id of the incident that opened first, empty before."""
-        return min(self._opened, key=lambda i: self._opened[i], default="")
-
     def settled(self) -> bool:
-        """Tell whether the first incident has a named cause that had time to change and did not."""
-        first = self.first()
-        analysis = self._analyses.get(first)
-        if analysis is None or analysis.verdict != VERDICT_CAUSE_NAMED:
-            return False
-        return time.monotonic() - self._opened[first] >= MIN_EVIDENCE_SECONDS
+        """Tell whether a cause is named and what is said of every incident had time to change."""
+        named = any(analysis.verdict == VERDICT_CAUSE_NAMED for analysis in self._analyses.values())
+        return named and time.monotonic() - max(self._opened.values()) >= MIN_EVIDENCE_SECONDS
 
     def ending(self, expected: str) -> Ending:
-        """Return what the suite said of the first incident."""
-        first = self.first()
-        analysis = self._analyses.get(first)
-        if analysis is None or analysis.verdict != VERDICT_CAUSE_NAMED:
-            return Ending("", expected, 0, first)
-        named = analysis.hypotheses[0].service
-        rank = next((h.rank for h in analysis.hypotheses if h.service == expected), 0)
-        return Ending(named, expected, rank, first)
+        """Return what the suite said of all incidents."""
+        return judge(self._analyses.values(), expected)
 
 
 def _progress(share: float, text: str) -> None:
