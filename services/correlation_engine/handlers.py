@@ -161,7 +161,7 @@ class Correlator:
             followed = replace(followed, published=stored, looked_up=True)
             if stored is not None and next_due(incident, stored.analysed_at.ToDatetime(tzinfo=UTC)) is None:
                 return followed  # all steps were done before a restart
-        analysis = await self._gather(incident, now)
+        analysis = await self._gather(incident, now, hurried=followed.published is None)
         followed = replace(followed, behind=analysis.behind)
         ANALYSES.labels(analysis.reason.value).inc()
         version = followed.published.version + 1 if followed.published else 1
@@ -178,10 +178,11 @@ class Correlator:
         PUBLISHED.labels(why or "unchanged").inc()
         return followed if why is None else replace(followed, published=fresh)
 
-    async def _gather(self, incident: OpenIncident, now: datetime) -> Analysis:
+    async def _gather(self, incident: OpenIncident, now: datetime, hurried: bool) -> Analysis:
+        """Read and analyse; hurried for the first answer, which somebody waits for: the next looks closer."""
         start, end = telemetry_range(incident, now)
         telemetry, changes = await asyncio.gather(
-            self._telemetry.load(incident.tenant, start, end), self._changes(incident, start, now)
+            self._telemetry.load(incident.tenant, start, end, hurried), self._changes(incident, start, now)
         )
         telemetry = replace(telemetry, changes=changes)
         return await asyncio.to_thread(analyse, telemetry, incident.services, incident.started_at)

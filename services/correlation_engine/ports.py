@@ -14,8 +14,11 @@ from services.correlation_engine.domain.schedule import OpenIncident
 class TelemetryStore(Protocol):
     """The one-minute rollups."""
 
-    async def load(self, tenant: str, start: datetime, end: datetime) -> Telemetry:
-        """Return all of a tenant's telemetry of a time, deploys excepted; raises Unavailable."""
+    async def load(self, tenant: str, start: datetime, end: datetime, hurried: bool = False) -> Telemetry:
+        """Return all of a tenant's telemetry of a time, deploys excepted; hurried, less what takes long to read.
+
+        Raises Unavailable.
+        """
         ...
 
 

@@ -78,3 +78,15 @@ def test_requests_are_set_beside_the_spans_that_log(clickhouse: ClickHouse) -> N
 
 def test_without_logs_nothing_is_read(clickhouse: ClickHouse) -> None:
     assert transitions.load(clickhouse, unique("t"), grid_now()) == transitions.Following((), {})
+
+
+def test_of_many_lines_none_are_read_when_an_answer_is_awaited(
+    clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, grid = unique("t"), grid_now()
+    clickhouse.insert_rows("logs_raw", COLUMNS, span(tenant, grid.instant(2), "one", "two", "three"))
+
+    assert transitions.load(clickhouse, tenant, grid, hurried=True).between
+    monkeypatch.setattr(transitions, "AT_ONCE", 2)
+    assert transitions.load(clickhouse, tenant, grid, hurried=True) == transitions.Following((), {})
+    assert transitions.load(clickhouse, tenant, grid).between

@@ -37,9 +37,11 @@ class Surroundings:
     failures: list[Exception] = field(default_factory=list)
     deploys_down: bool = False
     loads: int = 0
+    hurried: list[bool] = field(default_factory=list)
 
-    async def load(self, tenant: str, start: datetime, end: datetime) -> Telemetry:
+    async def load(self, tenant: str, start: datetime, end: datetime, hurried: bool = False) -> Telemetry:
         self.loads += 1
+        self.hurried.append(hurried)
         if self.failures:
             raise self.failures.pop()
         if tenant != "acme":
@@ -129,6 +131,19 @@ def test_later_analyses_are_published_only_when_they_say_something_new(around: S
 
     assert around.loads == 6
     assert len(around.published) == 1
+
+
+def test_the_first_answer_is_hurried_and_later_ones_look_closer(around: Surroundings) -> None:
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        for seconds in (0, 15, 15):
+            around.clock.advance(timedelta(seconds=seconds))
+            await correlator.run_due()
+
+    go(work)
+
+    assert around.hurried == [True, False, False]
 
 
 def without_the_last_calls(scenario: world.Scenario, steps: int) -> world.Scenario:
