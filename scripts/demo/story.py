@@ -220,9 +220,13 @@ class _Watch:
                 self._say(f"         {evidence.statement}")
 
     def settled(self) -> bool:
-        """Tell whether a cause is named and what is said of every incident had time to change."""
-        named = any(analysis.verdict == VERDICT_CAUSE_NAMED for analysis in self._analyses.values())
-        return named and time.monotonic() - max(self._opened.values()) >= MIN_EVIDENCE_SECONDS
+        """Tell whether a named cause had time to change and did not; where incidents disagree, of each of them."""
+        named = {i: a.hypotheses[0].service for i, a in self._analyses.items() if a.verdict == VERDICT_CAUSE_NAMED}
+        if not named:
+            return False
+        opened = [self._opened[i] for i in named]
+        judged = min(opened) if len(set(named.values())) == 1 else max(opened)
+        return time.monotonic() - judged >= MIN_EVIDENCE_SECONDS
 
     def ending(self, expected: str) -> Ending:
         """Return what the suite said of all incidents."""
