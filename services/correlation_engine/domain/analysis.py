@@ -66,15 +66,24 @@ def analyse(telemetry: Telemetry, affected: Collection[str], started_at: datetim
     if window is None:
         raise ValueError("the grid has no room for a baseline before the incident")
     analysis = analyse_window(known, affected, window)
-    return analysis if known is telemetry else _behind(analysis)
+    return analysis if known is telemetry else _behind(analysis, CallGraph.of(known.edges))
 
 
-def _behind(analysis: Analysis) -> Analysis:
-    """Say of an answer that it looks at less than there will be."""
-    if analysis.verdict is Verdict.CAUSE_NAMED:
+def _behind(analysis: Analysis, graph: CallGraph) -> Analysis:
+    """Say of an answer that it looks at less than there will be.
+
+    Of the last minutes the later calls are missing, so nobody is named for what may have failed below it.
+    """
+    named = analysis.verdict is Verdict.CAUSE_NAMED
+    if named and not graph.callees.get(analysis.hypotheses[0].service):
         return replace(analysis, behind=True)
+    share = UNNAMED if named else 1.0
+    doubted = tuple(replace(h, confidence=share * h.confidence) for h in analysis.hypotheses)
     detail = f"Calls between services are known up to {analysis.window.grid.end:%H:%M} UTC only, as yet."
-    return replace(analysis, behind=True, reason=Reason.EDGES_BEHIND, detail=detail)
+    return replace(
+        analysis, behind=True, verdict=Verdict.NOT_ENOUGH_EVIDENCE, reason=Reason.EDGES_BEHIND, detail=detail,
+        hypotheses=doubted,
+    )  # fmt: skip
 
 
 def analyse_window(telemetry: Telemetry, affected: Collection[str], window: Window) -> Analysis:

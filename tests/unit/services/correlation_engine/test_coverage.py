@@ -91,3 +91,21 @@ def test_a_caller_is_not_blamed_for_calls_that_are_not_known_yet(seed: int, caus
     assert (early.verdict, early.reason) == (Verdict.NOT_ENOUGH_EVIDENCE, Reason.EDGES_BEHIND)
     assert "Calls between services are known up to" in early.detail
     assert (later.behind, later.hypotheses[0].service) == (False, scenario.expected)
+
+
+def test_while_calls_are_on_their_way_a_caller_is_not_named_and_who_calls_nobody_is() -> None:
+    caller = telemetry(
+        service("front", error_share=flat(0.0, 0.9)), service("cart"), edge("front", "cart", server_ms=5.0)
+    )
+    callee = telemetry(
+        service("front"), service("cart", error_share=flat(0.0, 0.9)), edge("front", "cart", server_ms=5.0)
+    )
+    since = GRID.instant(61)
+
+    early, whole = analyse(late(caller, 1), ("front",), since), analyse(caller, ("front",), since)
+    leaf = analyse(late(callee, 1), ("cart",), since)
+
+    assert (early.verdict, early.reason) == (Verdict.NOT_ENOUGH_EVIDENCE, Reason.EDGES_BEHIND)
+    assert early.hypotheses[0].confidence < whole.hypotheses[0].confidence
+    assert (whole.verdict, whole.hypotheses[0].service) == (Verdict.CAUSE_NAMED, "front")
+    assert (leaf.verdict, leaf.hypotheses[0].service, leaf.behind) == (Verdict.CAUSE_NAMED, "cart", True)
