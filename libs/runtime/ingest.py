@@ -32,11 +32,16 @@ MAX_POLL_MS = 900_000  # an insert may wait long for a busy server; that is no r
 class IngestSettings(ServiceSettings):
     """Settings of the telemetry consumers."""
 
-    ingest_group: str = ""  # consumer group; the service's name when empty
+    ingest_group: str = ""
+    """The consumer group; the service's name when empty."""
     ingest_batch_seconds: float = Field(default=1.0, gt=0, le=60)
+    """The age at which a batch is inserted."""
     ingest_batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    """The size at which a batch is inserted."""
     ingest_batch_messages: int = Field(default=5_000, ge=1)
-    ingest_session_seconds: float = Field(default=10.0, ge=6, le=300)  # until the group notices a dead member
+    """The number of messages at which a batch is inserted."""
+    ingest_session_seconds: float = Field(default=10.0, ge=6, le=300)
+    """How long until the group notices that a consumer is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,18 +22,28 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 class AlertRouterSettings(ServiceSettings):
     """Where the doors are, how groups are made and when they are told. Durations are written like 30s, 5m or 4h."""
 
-    health_port: int = Field(default=9093, ge=0, le=65535)  # the doors are here too
+    health_port: int = Field(default=9093, ge=0, le=65535)
+    """The port of the Alertmanager API, the webhooks, health and metrics."""
     alert_max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    """The largest request body that is taken, decompressed."""
     alert_service_labels: str = "service,service_name,service.name,job"
+    """The labels that can name the service an alert is about, the most telling first."""
     alert_resolve_timeout: Duration = timedelta(minutes=5)
-    # Alertmanager repeats a notification every repeat_interval, 4h by default, and says when an alert resolved.
+    """How long an alert pushed without an end stays firing when it is not repeated."""
     alert_webhook_resolve_timeout: Duration = timedelta(hours=5)
+    """The same for alerts from an Alertmanager's webhook, which repeats every `repeat_interval` (4h by default)."""
     alert_receiver: str = "incidents"
+    """The receiver's name in notifications."""
     alert_group_by: str = "service"
+    """The labels whose values make a group, with commas between."""
     alert_group_wait: Duration = timedelta(seconds=5)
+    """How long a new group waits for further alerts before it is told."""
     alert_group_interval: Duration = timedelta(seconds=15)
+    """How long a group waits before what changed in it is told."""
     alert_repeat_interval: Duration = timedelta(hours=4)
-    alert_start_delay: Duration = timedelta(seconds=5)  # lets the agent catch up before alerts count as ended
+    """How often a group that does not change is told again."""
+    alert_start_delay: Duration = timedelta(seconds=5)
+    """How long after a start it catches up before it judges what has ended."""
 
     @property
     def route(self) -> Route:

@@ -14,3 +14,4 @@ class AnomalyDetectorSettings(ServiceSettings):
 
     health_port: int = Field(default=9104, ge=0, le=65535)
     anomaly_rules_file: Path | None = None
+    """A YAML file of rules, in place of the built-in ones."""

@@ -16,10 +16,15 @@ class ConsoleSettings(ServiceSettings):
     """
 
     health_port: int = Field(default=8080, ge=0, le=65535)
+    """The port of pages, REST, health and metrics."""
     incident_grpc_target: str = "127.0.0.1:50051"
+    """Where incident_service answers gRPC."""
     deploy_grpc_target: str = "127.0.0.1:50052"
+    """Where deploy_normalizer answers gRPC."""
     call_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    """Seconds that a call of another service may take before its part of the page says so."""
     console_allowed_hosts: str = ""
+    """Further host names with a dot that the console answers to, with commas between."""
 
     @property
     def allowed_hosts(self) -> frozenset[str]:

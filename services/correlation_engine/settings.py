@@ -12,4 +12,6 @@ class Settings(ServiceSettings):
 
     health_port: int = Field(default=9108, ge=0, le=65535)
     incident_grpc_target: str = "127.0.0.1:50051"
+    """Where incident_service answers gRPC."""
     deploy_grpc_target: str = "127.0.0.1:50052"
+    """Where deploy_normalizer answers gRPC."""

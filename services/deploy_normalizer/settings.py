@@ -31,20 +31,35 @@ class DeployNormalizerSettings(ServiceSettings):
     model_config = SettingsConfigDict(hide_input_in_errors=True)  # it may be a secret
 
     health_port: int = Field(default=8081, ge=0, le=65535)
+    """The port of the webhooks, health and metrics."""
     deploy_grpc_port: int = Field(default=50052, ge=0, le=65535)
+    """The port of the gRPC lookup."""
     github_webhook_secret: SecretStr = SecretStr("")
+    """The secret GitHub signs its webhooks with."""
     github_webhook_secrets: PerTenant = Field(default_factory=dict)
+    """The same by tenant: `{"acme": ["new", "old"]}`."""
     github_deploy_workflows: str = DEPLOYING_WORKFLOW
+    """A regular expression: runs of workflows with such a name count as deploys."""
     github_service_map: dict[Name, Name] = Field(default_factory=dict)
+    """A JSON object from `owner/name` or `owner/name@environment` to the service's name in telemetry."""
     argocd_webhook_token: SecretStr = SecretStr("")
+    """The bearer token of Argo CD's notifications."""
     argocd_webhook_tokens: PerTenant = Field(default_factory=dict)
+    """The same by tenant."""
     gitlab_webhook_token: SecretStr = SecretStr("")
+    """What GitLab sends in `X-Gitlab-Token`."""
     gitlab_webhook_tokens: PerTenant = Field(default_factory=dict)
+    """The same by tenant."""
     gitlab_signing_secret: SecretStr = SecretStr("")
+    """GitLab's signing token (`whsec_` and base64); where a signature comes, it decides."""
     gitlab_signing_secrets: PerTenant = Field(default_factory=dict)
+    """The same by tenant."""
     generic_webhook_secret: SecretStr = SecretStr("")
+    """What anything else signs its webhooks with: text, or `whsec_` and base64."""
     generic_webhook_secrets: PerTenant = Field(default_factory=dict)
+    """The same by tenant."""
     deploy_service_rules_file: Path | None = None
+    """A YAML or JSON file of mapping rules from repositories to services; read again when it changes."""
 
     @field_validator("deploy_service_rules_file", mode="before")
     @classmethod

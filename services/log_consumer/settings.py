@@ -11,4 +11,6 @@ class Settings(IngestSettings):
 
     health_port: int = Field(default=9101, ge=0, le=65535)
     otel_logs_topic: str = OTEL_LOGS.name
-    retention_seconds: float = Field(default=3600.0, ge=1)  # between two runs of the retention job
+    """The topic of the log records."""
+    retention_seconds: float = Field(default=3600.0, ge=1)
+    """How often the retention job runs."""

@@ -11,3 +11,4 @@ class Settings(IngestSettings):
 
     health_port: int = Field(default=9102, ge=0, le=65535)
     otel_metrics_topic: str = OTEL_METRICS.name
+    """The topic of the metric points."""

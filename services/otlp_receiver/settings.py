@@ -14,10 +14,18 @@ class Settings(ServiceSettings):
     health_port: int = Field(
         default=4318, ge=0, le=65535, validation_alias=AliasChoices("HEALTH_PORT", "OTLP_HTTP_PORT")
     )
+    """The port of OTLP/HTTP, health and metrics."""
     otlp_grpc_port: int = Field(default=4317, ge=0, le=65535)
+    """The port of OTLP/gRPC."""
     otel_logs_topic: str = OTEL_LOGS.name
+    """The topic log records are published to."""
     otel_metrics_topic: str = OTEL_METRICS.name
+    """The topic metric points are published to."""
     otel_traces_topic: str = OTEL_TRACES.name
+    """The topic spans are published to."""
     otlp_max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=MAX_MESSAGE_BYTES - HEADROOM)
+    """The largest request body that is taken, as it comes."""
     otlp_max_decoded_bytes: int = Field(default=MAX_MESSAGE_BYTES - HEADROOM, ge=1024, le=MAX_MESSAGE_BYTES - HEADROOM)
-    otlp_delivery_seconds: float = Field(default=8.0, gt=0, le=120)  # exporters give up after 10 s by default
+    """The largest request body that is taken, decompressed."""
+    otlp_delivery_seconds: float = Field(default=8.0, gt=0, le=120)
+    """How long a request waits for Kafka before the exporter is told to come back (exporters give up after 10 s)."""

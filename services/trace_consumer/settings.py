@@ -11,4 +11,6 @@ class Settings(IngestSettings):
 
     health_port: int = Field(default=9103, ge=0, le=65535)
     otel_traces_topic: str = OTEL_TRACES.name
+    """The topic of the spans."""
     edge_seconds: float = Field(default=5.0, gt=0, le=300)
+    """How often new minutes of calls between services are computed."""
