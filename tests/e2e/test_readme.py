@@ -58,7 +58,8 @@ def test_commands_run_as_written(suite: Stack, block: Block) -> None:
     script = f"set -euo pipefail\n{SESSION.at(suite.ports)}\n{block.at(suite.ports)}"
 
     ended = subprocess.run(
-        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
+        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        timeout=COMMAND_SECONDS,
     )  # fmt: skip
 
     assert ended.returncode == 0, f"README.md, line {block.line}:\n{ended.stdout}{ended.stderr}"
