@@ -25,6 +25,7 @@ from libs.kernel.clock import SystemClock
 from libs.runtime.health import Health
 from services.alert_router.adapters import http as alert_http
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.listening import Listening
 from services.alert_router.handlers import ReceiveAlerts
 from services.deploy_normalizer.adapters.http import webhook_app
 from services.deploy_normalizer.domain.github import GithubRules
@@ -109,7 +110,9 @@ def http_doors(folder: Path) -> Doors:
     world.tenants = tenants
     guard: Any = world.app()
     door = Door("test", timedelta(minutes=5), ("service",))
-    alerts = alert_http.Doors(ReceiveAlerts(taken, SystemClock()), tenants, door, door, 10_000)
+    clock = SystemClock()
+    receive = ReceiveAlerts(taken, clock, Listening(clock.now()))
+    alerts = alert_http.Doors(receive, tenants, door, door, 10_000)
     webhooks: Any = {
         "github": GithubWebhook(deploys, Secrets("secret"), GithubRules()),
         "argocd": ArgocdWebhook(deploys, Secrets("token")),

@@ -95,7 +95,8 @@ CREATE TABLE alert.alert (
     ends_at_is_timeout boolean NOT NULL,
     generator_url text NOT NULL,
     source text NOT NULL,
-    service text NOT NULL
+    service text NOT NULL,
+    no_data_since timestamp with time zone
 );
 
 ALTER TABLE ONLY alert.alert FORCE ROW LEVEL SECURITY;
@@ -123,7 +124,8 @@ CREATE TABLE alert.notification_log (
     group_id text NOT NULL,
     firing text[] NOT NULL,
     resolved text[] NOT NULL,
-    notified_at timestamp with time zone NOT NULL
+    notified_at timestamp with time zone NOT NULL,
+    silent text[] DEFAULT '{}'::text[] NOT NULL
 );
 
 ALTER TABLE ONLY alert.notification_log FORCE ROW LEVEL SECURITY;
@@ -336,6 +338,7 @@ CREATE TABLE incident.incident (
     public_title text DEFAULT ''::text NOT NULL,
     postmortem_due_at timestamp with time zone,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    silent jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT incident_closed_check CHECK (((status = 'closed'::text) = (closed_at IS NOT NULL))),
     CONSTRAINT incident_merged_check CHECK (((merged_into IS NULL) OR (status = 'closed'::text))),
     CONSTRAINT incident_priority_check CHECK (((priority >= 0) AND (priority <= 5))),
@@ -596,6 +599,8 @@ CREATE INDEX audit_at ON access.audit USING btree (tenant_id, at DESC);
 CREATE INDEX alert_ended ON alert.alert USING btree (tenant_id, ends_at) WHERE (NOT grouped);
 
 CREATE INDEX alert_group_due ON alert.alert_group USING btree (tenant_id, next_flush_at);
+
+CREATE INDEX alert_heard ON alert.alert USING btree (tenant_id, source, updated_at);
 
 CREATE INDEX alert_members ON alert.alert USING btree (tenant_id, group_id) WHERE grouped;
 

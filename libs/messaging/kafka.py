@@ -60,6 +60,13 @@ class KafkaProducer:
         """Write the records and return once all are acknowledged; raises DeliveryFailed."""
         _send(self._producer, records)
 
+    def reach(self, timeout_s: float) -> None:
+        """Return once a broker has answered; raises Unavailable when none does in time."""
+        try:
+            self._producer.list_topics(timeout=timeout_s)
+        except ck.KafkaException as exc:
+            raise Unavailable(f"Kafka does not answer: {exc}") from exc
+
     def close(self) -> None:
         """Flush and release the connection."""
         self._producer.flush(5)

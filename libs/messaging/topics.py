@@ -73,7 +73,8 @@ ALERTS_NOTIFICATIONS = Topic(
 )  # fmt: skip
 ANOMALIES_EVENTS = Topic(
     "anomalies.events", "services that leave what is usual for them, and return", "fingerprint of the alert",
-    "anomaly_detector", (), (anomaly.AnomalyDetected, anomaly.AnomalyEnded), dead_letters=False,
+    "anomaly_detector", (), (anomaly.AnomalyDetected, anomaly.AnomalyEnded, anomaly.AnomalyNoData),
+    dead_letters=False,
 )  # fmt: skip
 DEPLOYS_EVENTS = Topic(
     "deploys.events", "deploys as they move", "service",

@@ -12,11 +12,13 @@ from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.outbox_relay import Relay
 from libs.storage.postgres import open_pool
+from services.alert_router.adapters.broker_watch import BrokerWatch
 from services.alert_router.adapters.http import Doors, build
 from services.alert_router.adapters.postgres import PostgresAlertStore
 from services.alert_router.adapters.publisher import KafkaAlertPublisher
 from services.alert_router.adapters.timers import FlushTimer
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.listening import Listening
 from services.alert_router.handlers import FlushGroups, ReceiveAlerts, RouteAlert
 from services.alert_router.settings import AlertRouterSettings
 
@@ -29,9 +31,12 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
     tenants = await open_access(lifecycle)
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "producer")
-    await _start_routing(lifecycle, settings, tenants, producer)
+    clock = SystemClock()
+    listening = Listening(clock.now())
+    lifecycle.background("broker_watch", BrokerWatch(producer, listening, clock).run)
+    await _start_routing(lifecycle, settings, tenants, producer, listening)
     doors = Doors(
-        ReceiveAlerts(KafkaAlertPublisher(producer), SystemClock()),
+        ReceiveAlerts(KafkaAlertPublisher(producer), clock, listening),
         tenants,
         Door("alertmanager", settings.alert_webhook_resolve_timeout, settings.service_labels),
         Door("prometheus", settings.alert_resolve_timeout, settings.service_labels),
@@ -41,7 +46,11 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
 
 
 async def _start_routing(
-    lifecycle: Lifecycle, settings: AlertRouterSettings, tenants: TenantRegistry, producer: KafkaProducer
+    lifecycle: Lifecycle,
+    settings: AlertRouterSettings,
+    tenants: TenantRegistry,
+    producer: KafkaProducer,
+    listening: Listening,
 ) -> None:
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
@@ -50,11 +59,13 @@ async def _start_routing(
     lifecycle.health.check("outbox", relay.lagging)
     lifecycle.background("outbox_relay", relay.run)
     timer = FlushTimer(
-        FlushGroups(store, settings.route, clock), lambda: tenants.ids, settings.alert_start_delay.total_seconds()
+        FlushGroups(store, settings.route, clock, listening),
+        lambda: tenants.ids,
+        settings.alert_start_delay.total_seconds(),
     )
     lifecycle.health.check("flushes", timer.problem)
     lifecycle.background("flush_timer", timer.run)
     app = build_app(SERVICE, settings.kafka_bootstrap)
-    route = RouteAlert(store, settings.route, settings.service_labels, tenants.known, clock)
+    route = RouteAlert(store, settings.route, settings.service_labels, tenants.known, clock, listening)
     agent = subscribe(app, topics.ALERTS_EVENTS, route, DeadLetters(producer))
     await start_faust(lifecycle, app, agent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,12 +13,15 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from libs.kernel.ids import uuid7
 from libs.messaging.cloudevents import CloudEvent
+from libs.messaging.ports import DeliveryFailed
 from services.alert_router.decode.events import from_event, notified
 from services.alert_router.decode.json_body import Batch
 from services.alert_router.domain import grouping
-from services.alert_router.domain.alert import receive
+from services.alert_router.domain.alert import Alert, State, receive
 from services.alert_router.domain.arrival import Door
-from services.alert_router.domain.flush import Flush, flush
+from services.alert_router.domain.flush import Flush
+from services.alert_router.domain.listening import Listening
+from services.alert_router.domain.no_data import Heard, look
 from services.alert_router.domain.route import Group, Route, group_of
 from services.alert_router.ports import AlertPublisher, AlertStore, Session
 
@@ -39,20 +42,28 @@ Decode = Callable[[bytes, Door, datetime], Batch]
 class ReceiveAlerts:
     """Takes what came through a door and returns once all usable alerts are safe."""
 
-    def __init__(self, publisher: AlertPublisher, clock: Clock) -> None:
+    def __init__(self, publisher: AlertPublisher, clock: Clock, listening: Listening) -> None:
         self._publisher = publisher
         self._clock = clock
+        self._listening = listening
 
     async def __call__(self, tenant: str, body: bytes, decode: Decode, door: Door) -> Batch:
         """Return what was published and what was not; raises InvalidInput or DeliveryFailed, then nothing is safe."""
         now = self._clock.now()
         batch = decode(body, door, now)
         if batch.alerts:
-            await self._publisher.publish(tenant, batch.alerts, now)
+            await self._publish(tenant, batch, now)
         RECEIVED.labels(door.source, "accepted").inc(len(batch.alerts))
         for rejected in batch.rejected:
             RECEIVED.labels(door.source, rejected.reason).inc()
         return batch
+
+    async def _publish(self, tenant: str, batch: Batch, now: datetime) -> None:
+        try:
+            await self._publisher.publish(tenant, batch.alerts, now)
+        except DeliveryFailed:
+            self._listening.interrupted(self._clock.now())
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class RouteAlert:
     service_labels: tuple[str, ...]
     known_tenant: Callable[[str], bool]
     clock: Clock
+    listening: Listening
 
     async def __call__(self, event: CloudEvent) -> None:
         """Act on one AlertReceived; raises InvalidInput when it never can be, Unavailable when not now."""
@@ -71,6 +83,7 @@ class RouteAlert:
             raise InvalidInput("unknown_tenant", f"no tenant is called {event.tenant[:64]!r}")
         received = from_event(event, self.service_labels)
         group, now = group_of(received, self.route), self.clock.now()
+        self.listening.received(event.time, now)
         async with self.store.session(event.tenant) as session:
             if not await session.first_time(event.id):
                 return
@@ -87,6 +100,7 @@ class FlushGroups:
     store: AlertStore
     route: Route
     clock: Clock
+    listening: Listening
 
     async def __call__(self, tenant: str) -> int:
         """Flush what is due for a tenant, each group in a transaction of its own, and return how many were told."""
@@ -106,8 +120,9 @@ class FlushGroups:
             due = await session.due(group_id, now)
             if due is None:
                 return False
-            outcome = flush(due.alerts, due.entry, now, self.route)
-            await session.flushed(due.group, outcome.resolved, outcome.entry, outcome.clock)
+            heard = Heard(self.listening.since, await _senders(session, due.alerts, now))
+            outcome = look(due.alerts, due.entry, now, self.route, heard)
+            await session.flushed(due.group, outcome.gone, outcome.entry, outcome.clock)
             if outcome.decision.notify:
                 await self._tell(session, tenant, due.group, outcome, now)
         FLUSHES.labels(outcome.decision.value).inc()
@@ -118,5 +133,13 @@ class FlushGroups:
         await session.tell(group, CloudEvent(uuid7(now), SOURCE, now, group.key, tenant, message))
         log.info(
             "group_notified", tenant=tenant, group_key=group.key, reason=outcome.decision.value,
-            firing=len(outcome.firing), resolved=len(outcome.resolved), truncated=message.truncated_alerts,
+            firing=len(outcome.firing), resolved=len(outcome.resolved), silent=len(outcome.silent),
+            truncated=message.truncated_alerts,
         )  # fmt: skip
+
+
+async def _senders(session: Session, alerts: Sequence[Alert], now: datetime) -> dict[str, datetime]:
+    """Return when the senders of alerts that have run out were last heard."""
+    silent = [a for a in alerts if a.resolved_at(now) and a.state(now) is State.NO_DATA]
+    heard = {a.fingerprint: await session.sender_heard(a) for a in silent}
+    return {fingerprint: at for fingerprint, at in heard.items() if at}

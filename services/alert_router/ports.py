@@ -51,6 +51,10 @@ class Session(Protocol):
         """Keep an alert as a member of a group, and the group's clock."""
         ...
 
+    async def sender_heard(self, alert: Alert) -> datetime | None:
+        """Return when the sender of an alert last sent any; None when it cannot be told from other senders."""
+        ...
+
     async def due(self, group_id: str, now: datetime) -> DueGroup | None:
         """Lock a group if its flush is due and nobody else is at it."""
         ...

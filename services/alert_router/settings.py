@@ -29,7 +29,7 @@ class AlertRouterSettings(ServiceSettings):
     alert_service_labels: str = "service,service_name,service.name,job"
     """The labels that can name the service an alert is about, the most telling first."""
     alert_resolve_timeout: Duration = timedelta(minutes=5)
-    """How long an alert pushed without an end stays firing when it is not repeated."""
+    """How long an alert pushed without an end may go unrepeated before there is no data of it."""
     alert_webhook_resolve_timeout: Duration = timedelta(hours=5)
     """The same for alerts from an Alertmanager's webhook, which repeats every `repeat_interval` (4h by default)."""
     alert_receiver: str = "incidents"
@@ -43,7 +43,7 @@ class AlertRouterSettings(ServiceSettings):
     alert_repeat_interval: Duration = timedelta(hours=4)
     """How often a group that does not change is told again."""
     alert_start_delay: Duration = timedelta(seconds=5)
-    """How long after a start it catches up before it judges what has ended."""
+    """How long after a start it catches up with alerts that came meanwhile before it looks at groups."""
 
     @property
     def route(self) -> Route:

@@ -153,7 +153,7 @@ class DetectAnomalies:
         told = [(s, _anomaly(s, now)) for s in steps if s.action.sends]
         if told:
             # The alert is made of the anomaly; one that goes on is only told again as an alert.
-            changes = [found for s, found in told if s.action is not Action.RESEND]
+            changes = [found for s, found in told if s.action.is_event]
             alerts = [found.alert(now, self._rules.ends_after, self._console_url) for _, found in told]
             await self._announcer.send(changes, alerts, now)
         for s in steps:
@@ -169,7 +169,7 @@ class DetectAnomalies:
         else:
             self._tracks[key] = taken.after
         ACTIONS.labels(taken.rule.name, taken.action.value).inc()
-        if taken.action is Action.FIRE or taken.action.resolves:
+        if taken.action.is_event or taken.action is Action.DATA_BACK:
             log.info("anomaly_" + taken.action.value, tenant=taken.target.tenant, target=taken.target.service,
                      rule=taken.rule.name)  # fmt: skip
 

@@ -84,6 +84,7 @@ def incident(message: incident_pb2.Incident) -> models.Incident:
         public=message.public,
         public_title=message.public_title,
         postmortem_due_at=_when(message, "postmortem_due_at"),
+        no_data_since=_when(message, "no_data_since"),
     )
 
 

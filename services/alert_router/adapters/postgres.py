@@ -18,11 +18,15 @@ from libs.storage.postgres import Pool, transaction
 from services.alert_router.domain.alert import Alert
 from services.alert_router.domain.dedup import Entry
 from services.alert_router.domain.grouping import Clock
+from services.alert_router.domain.no_data import sender_of
 from services.alert_router.domain.route import Group
 from services.alert_router.ports import DueGroup
 
 CONSUMER = "alert_router"
-COLUMNS = "labels, annotations, starts_at, ends_at, updated_at, ends_at_is_timeout, generator_url, source, service"
+COLUMNS = (
+    "labels, annotations, starts_at, ends_at, updated_at, ends_at_is_timeout, generator_url, source, service, "
+    "no_data_since"
+)
 # The update that changes nothing locks the row, so that join answers the same whether it made the group or found it.
 JOIN = """
     INSERT INTO alert_group (tenant_id, group_id, group_key, group_labels, next_flush_at)
@@ -33,11 +37,16 @@ JOIN = """
 KEEP_ALERT = f"""
     INSERT INTO alert (tenant_id, fingerprint, group_id, {COLUMNS})
     VALUES (%(tenant)s, %(fingerprint)s, %(id)s, %(labels)s, %(annotations)s, %(starts_at)s, %(ends_at)s,
-        %(updated_at)s, %(timeout)s, %(generator_url)s, %(source)s, %(service)s)
+        %(updated_at)s, %(timeout)s, %(generator_url)s, %(source)s, %(service)s, %(no_data_since)s)
     ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET group_id = excluded.group_id, grouped = true,
         annotations = excluded.annotations, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
         updated_at = excluded.updated_at, ends_at_is_timeout = excluded.ends_at_is_timeout,
-        generator_url = excluded.generator_url, source = excluded.source, service = excluded.service
+        generator_url = excluded.generator_url, source = excluded.source, service = excluded.service,
+        no_data_since = excluded.no_data_since
+"""
+HEARD = """
+    SELECT max(updated_at) FROM alert
+    WHERE tenant_id = %s AND source = %s AND starts_with(generator_url, %s) AND updated_at > %s
 """
 KEEP_CLOCK = "UPDATE alert_group SET next_flush_at = %s, flushed = %s WHERE tenant_id = %s AND group_id = %s"
 DUE_GROUPS = """
@@ -49,11 +58,13 @@ LOCK_DUE = """
 """
 MEMBERS = f"SELECT {COLUMNS} FROM alert WHERE tenant_id = %s AND group_id = %s AND grouped"
 LEAVE = "UPDATE alert SET grouped = false WHERE tenant_id = %s AND group_id = %s AND fingerprint = ANY(%s)"
-ENTRY = "SELECT firing, resolved, notified_at FROM notification_log WHERE tenant_id = %s AND group_id = %s"
+ENTRY = "SELECT firing, resolved, notified_at, silent FROM notification_log WHERE tenant_id = %s AND group_id = %s"
 KEEP_ENTRY = """
-    INSERT INTO notification_log (tenant_id, group_id, firing, resolved, notified_at) VALUES (%s, %s, %s, %s, %s)
+    INSERT INTO notification_log (tenant_id, group_id, firing, resolved, notified_at, silent)
+    VALUES (%s, %s, %s, %s, %s, %s)
     ON CONFLICT (tenant_id, group_id)
-    DO UPDATE SET firing = excluded.firing, resolved = excluded.resolved, notified_at = excluded.notified_at
+    DO UPDATE SET firing = excluded.firing, resolved = excluded.resolved, notified_at = excluded.notified_at,
+        silent = excluded.silent
 """
 END_GROUP = "DELETE FROM alert_group WHERE tenant_id = %s AND group_id = %s"
 FORGET_ALERTS = "DELETE FROM alert WHERE tenant_id = %s AND NOT grouped AND ends_at < %s"
@@ -103,9 +114,15 @@ class PostgresSession:
             "labels": Jsonb(dict(alert.labels)), "annotations": Jsonb(dict(alert.annotations)),
             "starts_at": alert.starts_at, "ends_at": alert.ends_at, "updated_at": alert.updated_at,
             "timeout": alert.timeout, "generator_url": alert.generator_url, "source": alert.source,
-            "service": alert.service,
+            "service": alert.service, "no_data_since": alert.no_data_since,
         })  # fmt: skip
         await self._keep_clock(group, clock)
+
+    async def sender_heard(self, alert: Alert) -> datetime | None:
+        """Return when the sender of an alert last sent any; None when it cannot be told from other senders."""
+        origin = sender_of(alert)
+        row = await self._one(HEARD, (self._tenant, alert.source, origin, alert.updated_at)) if origin else None
+        return row[0] if row else None
 
     async def due(self, group_id: str, now: datetime) -> DueGroup | None:
         """Lock a group if its flush is due and nobody else is at it."""
@@ -114,7 +131,7 @@ class PostgresSession:
             return None
         members = await (await self._connection.execute(MEMBERS, (self._tenant, group_id))).fetchall()
         told = await self._one(ENTRY, (self._tenant, group_id))
-        entry = Entry(frozenset(told[0]), frozenset(told[1]), told[2]) if told else None
+        entry = Entry(frozenset(told[0]), frozenset(told[1]), told[2], frozenset(told[3])) if told else None
         return DueGroup(Group(locked[0], locked[1]), tuple(Alert(*row) for row in members), entry)
 
     async def flushed(self, group: Group, gone: Sequence[Alert], entry: Entry | None, clock: Clock | None) -> None:
@@ -123,7 +140,8 @@ class PostgresSession:
         if gone:
             await self._connection.execute(LEAVE, (*key, [a.fingerprint for a in gone]))
         if entry:
-            await self._connection.execute(KEEP_ENTRY, (*key, sorted(entry.firing), sorted(entry.resolved), entry.at))
+            told = (sorted(entry.firing), sorted(entry.resolved), entry.at, sorted(entry.silent))
+            await self._connection.execute(KEEP_ENTRY, (*key, *told))
         if clock:
             await self._keep_clock(group, clock)
         else:

@@ -42,6 +42,7 @@ class FlushTimer:
 
     async def tick(self) -> None:
         """Look at every tenant once."""
+        self._flush.listening.looked(self._flush.clock.now())
         for tenant in self._tenants():
             try:
                 await self._flush(tenant)
@@ -49,6 +50,7 @@ class FlushTimer:
                 self._problems.pop(tenant, None)
             except Exception as exc:
                 FAILURES.labels(tenant).inc()
+                self._flush.listening.interrupted(self._flush.clock.now())
                 self._problems[tenant] = f"groups of {tenant} are not flushed: {exc}"
                 expected = isinstance(exc, Unavailable)
                 log.warning("tick_failed", tenant=tenant, error=repr(exc), exc_info=None if expected else exc)

@@ -11,7 +11,7 @@ from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
 
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
-from services.alert_router.domain.alert import Alert, Severity
+from services.alert_router.domain.alert import Alert, Severity, State
 from services.alert_router.domain.arrival import check, check_texts
 from services.alert_router.domain.dedup import Decision
 from services.alert_router.domain.flush import Flush
@@ -30,15 +30,22 @@ REASONS = {
     Decision.NEW_RESOLVED: alert_events_pb2.FLUSH_REASON_NEW_RESOLVED,
     Decision.ALL_RESOLVED: alert_events_pb2.FLUSH_REASON_ALL_RESOLVED,
     Decision.REPEAT_INTERVAL: alert_events_pb2.FLUSH_REASON_REPEAT_INTERVAL,
+    Decision.DATA_CHANGED: alert_events_pb2.FLUSH_REASON_DATA_CHANGED,
+}
+STATUSES = {
+    State.FIRING: alert_pb2.ALERT_STATUS_FIRING,
+    State.RESOLVED: alert_pb2.ALERT_STATUS_RESOLVED,
+    State.NO_DATA: alert_pb2.ALERT_STATUS_NO_DATA,
 }
 
 
 def to_message(alert: Alert, tenant: str, now: datetime) -> alert_pb2.Alert:
     """Return the message of an alert as it stands at an instant."""
+    state = alert.state(now)
     return alert_pb2.Alert(
         fingerprint=alert.fingerprint,
         tenant_id=tenant,
-        status=status(not alert.resolved_at(now)),
+        status=STATUSES[state],
         name=alert.name,
         service=alert.service,
         severity=SEVERITIES[alert.severity],
@@ -49,12 +56,14 @@ def to_message(alert: Alert, tenant: str, now: datetime) -> alert_pb2.Alert:
         generator_url=alert.generator_url,
         source=alert.source,
         ends_at_is_timeout=alert.timeout,
+        no_data_since=timestamp(alert.silent_since(now)) if state is State.NO_DATA else None,
     )
 
 
-def status(firing: bool) -> alert_pb2.AlertStatus.ValueType:
-    """Return the status of what fires, or has ended."""
-    return alert_pb2.ALERT_STATUS_FIRING if firing else alert_pb2.ALERT_STATUS_RESOLVED
+def status(alerts: Sequence[Alert], now: datetime) -> alert_pb2.AlertStatus.ValueType:
+    """Return the status of a group: firing before no data before resolved."""
+    states = {alert.state(now) for alert in alerts}
+    return STATUSES[next((s for s in (State.FIRING, State.NO_DATA) if s in states), State.RESOLVED)]
 
 
 def from_event(event: CloudEvent, service_labels: Sequence[str]) -> Alert:
@@ -76,6 +85,7 @@ def from_event(event: CloudEvent, service_labels: Sequence[str]) -> Alert:
         generator_url=message.generator_url,
         source=message.source,
         service=message.service or service_of(labels, service_labels),
+        no_data_since=_instant(message, "no_data_since") if message.HasField("no_data_since") else None,
     )
     check(alert)
     return alert
@@ -111,7 +121,7 @@ def notified(
         tenant_id=tenant,
         group_key=group.key,
         group_labels=group.labels,
-        status=status(bool(flush.firing)),
+        status=status(flush.alerts, now),
         alerts=listed,
         reason=REASONS[flush.decision],
         flushed_at=timestamp(now),

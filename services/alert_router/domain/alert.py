@@ -10,6 +10,14 @@ from libs.kernel.labels import fingerprint
 from services.alert_router.domain.labels import Labels
 
 
+class State(Enum):
+    """What is known of a condition."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    NO_DATA = "no_data"
+
+
 class Severity(Enum):
     """How urgent an alert is."""
 
@@ -30,8 +38,9 @@ SEVERITIES = {
 class Alert:
     """A condition identified by its labels, firing from `starts_at` until `ends_at`; all instants in UTC.
 
-    While firing, `ends_at` lies ahead: it is when the alert counts as resolved unless it is sent again. `timeout` says
-    that the sender stated no end and this one was set on receipt. `updated_at` is when this version was received.
+    While firing, `ends_at` lies ahead: until then the sender has promised to send it again. `timeout` says that the
+    sender stated no end and this one was set on receipt. `updated_at` is when this version was received.
+    `no_data_since` is set by a sender that does not know whether the condition still holds.
     """
 
     labels: Labels
@@ -43,6 +52,7 @@ class Alert:
     generator_url: str = ""
     source: str = ""
     service: str = ""
+    no_data_since: datetime | None = None
     fingerprint: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -59,8 +69,18 @@ class Alert:
         return SEVERITIES.get(self.labels.get("severity", "").lower(), Severity.UNSPECIFIED)
 
     def resolved_at(self, now: datetime) -> bool:
-        """Tell whether the condition has ended by an instant."""
+        """Tell whether the end that is stated has passed, as Alertmanager asks; it may never have been confirmed."""
         return self.ends_at <= now
+
+    def state(self, now: datetime) -> State:
+        """Return what is known at an instant: an end that had passed on receipt is one, a promise not kept is none."""
+        if self.resolved_at(now):
+            return State.RESOLVED if self.ends_at <= self.updated_at else State.NO_DATA
+        return State.NO_DATA if self.no_data_since else State.FIRING
+
+    def silent_since(self, now: datetime) -> datetime:
+        """Return since when nothing is known of an alert without data."""
+        return self.updated_at if self.resolved_at(now) else self.no_data_since or self.updated_at
 
 
 def merge(a: Alert, b: Alert, now: datetime) -> Alert:

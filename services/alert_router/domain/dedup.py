@@ -10,11 +10,15 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the last notification of a group said: fingerprints firing, fingerprints resolved, and when."""
+    """What the last notification of a group said: fingerprints firing, fingerprints resolved, and when.
+
+    `silent` are those of both that had no data.
+    """
 
     firing: frozenset[str]
     resolved: frozenset[str]
     at: datetime
+    silent: frozenset[str] = frozenset()
 
 
 class Decision(Enum):
@@ -25,6 +29,7 @@ class Decision(Enum):
     NEW_RESOLVED = "new_resolved"
     ALL_RESOLVED = "all_resolved"
     REPEAT_INTERVAL = "repeat_interval"
+    DATA_CHANGED = "data_changed"
     NEVER_FIRED = "never_fired"
     NOTHING_FIRING = "nothing_firing"
     UNCHANGED = "unchanged"

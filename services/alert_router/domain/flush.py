@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.alert_router.domain.alert import Alert
@@ -15,13 +15,22 @@ from services.alert_router.domain.route import Route
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """The outcome. `clock` is None when nothing is left to wait for and the group ends."""
+    """The outcome. `clock` is None when nothing is left to wait for and the group ends.
+
+    `silent` has, by fingerprint, since when there is no data of an alert.
+    """
 
     decision: Decision
     firing: tuple[Alert, ...]
     resolved: tuple[Alert, ...]
     entry: Entry | None
     clock: Clock | None
+    silent: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def gone(self) -> tuple[Alert, ...]:
+        """Return the alerts that leave the group: all that ended, and all when the group ends."""
+        return tuple(a for a in self.resolved if a.fingerprint not in self.silent or self.clock is None)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -30,7 +31,6 @@ EVENT_SOURCE = "/services/anomaly_detector"
 UNITS = {Kind.ERROR_RATIO: "1", Kind.LATENCY_P95: "ms", Kind.TRAFFIC_DROP: "/min"}  # UCUM
 ENDINGS = {
     Action.RESOLVE: anomaly_events_pb2.ANOMALY_ENDING_RECOVERED,
-    Action.RESOLVE_NO_DATA: anomaly_events_pb2.ANOMALY_ENDING_NO_DATA,
     Action.RESOLVE_NEW_USUAL: anomaly_events_pb2.ANOMALY_ENDING_NEW_USUAL,
 }
 REASONS = {reason.value: reason for reason in Reason}
@@ -56,13 +56,20 @@ class KafkaAnnouncer:
 
     def _unfinished(self, rules: Mapping[str, Rule]) -> list[Anomaly]:
         begun: dict[tuple[str, str], anomaly_pb2.Anomaly] = {}
+        silent: dict[str, datetime] = {}
         for message in self._told():
             data = _decoded(message)
             if isinstance(data, anomaly_events_pb2.AnomalyDetected):
                 begun[(data.anomaly.tenant_id, data.anomaly.alert_fingerprint)] = data.anomaly
             elif isinstance(data, anomaly_events_pb2.AnomalyEnded):
                 begun.pop((data.anomaly.tenant_id, data.anomaly.alert_fingerprint), None)
-        return [_read(found, rules[found.rule]) for found in begun.values() if found.rule in rules]
+            elif isinstance(data, anomaly_events_pb2.AnomalyNoData):
+                silent[data.anomaly.id] = data.since.ToDatetime(tzinfo=UTC)
+        return [
+            replace(_read(found, rules[found.rule]), no_data_since=silent.get(found.id))
+            for found in begun.values()
+            if found.rule in rules
+        ]
 
 
 def _decoded(message: Record) -> Message | None:
@@ -87,13 +94,17 @@ def _read(message: anomaly_pb2.Anomaly, rule: Rule) -> Anomaly:
 
 
 def _anomaly_record(anomaly: Anomaly, now: datetime) -> OutgoingRecord:
-    data: anomaly_events_pb2.AnomalyDetected | anomaly_events_pb2.AnomalyEnded
-    if anomaly.ending is None:
-        data = anomaly_events_pb2.AnomalyDetected(anomaly=_anomaly(anomaly))
-    else:
+    data: anomaly_events_pb2.AnomalyDetected | anomaly_events_pb2.AnomalyEnded | anomaly_events_pb2.AnomalyNoData
+    identity = [anomaly.id]
+    if anomaly.ending is not None:
         data = anomaly_events_pb2.AnomalyEnded(anomaly=_anomaly(anomaly), ending=ENDINGS[anomaly.ending])
-    identity = stable_id(anomaly.id, data.DESCRIPTOR.full_name)
-    event = CloudEvent(identity, EVENT_SOURCE, now, anomaly.service, anomaly.tenant, data)
+    elif anomaly.no_data_since is not None:
+        data = anomaly_events_pb2.AnomalyNoData(anomaly=_anomaly(anomaly), since=_timestamp(anomaly.no_data_since))
+        identity.append(anomaly.no_data_since.isoformat())
+    else:
+        data = anomaly_events_pb2.AnomalyDetected(anomaly=_anomaly(anomaly))
+    event_id = stable_id(*identity, data.DESCRIPTOR.full_name)
+    event = CloudEvent(event_id, EVENT_SOURCE, now, anomaly.service, anomaly.tenant, data)
     return record(topics.ANOMALIES_EVENTS, anomaly.fingerprint, event)
 
 
@@ -131,7 +142,7 @@ def _message(alert: ServiceAlert, identity: str) -> alert_pb2.Alert:
     return alert_pb2.Alert(
         fingerprint=identity,
         tenant_id=alert.tenant,
-        status=alert_pb2.ALERT_STATUS_FIRING if alert.firing else alert_pb2.ALERT_STATUS_RESOLVED,
+        status=_status(alert),
         name=alert.labels["alertname"],
         service=alert.service,
         severity=alert_pb2.Severity.Value(f"SEVERITY_{alert.severity.upper()}"),
@@ -141,7 +152,14 @@ def _message(alert: ServiceAlert, identity: str) -> alert_pb2.Alert:
         ends_at=_timestamp(alert.ends_at),
         generator_url=alert.generator_url,
         source=SOURCE,
+        no_data_since=_timestamp(alert.no_data_since) if alert.no_data_since else None,
     )
+
+
+def _status(alert: ServiceAlert) -> alert_pb2.AlertStatus.ValueType:
+    if not alert.firing:
+        return alert_pb2.ALERT_STATUS_RESOLVED
+    return alert_pb2.ALERT_STATUS_NO_DATA if alert.no_data_since else alert_pb2.ALERT_STATUS_FIRING
 
 
 def _timestamp(instant: datetime) -> Timestamp:

@@ -20,7 +20,10 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceAlert:
-    """An alert to be sent. `ends_at` of a firing one is when it ends unless sent again."""
+    """An alert to be sent. `ends_at` of a firing one is when it is taken for silent unless sent again.
+
+    `no_data_since` says since when too few requests come to tell whether it still holds.
+    """
 
     tenant: str
     service: str
@@ -31,6 +34,7 @@ class ServiceAlert:
     starts_at: datetime
     ends_at: datetime
     generator_url: str
+    no_data_since: datetime | None = None
 
 
 def identify(rule: Rule, service: str) -> dict[str, str]:

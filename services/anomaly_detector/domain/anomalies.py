@@ -18,7 +18,10 @@ from services.anomaly_detector.domain.track import Action, Track
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One service that left what is usual for it; `ending` says how it came back, `ends_at` when that was seen."""
+    """One service that left what is usual for it; `ending` says how it came back, `ends_at` when that was seen.
+
+    `no_data_since` is set while it goes on and there is too little traffic to tell whether it still does.
+    """
 
     tenant: str
     service: str
@@ -27,6 +30,7 @@ class Anomaly:
     starts_at: datetime
     ends_at: datetime | None = None
     ending: Action | None = None
+    no_data_since: datetime | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -39,7 +43,7 @@ class Anomaly:
         return stable_id(self.tenant, self.fingerprint, self.starts_at.isoformat())
 
     def alert(self, now: datetime, ends_after: timedelta, console_url: str) -> ServiceAlert:
-        """Return the alert as it is now; a firing one ends by itself after `ends_after`."""
+        """Return the alert as it is now; a firing one is taken for silent unless sent again within `ends_after`."""
         return ServiceAlert(
             tenant=self.tenant,
             service=self.service,
@@ -50,6 +54,7 @@ class Anomaly:
             starts_at=self.starts_at,
             ends_at=self.ends_at or now + ends_after,
             generator_url=service_page(console_url, self.service),
+            no_data_since=self.no_data_since,
         )
 
 
@@ -60,8 +65,8 @@ def anomaly(
     track = before if action.resolves else after
     if track.since is None or track.told is None:
         raise ValueError(f"{action.value} of {rule.name} on {service}, which was never broken")
-    ended = (now, action) if action.resolves else (None, None)
-    return Anomaly(tenant, service, rule, track.told, track.since, *ended)
+    ends_at, ending = (now, action) if action.resolves else (None, None)
+    return Anomaly(tenant, service, rule, track.told, track.since, ends_at, ending, track.no_data_since)
 
 
 def resume(anomaly: Anomaly, now: datetime) -> Track:
@@ -72,8 +77,9 @@ def resume(anomaly: Anomaly, now: datetime) -> Track:
     return Track(
         since=anomaly.starts_at,
         fired_at=anomaly.starts_at,
-        known_at=now,
+        known_at=anomaly.no_data_since or now,
         told=anomaly.seen,
+        no_data_since=anomaly.no_data_since,
         baseline=_baseline(anomaly) if anomaly.rule.kind is not Kind.TRAFFIC_DROP else None,
         rate=_rate(anomaly) if anomaly.rule.kind is Kind.TRAFFIC_DROP else None,
     )

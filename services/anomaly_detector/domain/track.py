@@ -23,24 +23,32 @@ class Action(Enum):
     WAIT_TO_RESOLVE = "wait_to_resolve"
     HOLD_DOWN = "hold_down"
     RESOLVE = "resolve"
-    RESOLVE_NO_DATA = "resolve_no_data"
+    NO_DATA = "no_data"
+    DATA_BACK = "data_back"
     RESOLVE_NEW_USUAL = "resolve_new_usual"
 
     @property
     def sends(self) -> bool:
         """Tell whether the alert is sent."""
-        return self in {Action.FIRE, Action.RESEND} or self.resolves
+        return self in {Action.FIRE, Action.RESEND, Action.NO_DATA, Action.DATA_BACK} or self.resolves
 
     @property
     def resolves(self) -> bool:
         """Tell whether the alert ends."""
-        return self in {Action.RESOLVE, Action.RESOLVE_NO_DATA, Action.RESOLVE_NEW_USUAL}
+        return self in {Action.RESOLVE, Action.RESOLVE_NEW_USUAL}
+
+    @property
+    def is_event(self) -> bool:
+        """Tell whether subscribers of anomalies are told, besides those of alerts."""
+        return self in {Action.FIRE, Action.NO_DATA} or self.resolves
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
     """One rule on one service over time. `told` is the last breach seen, which the alert's text is made of.
 
+    `no_data_since` is set once there has been too little traffic to tell for `no_data_after`: the alert goes on, since
+    silence is no recovery, and says so until there is data again.
     `baseline` and `rate` are what was usual when the alert fired: the outage itself must not become the new usual.
     """
 
@@ -53,6 +61,7 @@ class Track:
     told: Evaluation | None = None
     baseline: Baseline | None = None
     rate: UsualRate | None = None
+    no_data_since: datetime | None = None
 
     @property
     def firing(self) -> bool:
@@ -68,14 +77,21 @@ class Track:
 def step(track: Track, evaluation: Evaluation, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
     """Return the track after an evaluation, and what to do; a firing alert is sent every `resend`."""
     verdict = evaluation.reason.verdict
-    if verdict is Verdict.BREACH:
-        seen = replace(track, breaches=track.breaches + 1, healthy=0, known_at=now, told=evaluation)
+    if verdict is Verdict.UNKNOWN:
+        return _unknown(track, rule, now, resend) if track.firing else (Track(), Action.NOTHING)
+    after, action = _known(replace(track, no_data_since=None, known_at=now), evaluation, rule, now, resend)
+    if track.no_data_since and not action.sends:
+        return replace(after, sent_at=now), Action.DATA_BACK
+    return after, action
+
+
+def _known(track: Track, evaluation: Evaluation, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
+    if evaluation.reason.verdict is Verdict.BREACH:
+        seen = replace(track, breaches=track.breaches + 1, healthy=0, told=evaluation)
         return _breach(replace(seen, since=track.since or now), rule, now, resend)
     if not track.firing:
         return Track(), Action.NOTHING
-    if verdict is Verdict.UNKNOWN:
-        return _unknown(track, rule, now, resend)
-    return _healthy(replace(track, healthy=track.healthy + 1, known_at=now), rule, now, resend)
+    return _healthy(replace(track, healthy=track.healthy + 1), rule, now, resend)
 
 
 def hold(track: Track, now: datetime, resend: timedelta) -> tuple[Track, Action]:
@@ -102,8 +118,8 @@ def _healthy(track: Track, rule: Rule, now: datetime, resend: timedelta) -> tupl
 
 
 def _unknown(track: Track, rule: Rule, now: datetime, resend: timedelta) -> tuple[Track, Action]:
-    if track.known_at and now - track.known_at >= rule.no_data_after:
-        return Track(), Action.RESOLVE_NO_DATA
+    if track.known_at and not track.no_data_since and now - track.known_at >= rule.no_data_after:
+        return replace(track, no_data_since=track.known_at, sent_at=now), Action.NO_DATA
     return _resend_when_due(track, now, resend, Action.KEEP_FIRING)
 
 

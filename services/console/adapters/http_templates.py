@@ -29,7 +29,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        for name in ("absolute", "iso", "clock", "relative", "milliseconds", "percent", "significant", "safe_url"):
+        for name in (
+            "absolute", "iso", "clock", "minute", "relative", "milliseconds", "percent", "significant", "safe_url",
+        ):  # fmt: skip
             self._environment.filters[name] = getattr(formats, name)
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(

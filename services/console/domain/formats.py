@@ -27,6 +27,11 @@ def clock(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%H:%M:%S")
 
 
+def minute(instant: datetime) -> str:
+    """Return the time of day in UTC as `14:05 UTC`."""
+    return instant.astimezone(UTC).strftime("%H:%M UTC")
+
+
 def duration(span: timedelta) -> str:
     """Return a length in its two largest units: `12 s`, `42 min`, `3 h 5 min`, `2 d 4 h`."""
     seconds = int(abs(span.total_seconds()))

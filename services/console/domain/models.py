@@ -64,6 +64,7 @@ class Incident:
     public: bool = False
     public_title: str = ""
     postmortem_due_at: datetime | None = None
+    no_data_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def incident_message(incident: Incident) -> pb.Incident:
         mitigated_at=timestamp(incident.mitigated_at),
         mitigated_by=incident.mitigated_by,
         closed_at=timestamp(incident.closed_at),
+        no_data_since=timestamp(None if incident.status.over else incident.no_data_since),
         closed_by=incident.closed_by,
         merged_into=incident.merged_into,
         public=incident.public,

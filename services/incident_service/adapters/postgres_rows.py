@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -63,6 +64,7 @@ def incident_values(incident: Incident) -> Row:
         "priority": int(incident.priority),
         "services": list(incident.services),
         "alerts": Jsonb(dict(incident.alerts)),
+        "silent": Jsonb({name: since.isoformat() for name, since in incident.silent.items()}),
         "merged_into": incident.merged_into or None,
     }
     return {"tenant": incident.tenant} | {name: getattr(incident, name) for name in _FIELDS} | changed
@@ -76,6 +78,7 @@ def incident(row: Row) -> Incident:
         "severity": Severity(row["severity"]),
         "priority": Priority(row["priority"]),
         "services": tuple(row["services"]),
+        "silent": {name: datetime.fromisoformat(since) for name, since in row["silent"].items()},
         "merged_into": str(row["merged_into"]) if row["merged_into"] else "",
     }
     kept = {name: row[name] for name in _FIELDS}

@@ -28,6 +28,7 @@ _FLUSHES = {
     alert_events_pb2.FLUSH_REASON_NEW_RESOLVED: Flush.NEW_RESOLVED,
     alert_events_pb2.FLUSH_REASON_ALL_RESOLVED: Flush.ALL_RESOLVED,
     alert_events_pb2.FLUSH_REASON_REPEAT_INTERVAL: Flush.REPEAT_INTERVAL,
+    alert_events_pb2.FLUSH_REASON_DATA_CHANGED: Flush.DATA_CHANGED,
 }
 SIGNATURE_CHARS = 500
 SUMMARIES = ("summary", "description", "message")  # annotations that say it in a sentence, best first
@@ -111,7 +112,13 @@ def _alert(alert: alert_pb2.Alert, received: datetime) -> Alert:
         starts_at=_instant(alert.starts_at, received),
         summary=_clean(summary),
         url=_clean(alert.generator_url),
+        no_data_since=_no_data_since(alert, received),
     )
+
+
+def _no_data_since(alert: alert_pb2.Alert, received: datetime) -> datetime | None:
+    silent = alert.status == alert_pb2.ALERT_STATUS_NO_DATA
+    return _instant(alert.no_data_since, received) if silent else None
 
 
 def _require_same_tenant(event: CloudEvent, named: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from services.incident_service.domain.lifecycle import MERGED, ended, merged_name, postmortem_due
+from services.incident_service.domain.lifecycle import MERGED, clock, ended, merged_name, postmortem_due
 from services.incident_service.domain.model import (
     TITLE_CHARS,
     Change,
@@ -26,6 +26,9 @@ from services.incident_service.domain.model import (
 SOURCE = "alerts.notifications"
 ACTOR = "alert_router"
 NAMED_ALERTS = 5  # spelled out in one timeline entry; the rest is counted
+NOT_RECOVERY = (
+    "Whether it goes on is not known: the incident stays open until there is data again or somebody resolves it"
+)
 
 
 class Flush(StrEnum):
@@ -36,11 +39,15 @@ class Flush(StrEnum):
     NEW_RESOLVED = "new_resolved"
     ALL_RESOLVED = "all_resolved"
     REPEAT_INTERVAL = "repeat_interval"
+    DATA_CHANGED = "data_changed"
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert of a group. `severity` is already the incident's scale."""
+    """One alert of a group. `severity` is already the incident's scale.
+
+    One that has `no_data_since` does not fire and has not ended: nobody knows.
+    """
 
     fingerprint: str
     name: str
@@ -50,6 +57,12 @@ class Alert:
     starts_at: datetime
     summary: str = ""
     url: str = ""
+    no_data_since: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the condition is known to have ended."""
+        return not self.firing and self.no_data_since is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +82,19 @@ class AlertGroup:
         alerts = [a for a in self.alerts if a.firing]
         return sorted(alerts, key=lambda a: (-a.severity, a.starts_at, a.name, a.service))
 
+    @property
+    def silent(self) -> list[Alert]:
+        """Return the alerts there is no data of."""
+        return [a for a in self.alerts if a.no_data_since]
+
 
 def apply_group(current: Incident | None, group: AlertGroup, incident_id: str, now: datetime) -> Decision:
     """Open, update or resolve the group's incident; `current` is the unresolved one, `incident_id` for a new one.
 
-    Alerts that stop while others go on (`NEW_RESOLVED`) open nothing: then a person has resolved the incident early.
+    Alerts that stop or fall silent while others go on open nothing: then a person has resolved the incident early.
     """
     if group.firing and current is None:
-        if group.flush is Flush.NEW_RESOLVED:
+        if group.flush is Flush.NEW_RESOLVED or (group.flush is Flush.DATA_CHANGED and group.silent):
             return Decision(Reason.NOTHING_OPEN)
         return _open(group, incident_id, now)
     if current is None:
@@ -118,7 +136,8 @@ def _open(group: AlertGroup, incident_id: str, now: datetime) -> Decision:
         group_key=group.key,
         started_at=min(a.starts_at for a in firing),
         opened_at=now,
-        alerts={a.fingerprint: a.firing for a in group.alerts},
+        alerts={a.fingerprint: not a.ended for a in group.alerts},
+        silent={a.fingerprint: a.no_data_since for a in group.alerts if a.no_data_since},
     )
     since = incident.started_at.astimezone(UTC).strftime("%H:%M:%S UTC")
     opened = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, f"Opened: alerts fire since {since}")
@@ -136,8 +155,11 @@ def _route(group: AlertGroup, now: datetime) -> tuple[Entry, ...]:
 
 
 def _all_over(current: Incident, group: AlertGroup) -> bool:
-    """Tell whether the end of a group ends its incident: not one opened by hand, nor while alerts of others fire."""
-    if not current.group_key:
+    """Tell whether the end of a group ends its incident.
+
+    Not that of one opened by hand, nor while alerts of other groups fire, nor what was not heard: silence is no end.
+    """
+    if not current.group_key or group.silent:
         return False
     own = group.key == current.group_key
     ending = {_name(current, group, a) for a in group.alerts}
@@ -151,33 +173,55 @@ def _name(current: Incident, group: AlertGroup, alert: Alert) -> str:
 
 
 def _names(current: Incident, group: AlertGroup) -> dict[str, bool]:
-    return {_name(current, group, a): a.firing for a in group.alerts}
+    return {_name(current, group, a): not a.ended for a in group.alerts}
+
+
+def _silent(current: Incident, group: AlertGroup) -> dict[str, datetime]:
+    heard = _names(current, group)
+    others = {name: since for name, since in current.silent.items() if name not in heard}
+    return others | {_name(current, group, a): a.no_data_since for a in group.alerts if a.no_data_since}
 
 
 def _update(current: Incident, group: AlertGroup, now: datetime) -> Decision:
-    fresh = [a for a in group.firing if current.alerts.get(_name(current, group, a)) is not True]
-    stopped = [a for a in group.alerts if not a.firing and current.alerts.get(_name(current, group, a)) is True]
-    if not fresh and not stopped:
+    entries = _told_of(current, group, now)
+    if not entries:
         return Decision(Reason.NOTHING_NEW, current)
+    fresh = [a for a in group.firing if current.alerts.get(_name(current, group, a)) is not True]
     updated = replace(
         current,
         severity=max([current.severity, *(a.severity for a in group.firing)]),
         services=unique(current.services, _services(group)),
         started_at=min([current.started_at, *(a.starts_at for a in fresh)]),
         alerts={**current.alerts, **_names(current, group)},
+        silent=_silent(current, group),
         version=current.version + 1,
     )
-    entries = []
-    if stopped:
-        entries.append(_alert_entry("Stopped firing", stopped, now))
-    if fresh:
-        entries.append(_alert_entry("Also firing", fresh, now))
-    return Decision(Reason.ALERTS_CHANGED, updated, tuple(entries), Change.UPDATED)
+    return Decision(Reason.ALERTS_CHANGED, updated, entries, Change.UPDATED)
+
+
+def _told_of(current: Incident, group: AlertGroup, now: datetime) -> tuple[Entry, ...]:
+    """Return what is new in a group, for the timeline."""
+    known = {a.fingerprint: current.alerts.get(_name(current, group, a)) is True for a in group.alerts}
+    was_silent = {a.fingerprint: _name(current, group, a) in current.silent for a in group.alerts}
+    new = {
+        "Stopped firing": [a for a in group.alerts if a.ended and known[a.fingerprint]],
+        "Data again, still firing": [a for a in group.firing if known[a.fingerprint] and was_silent[a.fingerprint]],
+        "Also firing": [a for a in group.firing if not known[a.fingerprint]],
+    }
+    entries = [_alert_entry(verb, alerts, now) for verb, alerts in new.items() if alerts]
+    silent = [a for a in group.silent if known[a.fingerprint] and not was_silent[a.fingerprint]]
+    return tuple(entries + ([_silence_entry(silent, now)] if silent else []))
+
+
+def _silence_entry(alerts: Sequence[Alert], now: datetime) -> Entry:
+    since = max(a.no_data_since for a in alerts if a.no_data_since)
+    told = _alert_entry(f"No data since {clock(since)}", alerts, now)
+    return replace(told, text=f"{told.text}. {NOT_RECOVERY}")
 
 
 def _end(current: Incident, group: AlertGroup, now: datetime) -> Decision:
     alerts = {**current.alerts, **_names(current, group)}
-    over = replace(ended(current, ACTOR, now), alerts=alerts)
+    over = replace(ended(current, ACTOR, now), alerts=alerts, silent={})
     entry = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, "Resolved: all alerts of the group have ended")
     return Decision(Reason.ALERTS_RESOLVED, over, (entry,), Change.RESOLVED, records=(postmortem_due(over),))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from services.incident_service.domain.model import (
     Change,
@@ -88,7 +88,9 @@ def resolve(incident: Incident, move: Move, now: datetime) -> Decision:
     if (refused := _refused(Verb.RESOLVE, incident, move)) is not None:
         return refused
     over = ended(incident, move.actor, now)
-    entry = _state_change(now, move.actor, _told("Resolved", move))
+    unheard = incident.no_data_since
+    unmeasured = f" (no data since {clock(unheard)}: that it has ended was not measured)" if unheard else ""
+    entry = _state_change(now, move.actor, _told("Resolved", move) + unmeasured)
     return Decision(Reason.RESOLVED_BY_HAND, over, (entry,), Change.RESOLVED, records=(postmortem_due(over),))
 
 
@@ -144,6 +146,11 @@ def ended(incident: Incident, by: str, now: datetime) -> Incident:
     return _next(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=by, postmortem_due_at=due)
 
 
+def clock(at: datetime) -> str:
+    """Return an instant of today in words, to the minute."""
+    return f"{at.astimezone(UTC):%H:%M} UTC"
+
+
 def postmortem_due(incident: Incident) -> Due:
     """Return when the incident's postmortem falls due, for the list of what does."""
     return Due(DueKind.POSTMORTEM, incident.id, incident.postmortem_due_at)
@@ -158,6 +165,10 @@ def merged_name(group_key: str, fingerprint: str) -> str:
 
 def _brought(source: Incident) -> dict[str, bool]:
     return {merged_name(source.group_key, fingerprint): fires for fingerprint, fires in source.alerts.items()}
+
+
+def _brought_silent(source: Incident) -> dict[str, datetime]:
+    return {merged_name(source.group_key, fingerprint): since for fingerprint, since in source.silent.items()}
 
 
 def _merged(source: Incident, target: Incident, move: Move, now: datetime) -> Decision:
@@ -183,6 +194,7 @@ def _grown(source: Incident, target: Incident, move: Move, now: datetime) -> Dec
         services=unique(target.services, source.services),
         started_at=min(target.started_at, source.started_at),
         alerts={**_brought(source), **target.alerts},
+        silent={**_brought_silent(source), **target.silent},
     )
     text = f"“{source.title}” was merged into this incident by {move.actor}"
     entry = Entry(EntryKind.STATE_CHANGE, now, move.actor, SOURCE, text, f"/incidents/{source.id}")

@@ -176,7 +176,10 @@ REFUSALS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One incident. `alerts` tells for each fingerprint it has seen whether it still fires; instants are aware."""
+    """One incident. `alerts` tells for each fingerprint it has seen whether it goes on; instants are aware.
+
+    `silent` has, for those of them without data, since when there is none: they go on as far as anybody knows.
+    """
 
     id: str
     tenant: str
@@ -207,11 +210,20 @@ class Incident:
     public: bool = False
     public_title: str = ""
     postmortem_due_at: datetime | None = None
+    silent: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def fires(self) -> bool:
         """Tell whether an alert that it has seen still fires."""
         return any(self.alerts.values())
+
+    @property
+    def no_data_since(self) -> datetime | None:
+        """Return since when nothing is heard of any alert that goes on; None while something is, or nothing goes on."""
+        going_on = [name for name, fires in self.alerts.items() if fires]
+        if not going_on or any(name not in self.silent for name in going_on):
+            return None
+        return max(self.silent[name] for name in going_on)
 
 
 @dataclass(frozen=True, slots=True)

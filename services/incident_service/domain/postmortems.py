@@ -150,11 +150,22 @@ def _cause(timeline: Sequence[Entry]) -> str:
 
 def _impact(incident: Incident, now: datetime) -> str:
     end = incident.mitigated_at or incident.resolved_at
-    lasted = f"lasted {_length((end or now) - incident.started_at)}{'' if end else ' so far'}"
+    lasted = f"lasted {_length((end or now) - incident.started_at)}{'' if end else ' so far'}{_unmeasured(incident)}"
     severity = "not judged" if incident.severity is Severity.UNSPECIFIED else incident.severity.name.lower()
     services = ", ".join(incident.services) or "no service named"
     times = f"{incident.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return f"Severity: {severity}.\nServices: {services}.\nBegan {times}, {lasted}."
+
+
+def _unmeasured(incident: Incident) -> str:
+    """Say where no data tells when it ended; empty where data does."""
+    since = incident.no_data_since
+    if since is None or incident.mitigated_at:
+        return ""
+    known = f"; no data since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC, so "
+    return known + (
+        "when it really ended was not measured" if incident.status.over else "whether it goes on is not known"
+    )
 
 
 def _mitigations(timeline: Sequence[Entry]) -> str:

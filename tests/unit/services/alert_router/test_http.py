@@ -21,6 +21,7 @@ from libs.runtime.health import Health
 from services.alert_router.adapters.http import Doors, build
 from services.alert_router.domain.alert import Alert
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.listening import Listening
 from services.alert_router.handlers import ReceiveAlerts
 from tests.unit.services.alert_router.builders import NOW
 
@@ -54,7 +55,7 @@ def app(tmp_path: Path, published: Published) -> FastAPI:
     digest = hashlib.sha256(b"key").hexdigest()
     file.write_text(json.dumps({"tenants": [{"id": "shop", "api_keys_sha256": [digest]}]}))
     doors = Doors(
-        ReceiveAlerts(published, ManualClock(NOW)),
+        ReceiveAlerts(published, ManualClock(NOW), Listening(NOW)),
         TenantRegistry(file),
         Door("alertmanager", timedelta(hours=5), ("service",)),
         Door("prometheus", timedelta(minutes=5), ("service",)),
@@ -129,7 +130,8 @@ def test_a_body_without_length_is_bounded_too(app: FastAPI) -> None:
 def test_a_trusted_header_that_names_no_tenant_is_refused(app: FastAPI, tmp_path: Path) -> None:
     tenants = TenantRegistry(tmp_path / "tenants.json", trust_header=True)
     door = Door("prometheus", timedelta(minutes=5), ())
-    trusting = build(Doors(ReceiveAlerts(Published(), ManualClock(NOW)), tenants, door, door, LIMIT), [])
+    receive = ReceiveAlerts(Published(), ManualClock(NOW), Listening(NOW))
+    trusting = build(Doors(receive, tenants, door, door, LIMIT), [])
     kind = {"content-type": "application/json"}
     refused = post(trusting, PUSH, [], {**kind, "x-tenant-id": "nobody"})
     assert (refused.status_code, refused.json()["reason"]) == (401, "unknown_tenant")

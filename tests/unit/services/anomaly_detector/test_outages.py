@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from services.anomaly_detector.domain.track import Action
-from tests.unit.services.anomaly_detector.shop import Behaviour, Watch
+from tests.unit.services.anomaly_detector.shop import START, Behaviour, Watch
 
 HOUR = 3600
 HEALTHY = Behaviour()
@@ -92,13 +92,54 @@ def test_without_history_only_the_warmup_limits_count() -> None:
     assert [name for _, name in bad.fired()] == ["HighErrorRate"]
 
 
-def test_a_service_that_falls_silent_while_firing_is_resolved_after_five_minutes() -> None:
+def without_data(watch: Watch, name: str = "HighErrorRate") -> list[float]:
+    """Return when an alert was sent that says that it has no data."""
+    return [at for at, alert in watch.outbox.sent if alert.labels["alertname"] == name and alert.no_data_since]
+
+
+def test_a_service_that_falls_silent_while_firing_has_no_data_after_five_minutes_and_is_not_resolved() -> None:
+    watch = Watch()
+    watch.history(65, HEALTHY)
+    watch.run(60, Behaviour(errors=0.9))
+    watch.run(HOUR, None)
+    assert watch.resolved() == []
+    told = without_data(watch)
+    assert 300 <= told[0] - 60 <= 480
+    assert {b - a for a, b in pairwise(told)} == {60}
+    last = [alert for _, alert in watch.outbox.sent if alert.no_data_since][-1]
+    assert last.no_data_since is not None
+    assert 60 <= (last.no_data_since - START).total_seconds() <= 180
+    ((at, change),) = [(at, a) for at, a in watch.outbox.changes if a.no_data_since]
+    assert (at, change.ending, change.no_data_since) == (told[0], None, last.no_data_since)
+
+
+@pytest.mark.parametrize(("after", "resolves"), [(HEALTHY, True), (Behaviour(errors=0.9), False)])
+def test_only_data_ends_what_had_none(after: Behaviour, resolves: bool) -> None:
     watch = Watch()
     watch.history(65, HEALTHY)
     watch.run(60, Behaviour(errors=0.9))
     watch.run(600, None)
-    ((resolved_at, _),) = watch.resolved()
-    assert 300 <= resolved_at - 60 <= 480
+    told = len([a for _, a in watch.outbox.sent if a.labels["alertname"] == "HighErrorRate"])
+    watch.run(300, after)
+    since = [a for _, a in watch.outbox.sent if a.labels["alertname"] == "HighErrorRate"][told:]
+    back = next(n for n, a in enumerate(since) if a.no_data_since is None)
+    assert all(a.no_data_since is None for a in since[back:])
+    assert since[back].firing
+    assert ("HighErrorRate" in [name for _, name in watch.resolved()]) is resolves
+
+
+def test_a_restart_in_the_middle_of_the_silence_forgets_neither_the_outage_nor_when_data_ended() -> None:
+    watch = Watch()
+    watch.history(65, HEALTHY)
+    watch.run(60, Behaviour(errors=0.9))
+    watch.run(600, None)
+    before = [alert for _, alert in watch.outbox.sent if alert.no_data_since][-1]
+    watch.restart()
+    watch.run(120, None)
+    after = [alert for _, alert in watch.outbox.sent if alert.no_data_since][-1]
+    assert (after.starts_at, after.no_data_since) == (before.starts_at, before.no_data_since)
+    assert len([a for _, a in watch.outbox.changes if a.no_data_since]) == 1
+    assert watch.resolved() == []
 
 
 def test_while_the_rollups_cannot_be_read_what_fires_is_still_sent() -> None:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from incidentscope.alert.v1 import alert_pb2 as incidentscope_dot_alert_dot_v1_dot_alert__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)incidentscope/alert/v1/alert_events.proto\x12\x16incidentscope.alert.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"incidentscope/alert/v1/alert.proto\"=\n\rAlertReceived\x12,\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1d.incidentscope.alert.v1.Alert\"\xb6\x03\n\x12\x41lertGroupNotified\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tgroup_key\x18\x02 \x01(\t\x12Q\n\x0cgroup_labels\x18\x03 \x03(\x0b\x32;.incidentscope.alert.v1.AlertGroupNotified.GroupLabelsEntry\x12\x33\n\x06status\x18\x04 \x01(\x0e\x32#.incidentscope.alert.v1.AlertStatus\x12-\n\x06\x61lerts\x18\x05 \x03(\x0b\x32\x1d.incidentscope.alert.v1.Alert\x12\x33\n\x06reason\x18\x06 \x01(\x0e\x32#.incidentscope.alert.v1.FlushReason\x12.\n\nflushed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08receiver\x18\x08 \x01(\t\x12\x18\n\x10truncated_alerts\x18\t \x01(\x04\x1a\x32\n\x10GroupLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xcd\x01\n\x0b\x46lushReason\x12\x1c\n\x18\x46LUSH_REASON_UNSPECIFIED\x10\x00\x12#\n\x1f\x46LUSH_REASON_FIRST_NOTIFICATION\x10\x01\x12\x1b\n\x17\x46LUSH_REASON_NEW_ALERTS\x10\x02\x12\x1d\n\x19\x46LUSH_REASON_NEW_RESOLVED\x10\x03\x12\x1d\n\x19\x46LUSH_REASON_ALL_RESOLVED\x10\x04\x12 \n\x1c\x46LUSH_REASON_REPEAT_INTERVAL\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)incidentscope/alert/v1/alert_events.proto\x12\x16incidentscope.alert.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"incidentscope/alert/v1/alert.proto\"=\n\rAlertReceived\x12,\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1d.incidentscope.alert.v1.Alert\"\xb6\x03\n\x12\x41lertGroupNotified\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tgroup_key\x18\x02 \x01(\t\x12Q\n\x0cgroup_labels\x18\x03 \x03(\x0b\x32;.incidentscope.alert.v1.AlertGroupNotified.GroupLabelsEntry\x12\x33\n\x06status\x18\x04 \x01(\x0e\x32#.incidentscope.alert.v1.AlertStatus\x12-\n\x06\x61lerts\x18\x05 \x03(\x0b\x32\x1d.incidentscope.alert.v1.Alert\x12\x33\n\x06reason\x18\x06 \x01(\x0e\x32#.incidentscope.alert.v1.FlushReason\x12.\n\nflushed_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08receiver\x18\x08 \x01(\t\x12\x18\n\x10truncated_alerts\x18\t \x01(\x04\x1a\x32\n\x10GroupLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xec\x01\n\x0b\x46lushReason\x12\x1c\n\x18\x46LUSH_REASON_UNSPECIFIED\x10\x00\x12#\n\x1f\x46LUSH_REASON_FIRST_NOTIFICATION\x10\x01\x12\x1b\n\x17\x46LUSH_REASON_NEW_ALERTS\x10\x02\x12\x1d\n\x19\x46LUSH_REASON_NEW_RESOLVED\x10\x03\x12\x1d\n\x19\x46LUSH_REASON_ALL_RESOLVED\x10\x04\x12 \n\x1c\x46LUSH_REASON_REPEAT_INTERVAL\x10\x05\x12\x1d\n\x19\x46LUSH_REASON_DATA_CHANGED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALERTGROUPNOTIFIED_GROUPLABELSENTRY']._loaded_options = None
   _globals['_ALERTGROUPNOTIFIED_GROUPLABELSENTRY']._serialized_options = b'8\001'
   _globals['_FLUSHREASON']._serialized_start=643
-  _globals['_FLUSHREASON']._serialized_end=848
+  _globals['_FLUSHREASON']._serialized_end=879
   _globals['_ALERTRECEIVED']._serialized_start=138
   _globals['_ALERTRECEIVED']._serialized_end=199
   _globals['_ALERTGROUPNOTIFIED']._serialized_start=202

@@ -39,6 +39,8 @@ class _FlushReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FlushReas
     """Nothing fires any more."""
     FLUSH_REASON_REPEAT_INTERVAL: _FlushReason.ValueType  # 5
     """Nothing changed for the repeat interval."""
+    FLUSH_REASON_DATA_CHANGED: _FlushReason.ValueType  # 6
+    """Of alerts that go on, the data stopped or came back; not a reason of Alertmanager's."""
 
 class FlushReason(_FlushReason, metaclass=_FlushReasonEnumTypeWrapper):
     """Why a group was flushed; the rows of Alertmanager's deduplication table."""
@@ -55,6 +57,8 @@ FLUSH_REASON_ALL_RESOLVED: FlushReason.ValueType  # 4
 """Nothing fires any more."""
 FLUSH_REASON_REPEAT_INTERVAL: FlushReason.ValueType  # 5
 """Nothing changed for the repeat interval."""
+FLUSH_REASON_DATA_CHANGED: FlushReason.ValueType  # 6
+"""Of alerts that go on, the data stopped or came back; not a reason of Alertmanager's."""
 Global___FlushReason: _TypeAlias = FlushReason  # noqa: Y015
 
 @_typing.final
@@ -121,7 +125,7 @@ class AlertGroupNotified(_message.Message):
     group_key: _builtins.str
     """Route key and group labels in Alertmanager's form, such as `{}:{service="cart"}`."""
     status: _alert_pb2.AlertStatus.ValueType
-    """Firing while any alert of the group fires."""
+    """Firing while any alert of the group fires; else no data while that is so of any, else resolved."""
     reason: Global___FlushReason.ValueType
     """Why it was flushed now."""
     receiver: _builtins.str

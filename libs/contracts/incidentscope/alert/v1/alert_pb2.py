@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"incidentscope/alert/v1/alert.proto\x12\x16incidentscope.alert.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x04\n\x05\x41lert\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.incidentscope.alert.v1.AlertStatus\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07service\x18\x05 \x01(\t\x12\x32\n\x08severity\x18\x06 \x01(\x0e\x32 .incidentscope.alert.v1.Severity\x12\x39\n\x06labels\x18\x07 \x03(\x0b\x32).incidentscope.alert.v1.Alert.LabelsEntry\x12\x43\n\x0b\x61nnotations\x18\x08 \x03(\x0b\x32..incidentscope.alert.v1.Alert.AnnotationsEntry\x12-\n\tstarts_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rgenerator_url\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x1a\n\x12\x65nds_at_is_timeout\x18\r \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*d\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x15\n\x11SEVERITY_CRITICAL\x10\x03*_\n\x0b\x41lertStatus\x12\x1c\n\x18\x41LERT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATUS_FIRING\x10\x01\x12\x19\n\x15\x41LERT_STATUS_RESOLVED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"incidentscope/alert/v1/alert.proto\x12\x16incidentscope.alert.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x04\n\x05\x41lert\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.incidentscope.alert.v1.AlertStatus\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07service\x18\x05 \x01(\t\x12\x32\n\x08severity\x18\x06 \x01(\x0e\x32 .incidentscope.alert.v1.Severity\x12\x39\n\x06labels\x18\x07 \x03(\x0b\x32).incidentscope.alert.v1.Alert.LabelsEntry\x12\x43\n\x0b\x61nnotations\x18\x08 \x03(\x0b\x32..incidentscope.alert.v1.Alert.AnnotationsEntry\x12-\n\tstarts_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rgenerator_url\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x1a\n\x12\x65nds_at_is_timeout\x18\r \x01(\x08\x12\x31\n\rno_data_since\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*d\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x15\n\x11SEVERITY_CRITICAL\x10\x03*y\n\x0b\x41lertStatus\x12\x1c\n\x18\x41LERT_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_STATUS_FIRING\x10\x01\x12\x19\n\x15\x41LERT_STATUS_RESOLVED\x10\x02\x12\x18\n\x14\x41LERT_STATUS_NO_DATA\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALERT_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_ALERT_ANNOTATIONSENTRY']._loaded_options = None
   _globals['_ALERT_ANNOTATIONSENTRY']._serialized_options = b'8\001'
-  _globals['_SEVERITY']._serialized_start=667
-  _globals['_SEVERITY']._serialized_end=767
-  _globals['_ALERTSTATUS']._serialized_start=769
-  _globals['_ALERTSTATUS']._serialized_end=864
+  _globals['_SEVERITY']._serialized_start=718
+  _globals['_SEVERITY']._serialized_end=818
+  _globals['_ALERTSTATUS']._serialized_start=820
+  _globals['_ALERTSTATUS']._serialized_end=941
   _globals['_ALERT']._serialized_start=96
-  _globals['_ALERT']._serialized_end=665
-  _globals['_ALERT_LABELSENTRY']._serialized_start=568
-  _globals['_ALERT_LABELSENTRY']._serialized_end=613
-  _globals['_ALERT_ANNOTATIONSENTRY']._serialized_start=615
-  _globals['_ALERT_ANNOTATIONSENTRY']._serialized_end=665
+  _globals['_ALERT']._serialized_end=716
+  _globals['_ALERT_LABELSENTRY']._serialized_start=619
+  _globals['_ALERT_LABELSENTRY']._serialized_end=664
+  _globals['_ALERT_ANNOTATIONSENTRY']._serialized_start=666
+  _globals['_ALERT_ANNOTATIONSENTRY']._serialized_end=716
 # @@protoc_insertion_point(module_scope)

@@ -60,6 +60,8 @@ class _AlertStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertStat
     """The condition holds."""
     ALERT_STATUS_RESOLVED: _AlertStatus.ValueType  # 2
     """The condition has ended."""
+    ALERT_STATUS_NO_DATA: _AlertStatus.ValueType  # 3
+    """It held when it was last heard of; since then there is no data, so nobody knows whether it has ended."""
 
 class AlertStatus(_AlertStatus, metaclass=_AlertStatusEnumTypeWrapper):
     """Whether the condition holds."""
@@ -70,6 +72,8 @@ ALERT_STATUS_FIRING: AlertStatus.ValueType  # 1
 """The condition holds."""
 ALERT_STATUS_RESOLVED: AlertStatus.ValueType  # 2
 """The condition has ended."""
+ALERT_STATUS_NO_DATA: AlertStatus.ValueType  # 3
+"""It held when it was last heard of; since then there is no data, so nobody knows whether it has ended."""
 Global___AlertStatus: _TypeAlias = AlertStatus  # noqa: Y015
 
 @_typing.final
@@ -131,6 +135,7 @@ class Alert(_message.Message):
     GENERATOR_URL_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     ENDS_AT_IS_TIMEOUT_FIELD_NUMBER: _builtins.int
+    NO_DATA_SINCE_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
     """FNV-1a 64 over the sorted labels as Alertmanager computes it, 16 lower-case hex digits."""
     tenant_id: _builtins.str
@@ -165,6 +170,10 @@ class Alert(_message.Message):
     def ends_at(self) -> _timestamp_pb2.Timestamp:
         """When the condition ended or, while firing, when it is taken as ended unless re-sent."""
 
+    @_builtins.property
+    def no_data_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when there is no data: the sender says so, or has not been heard of. Unset while there is."""
+
     def __init__(
         self,
         *,
@@ -181,10 +190,11 @@ class Alert(_message.Message):
         generator_url: _builtins.str = ...,
         source: _builtins.str = ...,
         ends_at_is_timeout: _builtins.bool = ...,
+        no_data_since: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "starts_at", b"starts_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ends_at", b"ends_at", "no_data_since", b"no_data_since", "starts_at", b"starts_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "ends_at", b"ends_at", "ends_at_is_timeout", b"ends_at_is_timeout", "fingerprint", b"fingerprint", "generator_url", b"generator_url", "labels", b"labels", "name", b"name", "service", b"service", "severity", b"severity", "source", b"source", "starts_at", b"starts_at", "status", b"status", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotations", b"annotations", "ends_at", b"ends_at", "ends_at_is_timeout", b"ends_at_is_timeout", "fingerprint", b"fingerprint", "generator_url", b"generator_url", "labels", b"labels", "name", b"name", "no_data_since", b"no_data_since", "service", b"service", "severity", b"severity", "source", b"source", "starts_at", b"starts_at", "status", b"status", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,20 +22,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from incidentscope.anomaly.v1 import anomaly_pb2 as incidentscope_dot_anomaly_dot_v1_dot_anomaly__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-incidentscope/anomaly/v1/anomaly_events.proto\x12\x18incidentscope.anomaly.v1\x1a&incidentscope/anomaly/v1/anomaly.proto\"E\n\x0f\x41nomalyDetected\x12\x32\n\x07\x61nomaly\x18\x01 \x01(\x0b\x32!.incidentscope.anomaly.v1.Anomaly\"{\n\x0c\x41nomalyEnded\x12\x32\n\x07\x61nomaly\x18\x01 \x01(\x0b\x32!.incidentscope.anomaly.v1.Anomaly\x12\x37\n\x06\x65nding\x18\x02 \x01(\x0e\x32\'.incidentscope.anomaly.v1.AnomalyEnding*\x87\x01\n\rAnomalyEnding\x12\x1e\n\x1a\x41NOMALY_ENDING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41NOMALY_ENDING_RECOVERED\x10\x01\x12\x1a\n\x16\x41NOMALY_ENDING_NO_DATA\x10\x02\x12\x1c\n\x18\x41NOMALY_ENDING_NEW_USUAL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-incidentscope/anomaly/v1/anomaly_events.proto\x12\x18incidentscope.anomaly.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&incidentscope/anomaly/v1/anomaly.proto\"E\n\x0f\x41nomalyDetected\x12\x32\n\x07\x61nomaly\x18\x01 \x01(\x0b\x32!.incidentscope.anomaly.v1.Anomaly\"{\n\x0c\x41nomalyEnded\x12\x32\n\x07\x61nomaly\x18\x01 \x01(\x0b\x32!.incidentscope.anomaly.v1.Anomaly\x12\x37\n\x06\x65nding\x18\x02 \x01(\x0e\x32\'.incidentscope.anomaly.v1.AnomalyEnding\"n\n\rAnomalyNoData\x12\x32\n\x07\x61nomaly\x18\x01 \x01(\x0b\x32!.incidentscope.anomaly.v1.Anomaly\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x87\x01\n\rAnomalyEnding\x12\x1e\n\x1a\x41NOMALY_ENDING_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41NOMALY_ENDING_RECOVERED\x10\x01\x12\x1a\n\x16\x41NOMALY_ENDING_NO_DATA\x10\x02\x12\x1c\n\x18\x41NOMALY_ENDING_NEW_USUAL\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'incidentscope.anomaly.v1.anomaly_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ANOMALYENDING']._serialized_start=312
-  _globals['_ANOMALYENDING']._serialized_end=447
-  _globals['_ANOMALYDETECTED']._serialized_start=115
-  _globals['_ANOMALYDETECTED']._serialized_end=184
-  _globals['_ANOMALYENDED']._serialized_start=186
-  _globals['_ANOMALYENDED']._serialized_end=309
+  _globals['_ANOMALYENDING']._serialized_start=457
+  _globals['_ANOMALYENDING']._serialized_end=592
+  _globals['_ANOMALYDETECTED']._serialized_start=148
+  _globals['_ANOMALYDETECTED']._serialized_end=217
+  _globals['_ANOMALYENDED']._serialized_start=219
+  _globals['_ANOMALYENDED']._serialized_end=342
+  _globals['_ANOMALYNODATA']._serialized_start=344
+  _globals['_ANOMALYNODATA']._serialized_end=454
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from incidentscope.anomaly.v1 import anomaly_pb2 as _anomaly_pb2
 import builtins as _builtins
@@ -29,7 +30,7 @@ class _AnomalyEndingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Anomaly
     ANOMALY_ENDING_RECOVERED: _AnomalyEnding.ValueType  # 1
     """What is measured is back to what is usual."""
     ANOMALY_ENDING_NO_DATA: _AnomalyEnding.ValueType  # 2
-    """Too few requests to tell, for too long."""
+    """Not sent any more: an anomaly without data goes on, see AnomalyNoData."""
     ANOMALY_ENDING_NEW_USUAL: _AnomalyEnding.ValueType  # 3
     """It has gone on for so long that it is the new usual."""
 
@@ -41,7 +42,7 @@ ANOMALY_ENDING_UNSPECIFIED: AnomalyEnding.ValueType  # 0
 ANOMALY_ENDING_RECOVERED: AnomalyEnding.ValueType  # 1
 """What is measured is back to what is usual."""
 ANOMALY_ENDING_NO_DATA: AnomalyEnding.ValueType  # 2
-"""Too few requests to tell, for too long."""
+"""Not sent any more: an anomaly without data goes on, see AnomalyNoData."""
 ANOMALY_ENDING_NEW_USUAL: AnomalyEnding.ValueType  # 3
 """It has gone on for so long that it is the new usual."""
 Global___AnomalyEnding: _TypeAlias = AnomalyEnding  # noqa: Y015
@@ -97,3 +98,35 @@ class AnomalyEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnomalyEnded: _TypeAlias = AnomalyEnded  # noqa: Y015
+
+@_typing.final
+class AnomalyNoData(_message.Message):
+    """Too few requests come to tell whether an anomaly goes on: it does until there is data again. Topic
+    `anomalies.events`, keyed by the fingerprint of its alert.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANOMALY_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def anomaly(self) -> _anomaly_pb2.Anomaly:
+        """The anomaly as last seen."""
+
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """When there was last enough data to tell."""
+
+    def __init__(
+        self,
+        *,
+        anomaly: _anomaly_pb2.Anomaly | None = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anomaly", b"anomaly", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anomaly", b"anomaly", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnomalyNoData: _TypeAlias = AnomalyNoData  # noqa: Y015

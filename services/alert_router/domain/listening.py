@@ -1,0 +1,36 @@
+"""Since when nothing stood between a sender and us."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+LONGEST_PAUSE = timedelta(seconds=30)  # between two looks; a machine that slept, or a database that was away
+LONGEST_LAG = timedelta(seconds=30)  # of an alert on its way through the broker
+
+
+class Listening:
+    """Keeps the instant since which alerts could be heard: a start, and each time that they could not, sets it anew."""
+
+    def __init__(self, now: datetime) -> None:
+        self._since = now
+        self._looked_at = now
+
+    @property
+    def since(self) -> datetime:
+        """Return the instant."""
+        return self._since
+
+    def interrupted(self, now: datetime) -> None:
+        """A door could not pass an alert on, the broker or the database did not answer."""
+        self._since = max(self._since, now)
+
+    def looked(self, now: datetime) -> None:
+        """A look at groups is about to be taken; one that is long overdue ends a pause."""
+        if now - self._looked_at > LONGEST_PAUSE:
+            self.interrupted(now)
+        self._looked_at = now
+
+    def received(self, sent_at: datetime, now: datetime) -> None:
+        """An alert has come through the broker; while they come late, others are still on their way."""
+        if now - sent_at > LONGEST_LAG:
+            self.interrupted(now)
