@@ -349,6 +349,27 @@ CREATE TABLE incident.incident (
 
 ALTER TABLE ONLY incident.incident FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE incident.incident_alert (
+    tenant_id text NOT NULL,
+    incident_id uuid NOT NULL,
+    name text NOT NULL,
+    alert_name text NOT NULL,
+    service text NOT NULL,
+    severity smallint NOT NULL,
+    state text NOT NULL,
+    starts_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    no_data_since timestamp with time zone,
+    updated_at timestamp with time zone NOT NULL,
+    labels jsonb NOT NULL,
+    annotations jsonb NOT NULL,
+    generator_url text NOT NULL,
+    CONSTRAINT incident_alert_severity_check CHECK (((severity >= 0) AND (severity <= 3))),
+    CONSTRAINT incident_alert_state_check CHECK ((state = ANY (ARRAY['firing'::text, 'no_data'::text, 'resolved'::text])))
+);
+
+ALTER TABLE ONLY incident.incident_alert FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE incident.link (
     tenant_id text NOT NULL,
     incident_id uuid NOT NULL,
@@ -564,6 +585,9 @@ ALTER TABLE ONLY incident.idempotency_key
 ALTER TABLE ONLY incident.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, ce_id);
 
+ALTER TABLE ONLY incident.incident_alert
+    ADD CONSTRAINT incident_alert_pkey PRIMARY KEY (tenant_id, incident_id, name);
+
 ALTER TABLE ONLY incident.incident
     ADD CONSTRAINT incident_pkey PRIMARY KEY (tenant_id, id);
 
@@ -662,6 +686,9 @@ ALTER TABLE ONLY incident.analysis
 ALTER TABLE ONLY incident.hypothesis_feedback
     ADD CONSTRAINT hypothesis_feedback_tenant_id_incident_id_analysis_version_fkey FOREIGN KEY (tenant_id, incident_id, analysis_version) REFERENCES incident.analysis(tenant_id, incident_id, version);
 
+ALTER TABLE ONLY incident.incident_alert
+    ADD CONSTRAINT incident_alert_tenant_id_incident_id_fkey FOREIGN KEY (tenant_id, incident_id) REFERENCES incident.incident(tenant_id, id);
+
 ALTER TABLE ONLY incident.incident
     ADD CONSTRAINT incident_merged_into_fkey FOREIGN KEY (tenant_id, merged_into) REFERENCES incident.incident(tenant_id, id);
 
@@ -729,6 +756,8 @@ ALTER TABLE incident.idempotency_key ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.incident ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE incident.incident_alert ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE incident.link ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE incident.message_template ENABLE ROW LEVEL SECURITY;
@@ -750,6 +779,8 @@ CREATE POLICY tenant ON incident.hypothesis_feedback USING ((tenant_id = current
 CREATE POLICY tenant ON incident.idempotency_key USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
 CREATE POLICY tenant ON incident.incident USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
+
+CREATE POLICY tenant ON incident.incident_alert USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 
 CREATE POLICY tenant ON incident.link USING ((tenant_id = current_setting('app.tenant_id'::text, true)));
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from incidentscope.alert.v1 import alert_pb2
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
 from incidentscope.correlation.v1 import correlation_pb2 as correlation
 from incidentscope.deploy.v1 import deploy_pb2
@@ -90,6 +91,24 @@ def incident(message: incident_pb2.Incident) -> models.Incident:
 
 def _when(message: Message, field: str) -> datetime | None:
     return instant(getattr(message, field)) if message.HasField(field) else None
+
+
+def alert(message: incident_pb2.IncidentAlert) -> models.Alert:
+    """Return an alert in its own words."""
+    return models.Alert(
+        name=message.name,
+        service=message.service,
+        severity=_SEVERITY.get(message.severity, models.Severity.UNKNOWN),
+        state=_words(alert_pb2.AlertStatus.Name(message.status), "ALERT_STATUS_"),
+        starts_at=instant(message.starts_at),
+        ended_at=_when(message, "ended_at"),
+        no_data_since=_when(message, "no_data_since"),
+        labels=dict(sorted(message.labels.items())),
+        annotations=dict(sorted(message.annotations.items())),
+        generator_url=message.generator_url,
+        runbook_url=message.runbook_url,
+        dashboard_url=message.dashboard_url,
+    )
 
 
 def task(message: response_pb2.Task) -> models.Task:

@@ -19,6 +19,7 @@ from services.incident_service.domain.records import (
     Postmortem,
     PostmortemStatus,
     RoleAssignment,
+    SeenAlert,
     StatusUpdate,
     Task,
     TaskKind,
@@ -125,6 +126,14 @@ class Transaction(Protocol):
         """
         ...
 
+    async def keep_alerts(self, alerts: Sequence[SeenAlert]) -> None:
+        """Keep alerts as last told, each over what was kept of it."""
+        ...
+
+    async def bring_alerts(self, source: Incident, target_id: str) -> None:
+        """Copy the alerts of an incident to the one it was merged into."""
+        ...
+
     async def latest_analysis(self, incident_id: str) -> StoredAnalysis | None:
         """Return what the latest analysis of an incident concluded."""
         ...
@@ -189,6 +198,10 @@ class Store(Protocol):
 
     async def roles(self, tenant: str, incident_id: str) -> list[RoleAssignment]:
         """Return who had which role, oldest first."""
+        ...
+
+    async def alerts(self, tenant: str, incident_id: str, limit: int) -> list[SeenAlert]:
+        """Return an incident's alerts, those that go on first, then the latest start first."""
         ...
 
     async def links(self, tenant: str, incident_id: str) -> list[Link]:

@@ -26,6 +26,7 @@ QUICK = {
     "windows_minutes = [1, 2]": "windows_minutes = [1]", "no_data_seconds = 300": "no_data_seconds = 3",
 }  # fmt: skip
 PROMISE_SECONDS, AWAY_SECONDS = 4.0, 10.0
+RUNBOOK = "https://wiki.test/runbooks/errors?a=1&b=2"
 SENDER = "http://prometheus.test:9090/graph"
 
 
@@ -44,8 +45,9 @@ class Suite:
 
     def get(self, path: str, method: str = "GET", **body: Any) -> httpx.Response:
         """Ask the console."""
-        sent = {"json": body} if method == "POST" else {}
-        answer = httpx.request(method, self.console + path, headers=self.headers, trust_env=False, timeout=20, **sent)
+        sent = body if method == "POST" else None
+        url = self.console + path
+        answer = httpx.request(method, url, json=sent, headers=self.headers, trust_env=False, timeout=20)
         assert answer.is_success, answer.text
         return answer
 
@@ -129,7 +131,9 @@ def prometheus(router: Router, service: str) -> Iterator[None]:
 
 def alert(service: str, ends: float = PROMISE_SECONDS) -> dict[str, Any]:
     labels = {"alertname": "HighErrorRate", "service": service, "severity": "critical"}
-    return {"labels": labels, "startsAt": written(-60), "endsAt": written(ends), "generatorURL": SENDER}
+    annotations = {"summary": "45 % fail", "runbook_url": RUNBOOK, "dashboard_url": "javascript:alert(1)"}
+    times = {"startsAt": written(-60), "endsAt": written(ends)}
+    return {"labels": labels, "annotations": annotations, "generatorURL": SENDER, **times}
 
 
 def since(incident: dict[str, Any]) -> str:
@@ -169,6 +173,12 @@ def test_a_sender_that_died_resolves_nothing_and_a_person_may(suite: Suite) -> N
     assert silent["status"] == "INCIDENT_STATUS_OPEN"
     assert [text for text in suite.timeline(silent) if text.startswith(f"No data since {since(silent)}: {service}")]
     page = suite.page(silent)
+    (own,) = suite.get(f"/api/v1/incidents/{silent['id']}/alerts").json()["alerts"]
+    assert (own["status"], own["runbookUrl"], own["dashboardUrl"]) == ("ALERT_STATUS_NO_DATA", RUNBOOK, "")
+    assert own["annotations"]["dashboard_url"] == "javascript:alert(1)"
+    assert own["labels"] == {"alertname": "HighErrorRate", "service": service, "severity": "critical"}
+    assert f'href="{RUNBOOK.replace("&", "&amp;")}"' in page
+    assert 'href="javascript' not in page
     assert f"No data since {since(silent)}." in page
     assert f"no data since {since(silent)}" in suite.get("/").text
     resolved = suite.get(f"/api/v1/incidents/{silent['id']}:resolve", "POST", actor="Ana", resolution="host is gone")

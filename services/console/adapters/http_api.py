@@ -122,6 +122,7 @@ SPECS = (
     ),
     Spec("GET", f"{ONE}/similar", "ListSimilarIncidents", "List past incidents that resemble it, with their outcome"),
     Spec("GET", "/hypotheses/calibration", "GetHypothesisCalibration", "Return how often hypotheses were the cause"),
+    Spec("GET", f"{ONE}/alerts", "ListIncidentAlerts", "List the alerts in their own words, what goes on first"),
     Spec("GET", f"{ONE}/links", "ListLinks", "List the links, oldest first"),
     Spec("POST", f"{ONE}/links", "AddLink", "Add a link"),
     Spec("GET", f"{ONE}/tasks", "ListTasks", "List an incident's tasks, oldest first", "ListIncidentTasks"),

@@ -85,6 +85,29 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of an incident in its own words; `state` is the word people read."""
+
+    name: str
+    service: str
+    severity: Severity
+    state: str
+    starts_at: datetime
+    ended_at: datetime | None
+    no_data_since: datetime | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    generator_url: str = ""
+    runbook_url: str = ""
+    dashboard_url: str = ""
+
+    @property
+    def summary(self) -> str:
+        """Return the annotation that says it in a sentence; empty when none does."""
+        return next((self.annotations[n] for n in ("summary", "description", "message") if n in self.annotations), "")
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A page that belongs to an incident."""
 

@@ -12,6 +12,7 @@ from services.console.domain.causes import Background
 from services.console.domain.charts import Chart, Marker, Measure, Point
 from services.console.domain.formats import duration
 from services.console.domain.models import (
+    Alert,
     Analysis,
     Deploy,
     Edge,
@@ -28,6 +29,7 @@ from services.console.domain.models import (
 )
 from services.console.domain.servicemap import Roles, ServiceMap
 
+MAX_RUNBOOKS = 6  # links on top of an incident's page
 MAX_CARDS = 6
 MAX_SUSPECTS = 3
 PLAUSIBLE = 0.15  # confidence from which a cause behind the first is marked as a suspect
@@ -88,6 +90,7 @@ class IncidentPage:
     named_deploys: frozenset[str]
     tasks: tuple[Task, ...] = ()
     links: tuple[Link, ...] = ()
+    alerts: tuple[Alert, ...] = ()
     background: Background = field(default_factory=Background)
     missing: tuple[Missing, ...] = ()
 
@@ -97,6 +100,13 @@ class IncidentPage:
         if self.analysis is None:
             return ""
         return f"{self.analysis.version}.{self.analysis.hypotheses[0].rank if self.analysis.hypotheses else 0}"
+
+    @property
+    def runbooks(self) -> tuple[Link, ...]:
+        """Return where the alerts themselves say what to do and where to look, each address once."""
+        found = {a.runbook_url: f"Runbook: {a.name}" for a in self.alerts if a.runbook_url}
+        found |= {a.dashboard_url: f"Dashboard: {a.name}" for a in self.alerts if a.dashboard_url}
+        return tuple(Link(title, url) for url, title in list(found.items())[:MAX_RUNBOOKS])
 
     @property
     def open_tasks(self) -> int:

@@ -18,7 +18,17 @@ from libs.kernel.timewindow import TimeWindow
 from services.console import decode
 from services.console.domain import servicemap, views, windows
 from services.console.domain.charts import Marker
-from services.console.domain.models import Analysis, Deploy, Edge, Incident, Link, MinuteHealth, Task, TimelineEntry
+from services.console.domain.models import (
+    Alert,
+    Analysis,
+    Deploy,
+    Edge,
+    Incident,
+    Link,
+    MinuteHealth,
+    Task,
+    TimelineEntry,
+)
 from services.console.handlers import causes, response
 from services.console.handlers.checks import checked_actor, checked_id, checked_note
 from services.console.handlers.parts import Parts
@@ -78,18 +88,24 @@ class IncidentPages:
         nothing: list[TimelineEntry] = []
         no_tasks: tuple[Task, ...] = ()
         no_links: tuple[Link, ...] = ()
-        answer, analysis, timeline, tasks, links, background = await asyncio.gather(
-            self.incidents.get(tenant, contract.GetIncidentRequest(id=checked_id(incident_id))),
-            parts.take("Causes", self._analysis(tenant, incident_id), None),
-            parts.take("Timeline", self._timeline(tenant, incident_id), nothing),
-            parts.take("Tasks", response.tasks_of(self.incidents, tenant, incident_id), no_tasks),
-            parts.take("Links", response.links_of(self.incidents, tenant, incident_id), no_links),
-            causes.background_of(self.incidents, tenant, incident_id, parts),
+        no_alerts: tuple[Alert, ...] = ()
+        (answer, analysis, timeline, background), (tasks, links, alerts) = await asyncio.gather(
+            asyncio.gather(
+                self.incidents.get(tenant, contract.GetIncidentRequest(id=checked_id(incident_id))),
+                parts.take("Causes", self._analysis(tenant, incident_id), None),
+                parts.take("Timeline", self._timeline(tenant, incident_id), nothing),
+                causes.background_of(self.incidents, tenant, incident_id, parts),
+            ),
+            asyncio.gather(
+                parts.take("Tasks", response.tasks_of(self.incidents, tenant, incident_id), no_tasks),
+                parts.take("Links", response.links_of(self.incidents, tenant, incident_id), no_links),
+                parts.take("Alerts", response.alerts_of(self.incidents, tenant, incident_id), no_alerts),
+            ),
         )
         incident = decode.incident(answer.incident)
         onset = (analysis.onset if analysis else None) or incident.started_at
         page = await self._around(tenant, incident, analysis, timeline, onset, parts)
-        return replace(page, tasks=tasks, links=links, background=background)
+        return replace(page, tasks=tasks, links=links, alerts=alerts, background=background)
 
     async def _around(
         self,

@@ -17,7 +17,7 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from services.console import decode
 from services.console.domain import views
-from services.console.domain.models import Link, Postmortem, PublicIncident, Task
+from services.console.domain.models import Alert, Link, Postmortem, PublicIncident, Task
 from services.console.handlers import causes
 from services.console.handlers.checks import checked_actor, checked_due, checked_id, checked_note
 from services.console.ports import Incidents, RefusalReason, Refused
@@ -225,6 +225,13 @@ async def tasks_of(incidents: Incidents, tenant: str, incident_id: str) -> tuple
     request = contract.ListTasksRequest(id=incident_id, page_size=_TASKS_SHOWN)
     answer = await incidents.call(tenant, request, contract.ListTasksResponse)
     return tuple(decode.task(task) for task in answer.tasks)
+
+
+async def alerts_of(incidents: Incidents, tenant: str, incident_id: str) -> tuple[Alert, ...]:
+    """Return an incident's alerts in their own words; raises Refused or Unavailable."""
+    request = contract.ListIncidentAlertsRequest(id=incident_id)
+    answer = await incidents.call(tenant, request, contract.ListIncidentAlertsResponse)
+    return tuple(decode.alert(a) for a in answer.alerts)
 
 
 async def links_of(incidents: Incidents, tenant: str, incident_id: str) -> tuple[Link, ...]:

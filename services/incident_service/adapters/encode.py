@@ -9,11 +9,13 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from incidentscope.alert.v1 import alert_pb2
 from incidentscope.incident.v1 import communication_pb2 as outside
 from incidentscope.incident.v1 import incident_events_pb2 as events
 from incidentscope.incident.v1 import incident_pb2 as pb
 from incidentscope.incident.v1 import response_pb2 as work
 
+from services.incident_service.domain.alerts import DASHBOARD, RUNBOOK, web_address
 from services.incident_service.domain.communication import Channel, Rendered, Template
 from services.incident_service.domain.model import (
     Change,
@@ -27,11 +29,13 @@ from services.incident_service.domain.model import (
     Status,
 )
 from services.incident_service.domain.records import (
+    AlertState,
     Link,
     Postmortem,
     PostmortemStatus,
     PublicStatus,
     RoleAssignment,
+    SeenAlert,
     StatusUpdate,
     Task,
     TaskKind,
@@ -56,6 +60,7 @@ KINDS = _numbers(EntryKind, dict(pb.TimelineKind.items()), "TIMELINE_KIND_")
 TASK_KINDS = _numbers(TaskKind, dict(work.TaskKind.items()), "TASK_KIND_")
 TASK_STATUSES = _numbers(TaskStatus, dict(work.TaskStatus.items()), "TASK_STATUS_")
 POSTMORTEM_STATUSES = _numbers(PostmortemStatus, dict(work.PostmortemStatus.items()), "POSTMORTEM_STATUS_")
+ALERT_STATES = _numbers(AlertState, dict(alert_pb2.AlertStatus.items()), "ALERT_STATUS_")
 CHANNELS = _numbers(Channel, dict(outside.Channel.items()), "CHANNEL_")
 PUBLIC_STATUSES = _numbers(PublicStatus, dict(outside.PublicStatus.items()), "PUBLIC_STATUS_")
 
@@ -118,6 +123,26 @@ def role_message(role: RoleAssignment) -> work.RoleAssignment:
         assigned_by=role.assigned_by,
         assumed_at=timestamp(role.assumed_at),
         renounced_at=timestamp(role.renounced_at),
+    )
+
+
+def alert_message(alert: SeenAlert) -> pb.IncidentAlert:
+    """Return an alert as the contract has it."""
+    return pb.IncidentAlert(
+        id=alert.name,
+        name=alert.alert_name,
+        service=alert.service,
+        severity=SEVERITIES[Severity(alert.severity)],  # type: ignore[arg-type]
+        status=ALERT_STATES[alert.state],  # type: ignore[arg-type]
+        starts_at=timestamp(alert.starts_at),
+        ended_at=timestamp(alert.ended_at),
+        no_data_since=timestamp(alert.no_data_since),
+        updated_at=timestamp(alert.updated_at),
+        labels=alert.labels,
+        annotations=alert.annotations,
+        generator_url=alert.generator_url,
+        runbook_url=web_address(alert.annotations, RUNBOOK),
+        dashboard_url=web_address(alert.annotations, DASHBOARD),
     )
 
 

@@ -73,6 +73,12 @@ class ResponseRpcs(Base):
         return rpc.AddLinkResponse(link=encode.link_message(link))
 
     @reading
+    async def ListIncidentAlerts(self, request: rpc.ListIncidentAlertsRequest) -> rpc.ListIncidentAlertsResponse:
+        """List the alerts in their own words."""
+        found = await self.responses.alerts(current_tenant(), check.incident_id(request.id))
+        return rpc.ListIncidentAlertsResponse(alerts=[encode.alert_message(alert) for alert in found])
+
+    @reading
     async def ListLinks(self, request: rpc.ListLinksRequest) -> rpc.ListLinksResponse:
         """List the links."""
         found = await self.responses.links(current_tenant(), check.incident_id(request.id))

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from services.incident_service.domain.communication import Channel, Template
 from services.incident_service.domain.model import Entry, EntryKind, Incident, Priority, Severity, Status
 from services.incident_service.domain.records import (
+    AlertState,
     Feedback,
     FeedbackVerdict,
     Link,
@@ -21,6 +22,7 @@ from services.incident_service.domain.records import (
     PostmortemStatus,
     PublicStatus,
     RoleAssignment,
+    SeenAlert,
     StatusUpdate,
     Task,
     TaskKind,
@@ -98,6 +100,21 @@ def role(row: Row) -> RoleAssignment:
 def link(row: Row) -> Link:
     """Return the link of a row."""
     return Link(**(row | _ids(row)))
+
+
+def seen_alert(row: Row) -> SeenAlert:
+    """Return the alert of a row."""
+    return SeenAlert(**(row | {"incident_id": str(row["incident_id"]), "state": AlertState(row["state"])}))
+
+
+def seen_alert_values(alert: SeenAlert) -> Row:
+    """Return an alert as parameters."""
+    changed = {
+        "state": alert.state.value,
+        "labels": Jsonb(dict(alert.labels)),
+        "annotations": Jsonb(dict(alert.annotations)),
+    }
+    return {name: getattr(alert, name) for name in columns(SeenAlert).split(", ")} | changed
 
 
 def task(row: Row) -> Task:

@@ -20,6 +20,7 @@ from services.incident_service.domain.records import (
     Link,
     Postmortem,
     RoleAssignment,
+    SeenAlert,
     StatusUpdate,
     Task,
 )
@@ -39,6 +40,8 @@ _TIMELINE = """SELECT number, id, kind, occurred_at, actor, source, text, url FR
 WHERE tenant_id = %(tenant)s AND incident_id = %(id)s AND number > %(after)s ORDER BY number LIMIT %(limit)s"""
 _OF = "WHERE tenant_id = %(tenant)s AND incident_id = %(id)s"
 _ROLES = f"SELECT {rows.columns(RoleAssignment)} FROM role_assignment {_OF} ORDER BY number"
+_ALERTS = f"""SELECT {rows.columns(SeenAlert)} FROM incident_alert WHERE tenant_id = %(tenant)s AND incident_id = %(id)s
+ORDER BY state = 'resolved', starts_at DESC, name LIMIT %(limit)s"""
 _LINKS = f"SELECT {rows.columns(Link)} FROM link {_OF} ORDER BY id"
 _UPDATES = f"SELECT {rows.columns(StatusUpdate)} FROM status_update {_OF} ORDER BY id DESC"
 _TASKS = f"""SELECT {rows.columns(Task)} FROM task WHERE tenant_id = %(tenant)s
@@ -100,6 +103,11 @@ class PostgresStore:
     async def roles(self, tenant: str, incident_id: str) -> list[RoleAssignment]:
         """Return who had which role, oldest first."""
         return [rows.role(row) for row in await self._all(tenant, _ROLES, id=incident_id)]
+
+    async def alerts(self, tenant: str, incident_id: str, limit: int) -> list[SeenAlert]:
+        """Return an incident's alerts, those that go on first, then the latest start first."""
+        found = await self._all(tenant, _ALERTS, id=incident_id, limit=limit)
+        return [rows.seen_alert(row) for row in found]
 
     async def links(self, tenant: str, incident_id: str) -> list[Link]:
         """Return an incident's links, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from services.incident_service.adapters import postgres_rows as rows
 from services.incident_service.adapters.encode import event_message
 from services.incident_service.domain.analysis import Analysis, Conclusion, StoredAnalysis
 from services.incident_service.domain.communication import Template
+from services.incident_service.domain.lifecycle import MERGED, merged_name
 from services.incident_service.domain.model import Change, Decision, Entry, Incident
 from services.incident_service.domain.records import (
     Due,
@@ -24,6 +26,7 @@ from services.incident_service.domain.records import (
     Postmortem,
     Record,
     RoleChange,
+    SeenAlert,
     StatusUpdate,
     Task,
 )
@@ -99,6 +102,13 @@ _WRITE_RECORD = {
 }
 
 
+_KEEP_ALERT = _upsert("incident_alert", SeenAlert, "incident_id", "name")
+_CARRIED = ", ".join(name for name in rows.columns(SeenAlert).split(", ") if name not in ("incident_id", "name"))
+_BRING_ALERTS = f"""INSERT INTO incident_alert (tenant_id, incident_id, name, {_CARRIED})
+SELECT tenant_id, %(target)s, CASE WHEN starts_with(name, '{MERGED}') THEN name ELSE %(mark)s || name END, {_CARRIED}
+FROM incident_alert WHERE tenant_id = %(tenant)s AND incident_id = %(source)s ON CONFLICT DO NOTHING"""
+
+
 class PostgresTransaction:
     """One open transaction of one tenant."""
 
@@ -151,6 +161,16 @@ class PostgresTransaction:
             entries += written
         await outbox.enqueue_all(self._conn, events)
         return tuple(entries)
+
+    async def keep_alerts(self, alerts: Sequence[SeenAlert]) -> None:
+        """Keep alerts as last told, each over what was kept of it."""
+        if alerts:
+            async with self._conn.cursor() as cursor:
+                await cursor.executemany(_KEEP_ALERT, [self._values(**rows.seen_alert_values(a)) for a in alerts])
+
+    async def bring_alerts(self, source: Incident, target_id: str) -> None:
+        """Copy the alerts of an incident to the one it was merged into, under their names there."""
+        await self._do(_BRING_ALERTS, source=source.id, target=target_id, mark=merged_name(source.group_key, ""))
 
     async def latest_analysis(self, incident_id: str) -> StoredAnalysis | None:
         """Return what the latest analysis concluded."""

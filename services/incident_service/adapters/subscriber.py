@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -113,7 +114,14 @@ def _alert(alert: alert_pb2.Alert, received: datetime) -> Alert:
         summary=_clean(summary),
         url=_clean(alert.generator_url),
         no_data_since=_no_data_since(alert, received),
+        ends_at=_instant(alert.ends_at, received),
+        labels=_texts(alert.labels),
+        annotations=_texts(alert.annotations),
     )
+
+
+def _texts(pairs: Mapping[str, str]) -> dict[str, str]:
+    return {_clean(name): _clean(text) for name, text in pairs.items()}
 
 
 def _no_data_since(alert: alert_pb2.Alert, received: datetime) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ from services.incident_service.domain.model import (
     shorten,
     unique,
 )
+from services.incident_service.domain.records import AlertState, SeenAlert
 
 SOURCE = "alerts.notifications"
 ACTOR = "alert_router"
@@ -29,6 +30,9 @@ NAMED_ALERTS = 5  # spelled out in one timeline entry; the rest is counted
 NOT_RECOVERY = (
     "Whether it goes on is not known: the incident stays open until there is data again or somebody resolves it"
 )
+RUNBOOK = ("runbook_url", "runbook")
+DASHBOARD = ("dashboard_url", "dashboard")
+SEEN_ALERTS = 500  # of one incident, kept in their own words
 
 
 class Flush(StrEnum):
@@ -58,6 +62,16 @@ class Alert:
     summary: str = ""
     url: str = ""
     no_data_since: datetime | None = None
+    ends_at: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> AlertState:
+        """Return what is known of it."""
+        if self.firing:
+            return AlertState.FIRING
+        return AlertState.NO_DATA if self.no_data_since else AlertState.RESOLVED
 
     @property
     def ended(self) -> bool:
@@ -102,6 +116,35 @@ def apply_group(current: Incident | None, group: AlertGroup, incident_id: str, n
     if group.firing or not _all_over(current, group):
         return _update(current, group, now)
     return _end(current, group, now)
+
+
+def seen(incident: Incident, group: AlertGroup, now: datetime) -> list[SeenAlert]:
+    """Return a group's alerts as an incident keeps them: what goes on first, as many as a person could read."""
+    order = [*group.firing, *group.silent, *(a for a in group.alerts if a.ended)]
+    return [
+        SeenAlert(
+            incident_id=incident.id,
+            name=_name(incident, group, alert),
+            alert_name=alert.name,
+            service=alert.service,
+            severity=int(alert.severity),
+            state=alert.state,
+            starts_at=alert.starts_at,
+            ended_at=alert.ends_at if alert.ended else None,
+            no_data_since=alert.no_data_since,
+            updated_at=now,
+            labels=alert.labels,
+            annotations=alert.annotations,
+            generator_url=alert.url,
+        )
+        for alert in order[:SEEN_ALERTS]
+    ]
+
+
+def web_address(annotations: Mapping[str, str], names: Sequence[str]) -> str:
+    """Return the first of these annotations that is a web address; empty when none is."""
+    values = (annotations.get(name, "").strip() for name in names)
+    return next((value for value in values if value.lower().startswith(("http://", "https://"))), "")
 
 
 def title(group: AlertGroup) -> str:

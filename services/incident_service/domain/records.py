@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,6 +73,33 @@ class Link:
     url: str
     added_by: str
     added_at: datetime
+
+
+class AlertState(StrEnum):
+    """What is known of an alert's condition."""
+
+    FIRING = "firing"
+    NO_DATA = "no_data"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAlert:
+    """One alert of an incident as last told, in its own words; `severity` is a number of the incident's scale."""
+
+    incident_id: str
+    name: str
+    alert_name: str
+    service: str
+    severity: int
+    state: AlertState
+    starts_at: datetime
+    ended_at: datetime | None
+    no_data_since: datetime | None
+    updated_at: datetime
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    generator_url: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class Events:
             now = self._clock.now()
             decision = alerts.apply_group(current, group, uuid7(now), now)
             await carry_out(tx, decision)
+            if decision.incident is not None:
+                await tx.keep_alerts(alerts.seen(decision.incident, group, now))
         return decision.reason
 
     async def on_analysis(self, event_id: str, tenant: str, found: Analysis, encoded: bytes) -> Reason | None:

@@ -40,6 +40,8 @@ class Incidents:
         source, target = both[source_id], both[target_id]
         closed, grown = lifecycle.merge(source, target, move, self._writes.clock.now())
         await carry_out(tx, *(d for d in (closed, grown) if d is not None))
+        if grown is not None:
+            await tx.bring_alerts(source, target_id)
         return decided(closed), decided(grown) if grown else target
 
     async def get(self, tenant: str, incident_id: str) -> Incident:

@@ -9,10 +9,12 @@ from typing import Any
 
 from libs.kernel.ids import uuid7
 from services.incident_service.domain import response, tasks
+from services.incident_service.domain.alerts import SEEN_ALERTS
 from services.incident_service.domain.records import (
     Link,
     PublicStatus,
     RoleAssignment,
+    SeenAlert,
     StatusUpdate,
     Task,
     TaskKind,
@@ -96,6 +98,11 @@ class Response:
         """Return who had which role, oldest first; raises NotFound."""
         await self._require(tenant, incident_id)
         return await self._store.roles(tenant, incident_id)
+
+    async def alerts(self, tenant: str, incident_id: str) -> list[SeenAlert]:
+        """Return the alerts in their own words, those that go on first; raises NotFound."""
+        await self._require(tenant, incident_id)
+        return await self._store.alerts(tenant, incident_id, SEEN_ALERTS)
 
     async def links(self, tenant: str, incident_id: str) -> list[Link]:
         """Return the links, oldest first; raises NotFound."""

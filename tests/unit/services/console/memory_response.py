@@ -41,6 +41,7 @@ class MemoryResponse(MemoryHypotheses):
         super().__init__()
         self.tasks: dict[str, work.Task] = {}
         self.links: list[work.Link] = []
+        self.alerts: dict[str, list[incident_pb2.IncidentAlert]] = {}
         self.postmortems: dict[str, work.Postmortem] = {}
         self.updates: list[outside.StatusUpdate] = []
         self.keys: list[str] = []
@@ -147,6 +148,10 @@ class MemoryResponse(MemoryHypotheses):
         made = work.Link(incident_id=request.id, title=request.title or request.url, url=request.url)
         self.links.append(made)
         return contract.AddLinkResponse(link=made)
+
+    def _ListIncidentAlerts(self, tenant: str, request: contract.ListIncidentAlertsRequest) -> Message:
+        self._find(tenant, request.id)
+        return contract.ListIncidentAlertsResponse(alerts=self.alerts.get(request.id, ()))
 
     def _ListLinks(self, tenant: str, request: contract.ListLinksRequest) -> Message:
         self._find(tenant, request.id)

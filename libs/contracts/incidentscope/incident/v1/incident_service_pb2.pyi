@@ -1341,6 +1341,52 @@ class ListLinksResponse(_message.Message):
 Global___ListLinksResponse: _TypeAlias = ListLinksResponse  # noqa: Y015
 
 @_typing.final
+class ListIncidentAlertsRequest(_message.Message):
+    """Request of ListIncidentAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The incident's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIncidentAlertsRequest: _TypeAlias = ListIncidentAlertsRequest  # noqa: Y015
+
+@_typing.final
+class ListIncidentAlertsResponse(_message.Message):
+    """Response of ListIncidentAlerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[_incident_pb2.IncidentAlert]:
+        """Those that go on first, then the latest start first."""
+
+    def __init__(
+        self,
+        *,
+        alerts: _abc.Iterable[_incident_pb2.IncidentAlert] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIncidentAlertsResponse: _TypeAlias = ListIncidentAlertsResponse  # noqa: Y015
+
+@_typing.final
 class CreateTaskRequest(_message.Message):
     """Request of CreateTask."""
 

@@ -145,6 +145,11 @@ class IncidentServiceStub:
                 request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkRequest.SerializeToString,
                 response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkResponse.FromString,
                 _registered_method=True)
+        self.ListIncidentAlerts = channel.unary_unary(
+                '/incidentscope.incident.v1.IncidentService/ListIncidentAlerts',
+                request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListIncidentAlertsRequest.SerializeToString,
+                response_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListIncidentAlertsResponse.FromString,
+                _registered_method=True)
         self.ListLinks = channel.unary_unary(
                 '/incidentscope.incident.v1.IncidentService/ListLinks',
                 request_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListLinksRequest.SerializeToString,
@@ -395,6 +400,13 @@ class IncidentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIncidentAlerts(self, request, context):
+        """Lists the alerts of an incident with their labels and annotations, those that go on first, at most 500.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListLinks(self, request, context):
         """Lists the links, oldest first.
         """
@@ -633,6 +645,11 @@ def add_IncidentServiceServicer_to_server(servicer, server):
                     servicer.AddLink,
                     request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkRequest.FromString,
                     response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkResponse.SerializeToString,
+            ),
+            'ListIncidentAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIncidentAlerts,
+                    request_deserializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListIncidentAlertsRequest.FromString,
+                    response_serializer=incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListIncidentAlertsResponse.SerializeToString,
             ),
             'ListLinks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLinks,
@@ -1320,6 +1337,33 @@ class IncidentService:
             '/incidentscope.incident.v1.IncidentService/AddLink',
             incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkRequest.SerializeToString,
             incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.AddLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIncidentAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/incidentscope.incident.v1.IncidentService/ListIncidentAlerts',
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListIncidentAlertsRequest.SerializeToString,
+            incidentscope_dot_incident_dot_v1_dot_incident__service__pb2.ListIncidentAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,6 +77,8 @@ class IncidentServiceStub:
     """Writes on the timeline what a machine did: ingest, route, page or deploy."""
     AddLink: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.AddLinkRequest, _incident_service_pb2.AddLinkResponse]
     """Adds a link."""
+    ListIncidentAlerts: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListIncidentAlertsRequest, _incident_service_pb2.ListIncidentAlertsResponse]
+    """Lists the alerts of an incident with their labels and annotations, those that go on first, at most 500."""
     ListLinks: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListLinksRequest, _incident_service_pb2.ListLinksResponse]
     """Lists the links, oldest first."""
     CreateTask: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.CreateTaskRequest, _incident_service_pb2.CreateTaskResponse]
@@ -163,6 +165,8 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     """Writes on the timeline what a machine did: ingest, route, page or deploy."""
     AddLink: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.AddLinkRequest, _incident_service_pb2.AddLinkResponse]  # type: ignore[assignment]
     """Adds a link."""
+    ListIncidentAlerts: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListIncidentAlertsRequest, _incident_service_pb2.ListIncidentAlertsResponse]  # type: ignore[assignment]
+    """Lists the alerts of an incident with their labels and annotations, those that go on first, at most 500."""
     ListLinks: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListLinksRequest, _incident_service_pb2.ListLinksResponse]  # type: ignore[assignment]
     """Lists the links, oldest first."""
     CreateTask: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.CreateTaskRequest, _incident_service_pb2.CreateTaskResponse]  # type: ignore[assignment]
@@ -378,6 +382,14 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_incident_service_pb2.AddLinkResponse, _abc.Awaitable[_incident_service_pb2.AddLinkResponse]]:
         """Adds a link."""
+
+    @_abc_1.abstractmethod
+    def ListIncidentAlerts(
+        self,
+        request: _incident_service_pb2.ListIncidentAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_incident_service_pb2.ListIncidentAlertsResponse, _abc.Awaitable[_incident_service_pb2.ListIncidentAlertsResponse]]:
+        """Lists the alerts of an incident with their labels and annotations, those that go on first, at most 500."""
 
     @_abc_1.abstractmethod
     def ListLinks(

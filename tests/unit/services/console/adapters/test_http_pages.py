@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from incidentscope.alert.v1 import alert_pb2
 from incidentscope.correlation.v1 import correlation_pb2
 from incidentscope.incident.v1 import incident_pb2
 
 from services.console.adapters.http_pages import ACTOR_COOKIE
 from tests.unit.services.console.client import Client
+from tests.unit.services.console.stamps import stamp
 from tests.unit.services.console.world import KEY, World
 
 SAME = {"sec-fetch-site": "same-origin"}
@@ -79,6 +81,31 @@ def test_an_incident_page_holds_everything(client: Client, world: World) -> None
     ):
         assert words in text, words
     assert text.index("Rank </span>1") < text.index("Rank </span>2")
+
+
+def test_alerts_speak_for_themselves_and_their_runbooks_stand_on_top(client: Client, world: World) -> None:
+    hostile = "javascript:alert(1)//<script>"
+    world.incidents.alerts[world.main.id] = [
+        incident_pb2.IncidentAlert(
+            name="HighErrorRate", service="checkout", status=alert_pb2.ALERT_STATUS_NO_DATA,
+            starts_at=stamp(world.onset), no_data_since=stamp(world.now),
+            annotations={"summary": "28 % fail", "dashboard_url": hostile}, labels={"team": "<b>shop</b>"},
+            runbook_url="https://wiki.test/errors?a=1&b=2", dashboard_url=hostile, generator_url="http://p/graph",
+        )
+    ]  # fmt: skip
+    text = client.get(page(world)).text
+    lead, rest = text.split('<section class="respond"')
+    assert 'href="https://wiki.test/errors?a=1&amp;b=2" rel="noreferrer">Runbook: HighErrorRate</a>' in lead
+    assert 'href="javascript' not in text
+    for words in ("28 % fail", "no data", "&lt;b&gt;shop&lt;/b&gt;", 'href="http://p/graph"'):
+        assert words in rest
+
+
+def test_an_incident_without_data_says_so_in_the_list_and_on_its_page(client: Client, world: World) -> None:
+    world.main.no_data_since.CopyFrom(stamp(world.now))
+    since = f"{world.now:%H:%M} UTC"
+    assert f"no data since {since}" in client.get("/").text
+    assert f"No data since {since}.</strong>" in client.get(page(world)).text
 
 
 def test_unknown_and_malformed_incidents_are_not_found(client: Client) -> None:
