@@ -9,6 +9,7 @@ DEV_STAMP := $(VENV)/.dev-installed
 BENCH_STAMP := $(VENV)/.bench-installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
+.NOTPARALLEL: # one pip at a time
 .PHONY: help setup up down status logs env demo fresh test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca bench-quiet soak-outbox
 
 help: ## list the targets
@@ -17,7 +18,7 @@ help: ## list the targets
 setup: $(STAMP) ## install what the suite needs into .venv, at pinned and hashed versions
 
 $(STAMP): requirements/pip.txt requirements/local.txt requirements/java.txt scripts/install_packages.py
-	@command -v $(PYTHON) >/dev/null || { echo "setup: there is no $(PYTHON): install Python 3.11 to 3.14, or set PYTHON=<path>" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null || { echo "setup: $(PYTHON) is not there or too old: install Python 3.11 to 3.14, or set PYTHON=<path>" >&2; exit 2; }
 	@$(PYTHON) -m scripts.install_packages $(VENV) local
 	@$(PY) -m scripts.warm_otlp
 	@touch $@
@@ -66,7 +67,7 @@ fuzz-otlp: setup ## mutated messages through the compiled decoders and the refer
 bench-freshness: setup ## seconds from produce to queryable at 20 k records a second, as a JSON line
 	@$(PY) -m scripts.bench_freshness $(if $(RATE),--rate $(RATE)) $(if $(SECONDS_TO_RUN),--seconds $(SECONDS_TO_RUN))
 
-test: lint ## lint, then unit, contract, integration and end-to-end tests against real servers
+test: lint $(BENCH_STAMP) ## lint, then unit, contract, integration and end-to-end tests against real servers
 	@$(PY) -m scripts.install_browser
 	@$(PY) -m pytest tests -n $(TEST_WORKERS) --dist loadfile
 

@@ -130,10 +130,13 @@ def make_root(root: Path, suite: str) -> None:
 
 def copy_settings(root: Path, person: Person, host: Mapping[str, str]) -> None:
     """Copy what the host knows about networks, certificates and package indexes into the root."""
-    named = [host[name] for name in host if PASSED_ON.fullmatch(name) and Path(host[name]).is_file()]
-    for file in {*HOST_FILES, *named}:
-        if Path(file).is_file():
-            copy(Path(file), root / file.lstrip("/"))
+    named = [host[name] for name in host if PASSED_ON.fullmatch(name)]
+    for file in (Path(text) for text in {*HOST_FILES, *named}):
+        inside = root / str(file).lstrip("/")
+        if file.is_file():
+            copy(file, inside)
+        elif file.is_absolute() and file.is_dir() and not inside.exists():
+            shutil.copytree(file, inside)
     for name in PIP_FILES:
         if (Path.home() / name).is_file():
             copy(Path.home() / name, root / person.home.lstrip("/") / name)

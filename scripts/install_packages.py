@@ -14,6 +14,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # an old Python has to get as far as being told so
+    Say = Callable[[str], None]
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
@@ -37,7 +41,6 @@ UNUSED = (
     "numba/**/tests",
     "llvmlite/tests",
 )
-Say = Callable[[str], None]
 
 
 class SetupFailed(Exception):  # the text is one sentence for the person who meets it
@@ -56,7 +59,7 @@ def check_python(version: tuple[int, int], has_ensurepip: bool) -> None:
 
 def check_folder(venv: Path, needed_mib: int) -> None:
     """Raise SetupFailed when the folder cannot be written or the disk is too full."""
-    place = venv if venv.exists() else venv.parent
+    place = (venv if venv.exists() else venv.parent).absolute()
     if not os.access(place, os.W_OK):
         raise SetupFailed(f"{place} cannot be written by this user: change its owner, or set VENV=<folder>")
     free = shutil.disk_usage(place).free >> 20
