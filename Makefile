@@ -4,23 +4,31 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 TEST_WORKERS ?= 4
-STAMP := $(VENV)/.installed
+STAMP := $(VENV)/.local-installed
+DEV_STAMP := $(VENV)/.dev-installed
+BENCH_STAMP := $(VENV)/.bench-installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs env demo test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca bench-quiet soak-outbox
+.NOTPARALLEL: # one pip at a time
+.PHONY: help setup up down status logs env demo fresh test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca bench-quiet soak-outbox
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## install everything into .venv, at pinned and hashed versions
+setup: $(STAMP) ## install what the suite needs into .venv, at pinned and hashed versions
 
-$(STAMP): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or later is needed; set PYTHON=<path>" >&2; exit 2; }
-	@echo "setup: creating $(VENV) and installing packages (a minute or two the first time)"
-	@$(PYTHON) -m venv $(VENV) || { echo "setup: the venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt || { echo "setup: packages could not be installed; is a package index reachable?" >&2; exit 2; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+$(STAMP): requirements/pip.txt requirements/local.txt requirements/java.txt scripts/install_packages.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null || { echo "setup: $(PYTHON) is not there or too old: install Python 3.11 to 3.14, or set PYTHON=<path>" >&2; exit 2; }
+	@$(PYTHON) -m scripts.install_packages $(VENV) local
 	@$(PY) -m scripts.warm_otlp
+	@touch $@
+
+$(DEV_STAMP): $(STAMP) requirements/dev.txt
+	@$(PYTHON) -m scripts.install_packages $(VENV) dev
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP) requirements/build.txt requirements/bench.txt
+	@$(PYTHON) -m scripts.install_packages $(VENV) bench
 	@touch $@
 
 up: setup ## start the whole suite on this machine, without Docker
@@ -41,6 +49,9 @@ env: setup ## export lines that point programs at the running stack
 demo: up ## an outage told end to end (DEMO_CAUSE=bad-deploy|slow-database|dead-dependency|cpu-starvation|none, DEMO_SEED=n)
 	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.demo
 
+fresh: ## the README's two commands in a bare Debian root, as a user and as root; needs root and mmdebstrap (ARGS=--help)
+	@$(PYTHON) -m scripts.fresh $(ARGS)
+
 demo-sweep: up ## the demo for SEEDS=n seeds of every cause, several at a time; counts what was right
 	@eval "$$($(PY) -m infra.local env)" && $(PY) -m scripts.demo_sweep $(ARGS)
 
@@ -56,11 +67,11 @@ fuzz-otlp: setup ## mutated messages through the compiled decoders and the refer
 bench-freshness: setup ## seconds from produce to queryable at 20 k records a second, as a JSON line
 	@$(PY) -m scripts.bench_freshness $(if $(RATE),--rate $(RATE)) $(if $(SECONDS_TO_RUN),--seconds $(SECONDS_TO_RUN))
 
-test: setup lint ## lint, then unit, contract, integration and end-to-end tests against real servers
+test: lint $(BENCH_STAMP) ## lint, then unit, contract, integration and end-to-end tests against real servers
 	@$(PY) -m scripts.install_browser
 	@$(PY) -m pytest tests -n $(TEST_WORKERS) --dist loadfile
 
-lint: setup ## style, types, import rules, contracts
+lint: $(DEV_STAMP) ## style, types, import rules, contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy libs services infra scripts tests
@@ -70,16 +81,16 @@ lint: setup ## style, types, import rules, contracts
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts --check
 	@$(PY) -m scripts.generate_docs --check
 
-bench-incidents: setup ## latency and rate of incident writes, and how soon their events are on Kafka (ARGS="--rate 300")
+bench-incidents: $(DEV_STAMP) ## latency and rate of incident writes, and how soon their events are on Kafka (ARGS="--rate 300")
 	@$(PY) -m tests.bench.incidents $(ARGS)
 
-bench-correlation: setup ## seconds from an opened incident to its hypotheses in a large estate (ARGS="--services 500 --spans 10000000")
+bench-correlation: $(DEV_STAMP) ## seconds from an opened incident to its hypotheses in a large estate (ARGS="--services 500 --spans 10000000")
 	@$(PY) -m tests.bench.correlation $(ARGS)
 
 soak-outbox: setup ## kill relays and restart the broker KILLS=n times among writers; nothing lost, twice or out of order (SEED=n)
 	@$(PY) -m scripts.soak_outbox --kills $(or $(KILLS),100) --seed $(or $(SEED),1) $(ARGS)
 
-proto: setup ## generate libs/contracts from proto/
+proto: $(DEV_STAMP) ## generate libs/contracts from proto/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PY) -m scripts.generate_contracts
 
 migrate: setup ## bring the running stack's databases to this checkout's schema
@@ -94,7 +105,7 @@ schema: setup ## write schema.sql from the running stack, freshly migrated
 docs: setup ## write the generated parts of the README
 	@$(PY) -m scripts.generate_docs
 
-bench-signatures: setup ## grouping accuracy of log signatures beside Drain3 (DATA=dir with labelled lines)
+bench-signatures: $(BENCH_STAMP) ## grouping accuracy of log signatures beside Drain3 (DATA=dir with labelled lines)
 	@$(PY) -m scripts.bench_signatures $(if $(DATA),--data $(DATA))
 
 bench-rca: setup ## rank the causes of recorded outages beside simple methods (DATA=dir, CACHE=dir, SEED=n)

@@ -67,7 +67,9 @@ def read_sets(folder: Path) -> list[LabelledSet]:
     with tempfile.TemporaryDirectory() as unpacked:
         for archive in sorted(folder.rglob("*.tar.xz")):
             with tarfile.open(archive) as tar:
-                tar.extractall(unpacked, filter="data")
+                for member in tar:
+                    if member.name.endswith("_structured.csv") and (stream := tar.extractfile(member)):
+                        Path(unpacked, Path(member.name).name).write_bytes(stream.read())
         files = [*folder.rglob("*_structured.csv"), *Path(unpacked).rglob("*_structured.csv")]
         sets = [_read(file) for file in files]
     if not sets:

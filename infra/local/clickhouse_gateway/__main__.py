@@ -111,7 +111,7 @@ def open_engine(arguments: argparse.Namespace) -> Engine:
     except FolderInUse as exc:
         raise CannotStart(str(exc)) from exc
     except ImportError as exc:
-        raise CannotStart(f"the Python package {exc.name} is missing; install chdb") from exc
+        raise CannotStart(f"the Python package {exc.name} is missing; install chdb-core") from exc
     except (EngineError, OSError) as exc:
         raise CannotStart(f"data folder {arguments.data_dir} cannot be opened: {exc}") from exc
 
