@@ -18,8 +18,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or later is needed; set PYTHON=<path>" >&2; exit 2; }
 	@echo "setup: creating $(VENV) and installing packages (a minute or two the first time)"
 	@$(PYTHON) -m venv $(VENV) || { echo "setup: the venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt || { echo "setup: packages could not be installed; is a package index reachable?" >&2; exit 2; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements/pip.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes -r requirements/dev.txt || { echo "setup: packages could not be installed; is a package index reachable?" >&2; exit 2; }
+	@$(PY) -c 'import os, site; open(site.getsitepackages()[0] + "/incidentscope.pth", "w").write(os.getcwd() + "\n" + os.getcwd() + "/libs/contracts\n")'
 	@$(PY) -m scripts.warm_otlp
 	@touch $@
 
