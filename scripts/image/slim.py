@@ -1,4 +1,4 @@
-"""Take out of a virtual environment what running needs not, then compile the rest: `python slim.py /opt/venv`.
+"""Take out of a virtual environment what running does not need: `python slim.py /opt/venv`.
 
 Goes: installers, the packages' own tests, headers and sources of C, type stubs, and what only debuggers read in shared
 libraries. The standard library alone, since this runs in the image's build stage.
@@ -7,8 +7,6 @@ libraries. The standard library alone, since this runs in the image's build stag
 from __future__ import annotations
 
 import argparse
-import compileall
-import py_compile
 import shutil
 import struct
 import sys
@@ -32,9 +30,6 @@ def slim(environment: Path) -> None:
             _remove(unused)
         for library in list(_libraries(packages)):
             without_symbols(library)
-        compileall.compile_dir(
-            packages, quiet=1, workers=0, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
-        )
     for script in environment.glob("bin/pip*"):
         script.unlink()
 

@@ -1,0 +1,118 @@
+"""Running the compose file's commands from the image, with podman and runc, as the file says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from scripts.image import compose, tools
+from scripts.image.build import RUN_HERE, Storage
+from scripts.image.compose import Block
+from scripts.image.tools import SmokeFailed
+
+ONCE_SECONDS, START_SECONDS, ASK_SECONDS, STOP_SECONDS = 180.0, 60.0, 30.0, 60.0
+GRACE_SECONDS = 20
+POLL_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Containers:
+    """The containers started here, by id; whoever makes one removes them at the end."""
+
+    storage: Storage
+    _started: dict[str, str] = field(default_factory=dict)
+
+    def account(self) -> str:
+        """Return the user the image runs as; raises SmokeFailed when that is root or a name."""
+        listed = tools.run(self._podman("image", "inspect", compose.IMAGE), ASK_SECONDS)
+        user = str(json.loads(listed)[0]["Config"].get("User") or "0")
+        if not user.partition(":")[0].isdigit() or int(user.partition(":")[0]) == 0:
+            raise SmokeFailed(f"the image runs as {user}: it should name the number of a user that is not root")
+        return user
+
+    def run_once(self, block: Block) -> str:
+        """Run a command to its end and return its last line; raises SmokeFailed."""
+        command = self._podman("run", "--rm", *_options(block), compose.IMAGE, *block.command)
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ONCE_SECONDS, check=False
+        )
+        printed = ended.stdout + ended.stderr
+        if ended.returncode != 0:
+            raise SmokeFailed(tools.told(f"{block.name} failed with exit code {ended.returncode}", printed))
+        return (printed.strip().splitlines() or ["done"])[-1]
+
+    def start(self, block: Block) -> None:
+        """Start a service; raises SmokeFailed."""
+        command = self._podman("run", "--detach", *_options(block), compose.IMAGE, *block.command)
+        self._started[block.name] = tools.run(command, START_SECONDS)
+
+    def wait(self, blocks: Sequence[Block], seconds: float) -> dict[str, float]:
+        """Ask by each service's own health check, inside its container, until all answer; return seconds waited.
+
+        Raises SmokeFailed with the log of one that ended or did not get ready.
+        """
+        begun, ready = time.monotonic(), dict[str, float]()
+        while waiting := [block for block in blocks if block.name not in ready]:
+            for block in waiting:
+                problem = self._problem(block)
+                if not problem:
+                    ready[block.name] = time.monotonic() - begun
+                elif not self._runs(block.name):
+                    raise SmokeFailed(tools.told(f"{block.name} ended", self._log(block.name)))
+                elif time.monotonic() - begun > seconds:
+                    what = f"{block.name} was not ready after {seconds:.0f} s ({problem})"
+                    raise SmokeFailed(tools.told(what, self._log(block.name)))
+            time.sleep(POLL_SECONDS)
+        return ready
+
+    def stop(self) -> None:
+        """Stop and remove what was started, by its id; raises SmokeFailed when something is left."""
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._remove, list(self._started)))
+
+    def _remove(self, name: str) -> None:
+        given = self._podman("rm", "--force", "--time", str(GRACE_SECONDS), self._started[name])
+        tools.run(given, STOP_SECONDS)
+        del self._started[name]
+
+    def _problem(self, block: Block) -> str:
+        command = self._podman("exec", self._started[block.name], *block.health)
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ASK_SECONDS, check=False
+        )
+        printed = (ended.stderr.strip().splitlines() or ["no answer"])[-1]
+        return "" if ended.returncode == 0 else printed
+
+    def _runs(self, name: str) -> bool:
+        command = self._podman("inspect", "--format", "{{.State.Running}}", self._started[name])
+        return tools.run(command, ASK_SECONDS) == "true"
+
+    def _log(self, name: str) -> str:
+        ended = subprocess.run(
+            self._podman("logs", self._started[name]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=ASK_SECONDS, check=False,
+        )  # fmt: skip
+        return ended.stdout
+
+    def _podman(self, *arguments: str) -> list[str]:
+        return [*self.storage.command("podman"), *arguments]
+
+
+def _options(block: Block) -> list[str]:
+    """Return what the file says of a container, as options; the network is this machine's."""
+    options = list(RUN_HERE)
+    if block.read_only:
+        options += ["--read-only", "--read-only-tmpfs=false"]
+    for mounted in block.tmpfs:
+        options += ["--tmpfs", mounted]
+    for capability in block.cap_drop:
+        options += ["--cap-drop", capability]
+    for option in block.security_opt:
+        options += ["--security-opt", option.removesuffix(":true")]
+    for name, value in block.environment.items():
+        options += ["--env", f"{name}={value}"]
+    return options
