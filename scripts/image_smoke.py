@@ -72,7 +72,7 @@ def smoke(options: argparse.Namespace, say: Say) -> Result:
 def _start(containers: Containers, found: dict[str, Block], ports: Ports, say: Say) -> int:
     """Run what runs once, start the services, and send the span; returns how many services got ready."""
     say(f"the image runs as {containers.account()}")
-    for block in _in_order([block for block in found.values() if block.once]):
+    for block in compose.in_order([block for block in found.values() if block.once]):
         say(f"{block.name}: {containers.run_once(block)}")
     services = [block for block in found.values() if not block.once]
     try:
@@ -86,16 +86,6 @@ def _start(containers: Containers, found: dict[str, Block], ports: Ports, say: S
         containers.stop()
     say("the containers are stopped and removed")
     return len(services)
-
-
-def _in_order(blocks: list[Block]) -> list[Block]:
-    """Return them with each after those it needs."""
-    names = {block.name for block in blocks}
-    ordered: list[Block] = []
-    while len(ordered) < len(blocks):
-        done = {block.name for block in ordered}
-        ordered += [b for b in blocks if b.name not in done and (b.needs & names) <= done][:1]
-    return ordered
 
 
 def _follow_a_span(reader: Block, ports: Ports, say: Say) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ FILE = ROOT / "docker-compose.yml"
 IMAGE = "incidentscope:local"
 SERVERS = {"kafka:9092": "kafka", "postgres:5432": "postgres", "clickhouse:9000": "clickhouse_native"}
 CLICKHOUSE_HTTP = "http_port=8123"
+SECRET = ("PASSWORD", "SECRET", "TOKEN")
 _VARIABLE = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?])(?P<other>[^}]*))?\})"
 )
@@ -105,6 +106,18 @@ def _value(found: re.Match[str], environment: Mapping[str, str]) -> str:
     return found["other"] or ""
 
 
+def in_order(found: Sequence[Block]) -> list[Block]:
+    """Return the blocks with each after those among them that it needs; raises ComposeError for a circle."""
+    ordered: dict[str, Block] = {}
+    while len(ordered) < len(found):
+        waiting = {block.name for block in found} - ordered.keys()
+        ready = {block.name: block for block in found if block.name in waiting and not block.needs & waiting}
+        if not ready:
+            raise ComposeError(f"{', '.join(sorted(waiting))} wait for each other")
+        ordered |= ready
+    return list(ordered.values())
+
+
 def at_local_addresses(found: Mapping[str, Block], ports: Ports) -> dict[str, Block]:
     """Return the blocks with each `host:port` and port replaced by where that is here; nothing else changes."""
     places = {written: ports.address(name) for written, name in SERVERS.items()}
@@ -126,5 +139,8 @@ def _moved(block: Block, places: Mapping[str, str], numbers: Mapping[tuple[str, 
     def moved(text: str) -> str:
         return pattern.sub(lambda found: places[found[0]], text)
 
-    environment = {name: numbers.get((block.name, name)) or moved(value) for name, value in block.environment.items()}
+    environment = {
+        name: value if name.endswith(SECRET) else numbers.get((block.name, name)) or moved(value)
+        for name, value in block.environment.items()
+    }
     return replace(block, environment={**environment, "HOST": HOST}, health=tuple(moved(word) for word in block.health))
