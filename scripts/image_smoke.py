@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,8 +80,7 @@ def _start(containers: Containers, found: dict[str, Block], ports: Ports, say: S
         for block in services:
             containers.start(block)
         say(f"{len(services)} services started; waiting until their health checks agree")
-        for name, seconds in containers.wait(services, READY_SECONDS).items():
-            say(f"{name}: ready after {seconds:.1f} s")
+        containers.wait(services, READY_SECONDS, say)
         _follow_a_span(found["trace_consumer"], ports, say)
     finally:
         containers.stop()
@@ -131,6 +131,7 @@ def main() -> int:
     parser.add_argument("--no-pull", action="store_true", help="do not try to pull python:3.11-slim")
     options = parser.parse_args()
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through every `finally`
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - begun:5.1f} s] {text}", flush=True)

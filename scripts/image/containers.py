@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from scripts.image import compose, tools
 from scripts.image.build import RUN_HERE, Storage
 from scripts.image.compose import Block
-from scripts.image.tools import SmokeFailed
+from scripts.image.tools import Say, SmokeFailed
 
 ONCE_SECONDS, START_SECONDS, ASK_SECONDS, STOP_SECONDS = 180.0, 60.0, 30.0, 60.0
-GRACE_SECONDS = 20
+GRACE_SECONDS, LONGEST_SECONDS = 20, 1800
 POLL_SECONDS = 0.5
 
 
@@ -35,7 +35,7 @@ class Containers:
         return user
 
     def run_once(self, block: Block) -> str:
-        """Run a command to its end and return its last line; raises SmokeFailed."""
+        """Run a command to its end and return the last line that is not indented; raises SmokeFailed."""
         command = self._podman("run", "--rm", *_options(block), compose.IMAGE, *block.command)
         ended = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ONCE_SECONDS, check=False
@@ -43,31 +43,32 @@ class Containers:
         printed = ended.stdout + ended.stderr
         if ended.returncode != 0:
             raise SmokeFailed(tools.told(f"{block.name} failed with exit code {ended.returncode}", printed))
-        return (printed.strip().splitlines() or ["done"])[-1]
+        return next((line for line in reversed(printed.splitlines()) if line and not line.startswith(" ")), "done")
 
     def start(self, block: Block) -> None:
         """Start a service; raises SmokeFailed."""
-        command = self._podman("run", "--detach", *_options(block), compose.IMAGE, *block.command)
+        bounded = ("--timeout", str(LONGEST_SECONDS))  # should nobody be left to stop it
+        command = self._podman("run", "--detach", *bounded, *_options(block), compose.IMAGE, *block.command)
         self._started[block.name] = tools.run(command, START_SECONDS)
 
-    def wait(self, blocks: Sequence[Block], seconds: float) -> dict[str, float]:
-        """Ask by each service's own health check, inside its container, until all answer; return seconds waited.
+    def wait(self, blocks: Sequence[Block], seconds: float, say: Say) -> None:
+        """Ask by each service's own health check, inside its container, until all answer.
 
         Raises SmokeFailed with the log of one that ended or did not get ready.
         """
-        begun, ready = time.monotonic(), dict[str, float]()
-        while waiting := [block for block in blocks if block.name not in ready]:
-            for block in waiting:
-                problem = self._problem(block)
-                if not problem:
-                    ready[block.name] = time.monotonic() - begun
+        begun, waiting = time.monotonic(), {block.name: block for block in blocks}
+        while waiting:
+            for block in list(waiting.values()):
+                waited = time.monotonic() - begun
+                if not (problem := self._problem(block)):
+                    say(f"{block.name}: ready, {len(waiting) - 1} to go")
+                    del waiting[block.name]
                 elif not self._runs(block.name):
                     raise SmokeFailed(tools.told(f"{block.name} ended", self._log(block.name)))
-                elif time.monotonic() - begun > seconds:
-                    what = f"{block.name} was not ready after {seconds:.0f} s ({problem})"
+                elif waited > seconds:
+                    what = f"{block.name} was not ready after {waited:.0f} s ({problem})"
                     raise SmokeFailed(tools.told(what, self._log(block.name)))
             time.sleep(POLL_SECONDS)
-        return ready
 
     def stop(self) -> None:
         """Stop and remove what was started, by its id; raises SmokeFailed when something is left."""
