@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -36,10 +37,11 @@ class Containers:
 
     def run_once(self, block: Block) -> str:
         """Run a command to its end and return the last line that is not indented; raises SmokeFailed."""
-        command = self._podman("run", "--rm", *_options(block), compose.IMAGE, *block.command)
+        command = self._podman("run", "--rm", *options(block), compose.IMAGE, *block.command)
         ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ONCE_SECONDS, check=False
-        )
+            command, env=environment(block), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=ONCE_SECONDS, check=False,
+        )  # fmt: skip
         printed = ended.stdout + ended.stderr
         if ended.returncode != 0:
             raise SmokeFailed(tools.told(f"{block.name} failed with exit code {ended.returncode}", printed))
@@ -48,8 +50,8 @@ class Containers:
     def start(self, block: Block) -> None:
         """Start a service; raises SmokeFailed."""
         bounded = ("--timeout", str(LONGEST_SECONDS))  # should nobody be left to stop it
-        command = self._podman("run", "--detach", *bounded, *_options(block), compose.IMAGE, *block.command)
-        self._started[block.name] = tools.run(command, START_SECONDS)
+        command = self._podman("run", "--detach", *bounded, *options(block), compose.IMAGE, *block.command)
+        self._started[block.name] = tools.run(command, START_SECONDS, environment=environment(block))
 
     def wait(self, blocks: Sequence[Block], seconds: float, say: Say) -> None:
         """Ask by each service's own health check, inside its container, until all answer.
@@ -103,7 +105,7 @@ class Containers:
         return [*self.storage.command("podman"), *arguments]
 
 
-def _options(block: Block) -> list[str]:
+def options(block: Block) -> list[str]:
     """Return what the file says of a container, as options; the network is this machine's."""
     options = list(RUN_HERE)
     if block.read_only:
@@ -114,6 +116,11 @@ def _options(block: Block) -> list[str]:
         options += ["--cap-drop", capability]
     for option in block.security_opt:
         options += ["--security-opt", option.removesuffix(":true")]
-    for name, value in block.environment.items():
-        options += ["--env", f"{name}={value}"]
+    for name in block.environment:
+        options += ["--env", name]  # its value comes with podman's own environment: arguments can be seen by others
     return options
+
+
+def environment(block: Block) -> dict[str, str]:
+    """Return what podman is started with."""
+    return {**os.environ, **block.environment}

@@ -184,3 +184,16 @@ def test_what_has_no_secret_is_refused_in_plain_words(
 
     assert answer.status_code == 503
     assert "no secret is configured" in answer.text
+
+
+def test_what_the_image_lacks_is_not_there_either(world: World) -> None:
+    absent = ("pytest", "pip", "psutil", "chdb", "opentelemetry.sdk", "infra.local")
+    there = "u.find_spec(n.partition('.')[0]) and u.find_spec(n)"
+    program = f"import importlib.util as u; print([n for n in {absent} if {there}])"
+
+    ended = subprocess.run(
+        [world.python, "-c", program], env=image_world.environment(world.app, world.python), cwd=world.app,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert ended.stdout == "[]\n"
