@@ -10,7 +10,7 @@ BENCH_STAMP := $(VENV)/.bench-installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time
-.PHONY: help setup up down status logs env demo fresh test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca bench-quiet soak-outbox
+.PHONY: help setup up down status logs env demo fresh test lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca bench-quiet soak-outbox image-smoke
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ bench-incidents: $(DEV_STAMP) ## latency and rate of incident writes, and how so
 bench-correlation: $(DEV_STAMP) ## seconds from an opened incident to its hypotheses in a large estate (ARGS="--services 500 --spans 10000000")
 	@$(PY) -m tests.bench.correlation $(ARGS)
 
+image-smoke: setup ## build the image without Docker, start docker-compose.yml from it, follow a span through (ARGS="--no-pull")
+	@$(PY) -m scripts.image_smoke $(ARGS)
+
 soak-outbox: setup ## kill relays and restart the broker KILLS=n times among writers; nothing lost, twice or out of order (SEED=n)
 	@$(PY) -m scripts.soak_outbox --kills $(or $(KILLS),100) --seed $(or $(SEED),1) $(ARGS)
 
@@ -119,4 +122,4 @@ lock: setup ## resolve pyproject.toml into hashed requirement files
 
 clean: ## stop everything and remove .venv, .local and caches
 	@if [ -x $(PY) ]; then $(PY) -m infra.local down --wipe || true; fi
-	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	@rm -rf $(VENV) .local .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info

@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+import psycopg
+
 from libs.kernel.errors import IncidentScopeError
 from libs.storage import migrate
 
@@ -30,8 +32,8 @@ def main() -> int:
         password = os.environ.get("POSTGRES_SERVICE_PASSWORD", "")
         ran = migrate.migrate_postgres(options.postgres_url, INFRA / "postgres", password)
         ran += migrate.migrate_clickhouse(options.clickhouse_url, INFRA / "clickhouse")
-    except (IncidentScopeError, OSError) as exc:
-        print(f"migrate: {exc}", file=sys.stderr)
+    except (IncidentScopeError, psycopg.Error, OSError) as exc:
+        print(f"migrate: {str(exc).strip()}", file=sys.stderr)
         return 1
     for migration in ran:
         print(f"migrate: applied {migration.owner}/{migration.name}")

@@ -23,6 +23,7 @@ from infra.local import schema
 from infra.local.part import http_problem
 from infra.local.ports import HOST, Ports
 from infra.local.stack import Stack
+from libs.storage.clickhouse_address import ClickHouseAddress
 from libs.storage.service_role import SERVICE_ROLE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,8 +148,9 @@ def _docker() -> Iterator[Servers]:
         found = Servers(
             ports.address("kafka"),
             postgres,
-            f"clickhouse://{user}:{PASSWORD}@{ports.address('clickhouse_native')}/{DATABASE}"
-            f"?http_port={ports['clickhouse_http']}",
+            str(
+                ClickHouseAddress(HOST, ports["clickhouse_native"], ports["clickhouse_http"], user, PASSWORD, DATABASE)
+            ),
             as_service(postgres),
         )
         _wait_for(found, ports["clickhouse_http"])

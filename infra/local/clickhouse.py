@@ -10,6 +10,7 @@ from pathlib import Path
 from infra.local.part import Part, Say, http_problem, tcp_problem
 from infra.local.ports import HOST, Ports
 from infra.local.processes import Command
+from libs.storage.clickhouse_address import PASSWORD_VARIABLE, ClickHouseAddress
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATABASE = "incidentscope"
@@ -26,8 +27,9 @@ class ClickHouse:
     @property
     def url(self) -> str:
         """Return the address for clients: the native port, with the HTTP port as a parameter."""
-        native = self.ports.address("clickhouse_native")
-        return f"clickhouse://default@{native}/{DATABASE}?http_port={self.ports['clickhouse_http']}"
+        native, http = self.ports["clickhouse_native"], self.ports["clickhouse_http"]
+        user = self.environment.get("CLICKHOUSE_USER", "default")  # as the gateway has it; its password likewise
+        return str(ClickHouseAddress(HOST, native, http, user, self.environment.get(PASSWORD_VARIABLE, ""), DATABASE))
 
     def part(self) -> Part:
         """Return how to run it."""

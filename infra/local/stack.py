@@ -149,9 +149,14 @@ class Stack:
         return [part for name, part in known.items() if name in names]
 
     def up(
-        self, only: Collection[str] | None = None, infra_only: bool = False, timeout_seconds: float = START_SECONDS
+        self,
+        only: Collection[str] | None = None,
+        infra_only: bool = False,
+        timeout_seconds: float = START_SECONDS,
+        *,
+        bare: bool = False,
     ) -> None:
-        """Start what is missing and return when all that was asked for is ready.
+        """Start what is missing and return when all that was asked for is ready; `bare` leaves schema and topics out.
 
         `timeout_seconds` is for each part to get ready, not for fetching packages. Raises LocalStackError.
         """
@@ -168,7 +173,7 @@ class Stack:
             self._require_same_ports(memory)
             ports.require_free(self.ports, [name for part in missing for name in part.ports], patience)
             self._remember(memory, selected)
-            self._start(selected, memory, timeout_seconds)
+            self._start(selected, memory, timeout_seconds, bare)
             if missing and (len(missing) == len(selected) or memory.ready_seconds is None):  # mending does not count
                 memory.ready_seconds = round(time.monotonic() - begun, 1)
                 state.save(self.home, memory)
@@ -187,7 +192,7 @@ class Stack:
         memory.wanted = [name for name in self.parts() if name in memory.wanted or name in {p.name for p in selected}]
         state.save(self.home, memory)
 
-    def _start(self, selected: Sequence[Part], memory: state.State, timeout_seconds: float) -> None:
+    def _start(self, selected: Sequence[Part], memory: state.State, timeout_seconds: float, bare: bool) -> None:
         def record(name: str, identity: Identity) -> None:
             with self._lock:
                 memory.processes[name] = identity
@@ -195,7 +200,8 @@ class Stack:
 
         starter = Starter(self.log_of, self._mark, record, self._say_line, timeout_seconds)
         starter.bring_up([p for p in selected if p.name in INFRASTRUCTURE], dict(memory.processes))
-        self.apply_schema([p.name for p in selected])
+        if not bare:
+            self.apply_schema([p.name for p in selected])
         starter.bring_up([p for p in selected if p.name not in INFRASTRUCTURE], dict(memory.processes))
 
     def _say_line(self, text: str) -> None:

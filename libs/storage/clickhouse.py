@@ -7,12 +7,13 @@ import queue
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from clickhouse_driver import Client
 from clickhouse_driver import errors as driver_errors
 
 from libs.kernel.errors import InvalidInput, Unavailable
+from libs.storage.clickhouse_address import ClickHouseAddress
 from libs.storage.http_post import HttpPoster
 
 TIMEOUT_SECONDS = 30.0
@@ -41,25 +42,20 @@ class Refused(InvalidInput):
 class ClickHouse:
     """A small thread-safe pool of connections to one database.
 
-    `url` is `clickhouse://user:password@host:9000/database?http_port=8123`. Raises Unavailable when the server is
-    down or overloaded, Refused when it says no.
+    An address given as text is read by `ClickHouseAddress.parse`, which raises InvalidInput. Calls raise Unavailable
+    when the server is down or overloaded, Refused when it says no.
     """
 
-    def __init__(self, url: str, pool_size: int = 4) -> None:
-        parts = urlsplit(url)
-        options = parse_qs(parts.query)
-        self._host = parts.hostname or "127.0.0.1"
-        self._port = parts.port or 9000
-        self._user = unquote(parts.username or "default")
-        self._password = unquote(parts.password or "")
-        self.database = parts.path.strip("/") or "default"
+    def __init__(self, address: str | ClickHouseAddress, pool_size: int = 4) -> None:
+        self._address = ClickHouseAddress.parse(address) if isinstance(address, str) else address
+        self.database = self._address.database
         self._idle: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(pool_size):
             self._idle.put(None)  # connected when first needed
         self._http = HttpPoster(
-            self._host,
-            int(options.get("http_port", ["8123"])[0]),
-            {"X-ClickHouse-User": self._user, "X-ClickHouse-Key": self._password},
+            self._address.host,
+            self._address.http_port,
+            {"X-ClickHouse-User": self._address.user, "X-ClickHouse-Key": self._address.password},
             TIMEOUT_SECONDS,
             INSERT_SECONDS,
         )
@@ -138,8 +134,9 @@ class ClickHouse:
             self._idle.put(keep)
 
     def _connect(self) -> Client:
+        to = self._address
         return Client(
-            self._host, self._port, database=self.database, user=self._user, password=self._password,
+            to.host, to.port, database=to.database, user=to.user, password=to.password,
             connect_timeout=TIMEOUT_SECONDS, send_receive_timeout=INSERT_SECONDS, client_name="incidentscope",
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from psycopg import sql
 from libs.kernel.errors import IncidentScopeError
 from libs.storage import service_role
 from libs.storage.clickhouse import ClickHouse
+from libs.storage.clickhouse_address import ClickHouseAddress, identifier
 
 FILE_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 LOCK = 0x15C0  # one migrator at a time
@@ -115,14 +116,23 @@ def migrate_clickhouse(url: str, folder: Path) -> list[Migration]:
     ClickHouse has no transactional DDL: a file that failed half-way runs again from its start, so every statement
     says IF NOT EXISTS.
     """
-    database = ClickHouse(url).database
-    admin = ClickHouse(url.replace(f"/{database}", "/default", 1) if database != "default" else url, pool_size=1)
-    admin.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
-    admin.close()
-    store = ClickHouse(url, pool_size=1)
+    address = ClickHouseAddress.parse(url)
+    admin = ClickHouse(address.of("default"), pool_size=1)
+    try:
+        admin.execute(f"CREATE DATABASE IF NOT EXISTS {identifier(address.database)}")
+    finally:
+        admin.close()
+    store = ClickHouse(address, pool_size=1)
+    try:
+        return _apply_clickhouse(store, read(folder))
+    finally:
+        store.close()
+
+
+def _apply_clickhouse(store: ClickHouse, migrations: Sequence[Migration]) -> list[Migration]:
     store.execute(RECORD_CLICKHOUSE)
     rows = store.query("SELECT Owner, Number, Hash FROM migrations")
-    todo = pending(read(folder), {(owner, number): digest for owner, number, digest in rows})
+    todo = pending(migrations, {(owner, number): digest for owner, number, digest in rows})
     for migration in todo:
         for statement in statements(migration.text):
             store.execute(statement)
@@ -131,5 +141,4 @@ def migrate_clickhouse(url: str, folder: Path) -> list[Migration]:
             ("Owner", "Number", "Name", "Hash"),
             [(migration.owner, migration.number, migration.name, migration.hash)],
         )
-    store.close()
     return todo

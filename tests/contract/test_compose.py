@@ -65,3 +65,24 @@ def test_images_are_pinned(services: dict[str, Any]) -> None:
         _, colon, tag = block["image"].rpartition(":")
         assert colon, name
         assert tag != "latest", name
+
+
+def test_one_service_builds_the_image_and_the_others_wait_for_it(services: dict[str, Any]) -> None:
+    ours = {name: block for name, block in services.items() if block["image"] == "incidentscope:local"}
+
+    assert [name for name, block in ours.items() if "build" in block] == ["migrate"]
+    for name, block in ours.items():
+        assert block["pull_policy"] == ("build" if name == "migrate" else "never"), name
+        assert name in {"migrate", "topics"} or "migrate" in block["depends_on"], name
+
+
+def test_data_lies_in_the_volumes(services: dict[str, Any]) -> None:
+    mounts = {name: services[name]["volumes"][0].split(":")[1] for name in ("kafka", "postgres", "clickhouse")}
+
+    assert mounts["kafka"] == services["kafka"]["environment"]["KAFKA_LOG_DIRS"]
+    assert mounts["postgres"] == "/var/lib/postgresql"  # from 18 on the image keeps a folder per version in it
+    assert mounts["clickhouse"] == "/var/lib/clickhouse"
+
+
+def test_postgres_is_not_healthy_while_it_only_sets_up(services: dict[str, Any]) -> None:
+    assert "-h 127.0.0.1" in services["postgres"]["healthcheck"]["test"][-1]

@@ -13,6 +13,7 @@ import pytest
 from libs.kernel.errors import Unavailable
 from libs.kernel.timewindow import TimeWindow, floor_minute
 from libs.storage.clickhouse import ClickHouse
+from libs.storage.clickhouse_address import ClickHouseAddress
 from services.console.adapters.rollups import Rollups
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def test_a_silent_server_and_a_missing_table_are_both_unavailable(stack: Servers
     gone = ClickHouse("clickhouse://default@127.0.0.1:1/incidentscope", 1)
     with pytest.raises(Unavailable):
         asyncio.run(Rollups(gone).edges("t", WINDOW))
-    elsewhere = ClickHouse(stack.clickhouse_url.replace("/incidentscope", "/default"), 1)
+    elsewhere = ClickHouse(ClickHouseAddress.parse(stack.clickhouse_url).of("default"), 1)
     with pytest.raises(Unavailable, match="cannot be read"):
         asyncio.run(Rollups(elsewhere).edges("t", WINDOW))
     gone.close()

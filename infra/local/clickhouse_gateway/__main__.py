@@ -36,7 +36,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--native-port", type=_port, default=9000, help="default %(default)s")
     parser.add_argument("--http-port", type=_port, default=8123, help="default %(default)s")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on, default %(default)s")
-    parser.add_argument("--user", default="default", help="the one user, default %(default)s")
+    parser.add_argument(
+        "--user", default=os.environ.get("CLICKHOUSE_USER", "default"), help="the one user, default %(default)s"
+    )
     parser.add_argument(
         "--password", default=os.environ.get("CLICKHOUSE_PASSWORD", ""), help="default: CLICKHOUSE_PASSWORD, or none"
     )
