@@ -11,11 +11,20 @@ import confluent_kafka as ck
 import structlog
 
 from libs.kernel.errors import InvalidInput, Unavailable
-from libs.messaging.ports import DeliveryFailed, Headers, OutgoingRecord, Position, Record, TopicPartition
+from libs.messaging.ports import (
+    DeliveryFailed,
+    Headers,
+    MessageTooLarge,
+    OutgoingRecord,
+    Position,
+    Record,
+    TopicPartition,
+)
 from libs.messaging.topics import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger()
 DELIVERY_SECONDS = 30.0
+MAX_LETTER_BYTES = 128 * 1024 * 1024  # before compression; the consumers unpack at most 100 MB
 SESSION_MS = 10_000
 Listener = Callable[[list[TopicPartition]], None]
 
@@ -53,11 +62,11 @@ def producer_config(bootstrap: str, **extra: Any) -> dict[str, Any]:
 class KafkaProducer:
     """An idempotent producer; `send` returns when the broker has acknowledged every record."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._producer = ck.Producer(producer_config(bootstrap))
+    def __init__(self, bootstrap: str, **extra: Any) -> None:
+        self._producer = ck.Producer(producer_config(bootstrap, **extra))
 
     def send(self, records: Sequence[OutgoingRecord]) -> None:
-        """Write the records and return once all are acknowledged; raises DeliveryFailed."""
+        """Write the records and return once all are acknowledged; raises DeliveryFailed or MessageTooLarge."""
         _send(self._producer, records)
 
     def close(self) -> None:
@@ -65,21 +74,30 @@ class KafkaProducer:
         self._producer.flush(5)
 
 
-def _send(producer: Any, records: Sequence[OutgoingRecord]) -> None:
-    failures: list[str] = []
+def letter_producer(bootstrap: str) -> KafkaProducer:
+    """Return a producer for dead letters: what came compressed may be far larger than a message, and is so again."""
+    return KafkaProducer(bootstrap, **{"compression.type": "zstd", "message.max.bytes": MAX_LETTER_BYTES})
 
+
+def _send(producer: Any, records: Sequence[OutgoingRecord]) -> None:
+    failures: dict[int, ck.KafkaError] = {}
+
+    for index, record in enumerate(records):
+        _produce(producer, record, index, failures)
+    remaining = producer.flush(DELIVERY_SECONDS)
+    too_large = [i for i, error in sorted(failures.items()) if error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE]
+    if remaining or len(failures) > len(too_large):
+        first = [str(error) for error in failures.values()][:1]
+        raise DeliveryFailed(f"{len(failures) + remaining} of {len(records)} messages not acknowledged: {first}")
+    if too_large:
+        raise MessageTooLarge(f"{records[too_large[0]].topic} takes no message of that size", too_large)
+
+
+def _produce(producer: Any, record: OutgoingRecord, index: int, failures: dict[int, ck.KafkaError]) -> None:
     def acknowledged(error: ck.KafkaError | None, _message: Any) -> None:
         if error is not None:
-            failures.append(str(error))
+            failures[index] = error
 
-    for record in records:
-        _produce(producer, record, acknowledged)
-    remaining = producer.flush(DELIVERY_SECONDS)
-    if failures or remaining:
-        raise DeliveryFailed(f"{len(failures) + remaining} of {len(records)} messages not acknowledged: {failures[:1]}")
-
-
-def _produce(producer: Any, record: OutgoingRecord, acknowledged: Any) -> None:
     while True:
         try:
             producer.produce(
@@ -88,7 +106,10 @@ def _produce(producer: Any, record: OutgoingRecord, acknowledged: Any) -> None:
         except BufferError:  # the local queue is full: let it drain
             producer.poll(0.1)
         except ck.KafkaException as exc:
-            raise DeliveryFailed(f"cannot write to {record.topic}: {exc}") from exc
+            if exc.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE:
+                raise DeliveryFailed(f"cannot write to {record.topic}: {exc}") from exc
+            failures[index] = exc.args[0]
+            return
         else:
             producer.poll(0)
             return

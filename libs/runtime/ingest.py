@@ -15,7 +15,7 @@ from libs.messaging.batch_metrics import BatchMetrics
 from libs.messaging.batch_state import Limits
 from libs.messaging.batches import BatchLoop, DecodeRecords
 from libs.messaging.dlq import DeadLetters
-from libs.messaging.kafka import KafkaConsumer, KafkaProducer
+from libs.messaging.kafka import KafkaConsumer, letter_producer
 from libs.messaging.ports import Record, TopicPartition
 from libs.otlp.batch import Decode, DecodedBatch, Message, Rejected
 from libs.otlp.columnar import VERSION, ColumnarDecoder
@@ -103,7 +103,7 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     tenants = await open_access(lifecycle)
     clickhouse = ClickHouse(settings.clickhouse_url)
     lifecycle.push(clickhouse.close, "clickhouse")
-    producer = KafkaProducer(settings.kafka_bootstrap)
+    producer = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(lambda: asyncio.to_thread(producer.close), "producer")
 
     def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:

@@ -7,7 +7,7 @@ from libs.kernel.clock import SystemClock
 from libs.messaging import topics
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.faust_events import build_app, start_faust, subscribe
-from libs.messaging.kafka import KafkaProducer
+from libs.messaging.kafka import KafkaProducer, letter_producer
 from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.outbox_relay import Relay
@@ -29,7 +29,7 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
     tenants = await open_access(lifecycle)
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "producer")
-    await _start_routing(lifecycle, settings, tenants, producer)
+    await _start_routing(lifecycle, settings, tenants)
     doors = Doors(
         ReceiveAlerts(KafkaAlertPublisher(producer), SystemClock()),
         tenants,
@@ -40,9 +40,7 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
     await lifecycle.serve_http(build(doors, lifecycle.health.routes()), settings.health_port)
 
 
-async def _start_routing(
-    lifecycle: Lifecycle, settings: AlertRouterSettings, tenants: TenantRegistry, producer: KafkaProducer
-) -> None:
+async def _start_routing(lifecycle: Lifecycle, settings: AlertRouterSettings, tenants: TenantRegistry) -> None:
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
     store, clock = PostgresAlertStore(pool), SystemClock()
@@ -56,5 +54,7 @@ async def _start_routing(
     lifecycle.background("flush_timer", timer.run)
     app = build_app(SERVICE, settings.kafka_bootstrap)
     route = RouteAlert(store, settings.route, settings.service_labels, tenants.known, clock)
-    agent = subscribe(app, topics.ALERTS_EVENTS, route, DeadLetters(producer))
+    letters = letter_producer(settings.kafka_bootstrap)
+    lifecycle.push(letters.close, "dead_letters")
+    agent = subscribe(app, topics.ALERTS_EVENTS, route, DeadLetters(letters))
     await start_faust(lifecycle, app, agent)

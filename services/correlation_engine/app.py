@@ -15,7 +15,7 @@ from libs.kernel.errors import Unavailable
 from libs.messaging.cloudevents import CloudEvent
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.faust_events import build_app, start_faust, subscribe
-from libs.messaging.kafka import KafkaProducer
+from libs.messaging.kafka import KafkaProducer, letter_producer
 from libs.messaging.topics import INCIDENTS_EVENTS
 from libs.runtime.access import open_access, signer_of
 from libs.runtime.lifecycle import Lifecycle
@@ -56,7 +56,9 @@ async def start(lifecycle: Lifecycle) -> None:
         SystemClock(),
         Links(settings.console_url),
     )
-    await _run(lifecycle, settings, correlator, DeadLetters(producer))
+    letters = letter_producer(settings.kafka_bootstrap)
+    lifecycle.push(letters.close, "dead_letters")
+    await _run(lifecycle, settings, correlator, DeadLetters(letters))
     await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
 
 

@@ -13,7 +13,7 @@ from libs.kernel.clock import SystemClock
 from libs.kernel.errors import Unavailable
 from libs.messaging import faust_events, topics
 from libs.messaging.dlq import DeadLetters
-from libs.messaging.kafka import KafkaProducer
+from libs.messaging.kafka import letter_producer
 from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle
@@ -90,7 +90,7 @@ def _relay(lifecycle: Lifecycle, settings: Settings) -> None:
 
 
 async def _subscribe(lifecycle: Lifecycle, settings: Settings, events: Events) -> None:
-    producer = KafkaProducer(settings.kafka_bootstrap)
+    producer = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "dead_letters")
     dead_letters = DeadLetters(producer)
     subscriber = Subscriber(events)
