@@ -44,7 +44,7 @@ def create(bootstrap: str, replication: int = 1) -> list[str]:
 
 
 def widen(bootstrap: str) -> list[str]:
-    """Raise the message size of existing topics to the catalogue's; return which were changed; raises KafkaException."""
+    """Give existing topics the size of message they need; return which were changed. Raises KafkaException."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     existing = set(admin.list_topics(timeout=TIMEOUT_SECONDS).topics)
     wanted = {t.name: t.max_message_bytes for t in topics.all_topics() if t.name in existing}

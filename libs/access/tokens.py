@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from libs.access.identity import Identity, Role, Scope
+import structlog
 
+from libs.access.identity import Identity, known_role, known_scopes
+
+log = structlog.get_logger()
 CALL_PREFIX: Final = "isc."
 SESSION_PREFIX: Final = "iss."
 CALL_SECONDS: Final = 60.0
@@ -42,12 +45,18 @@ class Signer:
         return self._sign(CALL_PREFIX, claims, CALL_SECONDS)
 
     def caller(self, token: str) -> Identity | None:
-        """Return whom a call is for; None when the token is not ours or too old."""
+        """Return whom a call is for; None when the token is not ours, too old, or grants nothing we know of.
+
+        A newer release may know roles and scopes that this one does not: those are left out.
+        """
         claims = self._claims(CALL_PREFIX, token)
         if claims is None:
             return None
-        scopes = frozenset(Scope(s) for s in claims["scopes"])
-        return Identity(claims["tenant"], Role(claims["role"]), scopes, claims["key"], claims["name"])
+        role, scopes = known_role(claims["role"]), known_scopes(claims["scopes"])
+        if role is None or (claims["scopes"] and not scopes):
+            log.warning("token_grants_nothing", tenant=claims["tenant"], role=claims["role"], scopes=claims["scopes"])
+            return None
+        return Identity(claims["tenant"], role, scopes, claims["key"], claims["name"])
 
     def session(self, key_id: str) -> str:
         """Return a browser's session for a key. It names the key, so it ends with it."""

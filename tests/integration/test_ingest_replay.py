@@ -155,7 +155,7 @@ def test_a_message_too_large_for_the_dead_letters_leaves_its_body_behind_and_a_r
         world.wait_for_rows("logs_raw", tenant, 2, timeout_s=20)
     finally:
         set_room(world, topic, MAX_DEAD_LETTER_BYTES)
-    (letter,) = [m for m in read(world.bootstrap, topic, is_stripped, 1)]
+    (letter,) = read(world.bootstrap, topic, is_stripped, 1)
     about = {name: raw.decode() for name, raw in letter.headers()}
     assert (about["dlq_body_bytes"], about["dlq_body_sha256"]) == (str(len(large)), sha256(large).hexdigest())
     code, said, told = replay(world, "log_consumer", "--dry-run", "--reason", "undecodable")

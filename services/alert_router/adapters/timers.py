@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from prometheus_client import Counter
 
-from libs.kernel.errors import Unavailable
+from libs.kernel.errors import IncidentScopeError
 from services.alert_router.handlers import FlushGroups
 
 log = structlog.get_logger()
@@ -28,6 +28,7 @@ class FlushTimer:
         self._start_delay = start_delay_seconds
         self._problems: dict[str, str] = {}
         self._forget_at: dict[str, float] = {}
+        self._retry_at: dict[str, float] = {}
 
     def problem(self) -> str | None:
         """Return None when groups are flushed, else what is in the way; a readiness check."""
@@ -38,19 +39,24 @@ class FlushTimer:
         await asyncio.sleep(self._start_delay)
         while True:
             await self.tick()
-            await asyncio.sleep(BACKOFF_SECONDS if self._problems else TICK_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
 
     async def tick(self) -> None:
-        """Look at every tenant once."""
-        for tenant in self._tenants():
+        """Look at every tenant once, at one that failed only after a while."""
+        tenants = list(self._tenants())
+        self._problems = {tenant: why for tenant, why in self._problems.items() if tenant in tenants}
+        for tenant in tenants:
+            if time.monotonic() < self._retry_at.get(tenant, 0.0):
+                continue
             try:
                 await self._flush(tenant)
                 await self._forget(tenant)
                 self._problems.pop(tenant, None)
             except Exception as exc:
+                self._retry_at[tenant] = time.monotonic() + BACKOFF_SECONDS
                 FAILURES.labels(tenant).inc()
                 self._problems[tenant] = f"groups of {tenant} are not flushed: {exc}"
-                expected = isinstance(exc, Unavailable)
+                expected = isinstance(exc, IncidentScopeError)
                 log.warning("tick_failed", tenant=tenant, error=repr(exc), exc_info=None if expected else exc)
 
     async def _forget(self, tenant: str) -> None:

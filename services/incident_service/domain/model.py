@@ -207,6 +207,7 @@ class Incident:
     public: bool = False
     public_title: str = ""
     postmortem_due_at: datetime | None = None
+    reopened_at: datetime | None = None
 
     @property
     def fires(self) -> bool:
