@@ -20,4 +20,5 @@ class Settings(ServiceSettings):
     otel_traces_topic: str = OTEL_TRACES.name
     otlp_max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=MAX_MESSAGE_BYTES - HEADROOM)
     otlp_max_decoded_bytes: int = Field(default=MAX_MESSAGE_BYTES - HEADROOM, ge=1024, le=MAX_MESSAGE_BYTES - HEADROOM)
+    otlp_json_processes: int = Field(default=2, ge=1, le=64)  # started when the first JSON of some size comes
     otlp_delivery_seconds: float = Field(default=8.0, gt=0, le=120)  # exporters give up after 10 s by default
