@@ -23,6 +23,7 @@ INDEX_HEADER = "dlq_index"  # on a part of a message: the number of its first ro
 OMITTED_HEADER = "dlq_omitted"  # on a letter that is not whole: what was left out, and why
 SIZE_HEADER = "dlq_body_bytes"
 HASH_HEADER = "dlq_body_sha256"
+EVERYTHING = "its body, key and headers"
 MAX_STRIPPED_BYTES = 64 * 1024  # of key and headers on a letter without its body
 DEAD_LETTERS = Counter("incidentscope_dead_letters_total", "Messages sent to a dead-letter topic", ["topic", "reason"])
 STRIPPED = Counter(
@@ -108,10 +109,11 @@ def _omitted(letter: Record, record: Record) -> str:
     what = letter.header(OMITTED_HEADER)
     if what is None:
         return ""
+    size = letter.header(SIZE_HEADER)
+    why = f"too large for {letter.topic} ({size} bytes, SHA-256 {letter.header(HASH_HEADER)})"
     return (
-        f"the letter came without {what}, which was too large for {letter.topic} ({letter.header(SIZE_HEADER)} bytes, "
-        f"SHA-256 {letter.header(HASH_HEADER)}); for as long as {record.topic} keeps it, the message is at partition "
-        f"{record.partition}, offset {record.offset}"
+        f"the letter came without {what}: {why if size else 'they could not be unpacked'}; for as long as "
+        f"{record.topic} keeps it, the message is at partition {record.partition}, offset {record.offset}"
     )
 
 
@@ -138,6 +140,8 @@ def _letter(rejection: Rejection) -> OutgoingRecord:
         "dlq_first_seen": datetime.now(UTC).isoformat(),
         "dlq_timestamp_ms": str(record.timestamp_ms),
     }
+    if record.unreadable:
+        place[OMITTED_HEADER] = EVERYTHING
     added = tuple((name, value.encode()) for name, value in place.items())
     return OutgoingRecord(f"{record.topic}.dlq", record.key, record.value, record.headers + added)
 
@@ -148,7 +152,7 @@ def _stripped(letter: OutgoingRecord) -> OutgoingRecord:
     attached = len(letter.key or b"") + sum(len(name) + len(value) for name, value in letter.headers)
     large = attached > MAX_STRIPPED_BYTES
     named = {
-        OMITTED_HEADER: "its body, key and headers" if large else "its body",
+        OMITTED_HEADER: EVERYTHING if large else "its body",
         SIZE_HEADER: str(len(letter.value)),
         HASH_HEADER: hashlib.sha256(letter.value).hexdigest(),
     }

@@ -22,7 +22,10 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message as read: its place, its bytes and its headers. `timestamp_ms` is Unix time in milliseconds."""
+    """One message as read: its place, its bytes and its headers. `timestamp_ms` is Unix time in milliseconds.
+
+    `unreadable` says why nothing but its place is known, where that is so.
+    """
 
     topic: str
     partition: int
@@ -31,6 +34,7 @@ class Record:
     value: bytes
     headers: Headers
     timestamp_ms: int
+    unreadable: str = ""
 
     @property
     def place(self) -> TopicPartition:

@@ -122,7 +122,7 @@ def test_a_poison_part_stays_refused_and_is_counted_and_limit_and_reason_choose(
 
 def send_compressed(world: IngestWorld, value: bytes, tenant: str) -> None:
     """Write to the logs topic what a collector with zstd writes there, whatever it measures unpacked."""
-    sender = KafkaProducer(world.bootstrap, **{"compression.type": "zstd", "message.max.bytes": 64 * MIB})
+    sender = KafkaProducer(world.bootstrap, **{"compression.type": "zstd", "message.max.bytes": 128 * MIB})
     sender.send([OutgoingRecord(world.topics["logs"], b"one partition", value, ((TENANT_HEADER, tenant.encode()),))])
     sender.close()
 
@@ -166,9 +166,22 @@ def test_a_message_too_large_for_the_dead_letters_leaves_its_body_behind_and_a_r
     assert "still refused: 1 body_omitted" in told
 
 
+def test_a_message_that_unpacks_to_more_than_the_client_takes_is_stepped_over_and_named(world: IngestWorld) -> None:
+    tenant, topic = world.new_tenant(), f"{world.topics['logs']}.dlq"
+    send_compressed(world, an_export("logs", 1), tenant)
+    send_compressed(world, bytes(110 * MIB), tenant)
+    send_compressed(world, an_export("logs", 2), tenant)
+    world.wait_for_rows("logs_raw", tenant, 3, timeout_s=30)
+    (letter,) = read(world.bootstrap, topic, lambda m: b"unreadable" in dict(m.headers()).values(), 1)
+    assert dict(letter.headers())["dlq_omitted"] == b"its body, key and headers"
+    code, said, told = replay(world, "log_consumer", "--dry-run", "--reason", "unreadable")
+    assert (code, said["letters"], said["refused"]) == (3, "1", "1")
+    assert "could not be unpacked" in told
+
+
 def is_stripped(message: Any) -> bool:
-    """Return whether a dead letter came without its body."""
-    return any(name == "dlq_omitted" for name, _ in message.headers())
+    """Return whether a dead letter had to leave its body behind."""
+    return any(name == "dlq_body_sha256" for name, _ in message.headers())
 
 
 def set_room(world: IngestWorld, topic: str, size: int) -> None:
