@@ -52,11 +52,12 @@ class Signer:
         claims = self._claims(CALL_PREFIX, token)
         if claims is None:
             return None
-        role, scopes = known_role(claims["role"]), known_scopes(claims["scopes"])
-        if role is None or (claims["scopes"] and not scopes):
-            log.warning("token_grants_nothing", tenant=claims["tenant"], role=claims["role"], scopes=claims["scopes"])
+        tenant, named = str(claims.get("tenant", "")), claims.get("scopes", ())
+        role, scopes = known_role(str(claims.get("role", ""))), known_scopes(named)
+        if role is None or (named and not scopes):
+            log.warning("token_grants_nothing", tenant=tenant, role=claims.get("role"), scopes=list(named))
             return None
-        return Identity(claims["tenant"], role, scopes, claims["key"], claims["name"])
+        return Identity(tenant, role, scopes, str(claims.get("key", "")), str(claims.get("name", "")))
 
     def session(self, key_id: str) -> str:
         """Return a browser's session for a key. It names the key, so it ends with it."""

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.kernel.errors import InvalidInput
-from libs.messaging.ports import MessageTooLarge, OutgoingRecord, Producer, Record
+from libs.messaging.ports import DeliveryFailed, MessageTooLarge, OutgoingRecord, Producer, Record
 
 log = structlog.get_logger()
 MAX_ERROR_CHARS = 1000
@@ -72,9 +72,16 @@ class DeadLetters:
         try:
             self._producer.send([letter])
         except MessageTooLarge:
-            self._producer.send([_stripped(letter)])
+            self._write_stripped(letter)
             STRIPPED.labels(letter.topic).inc()
             log.error("dead_letter_without_body", topic=letter.topic, bytes=len(letter.value))
+
+    def _write_stripped(self, letter: OutgoingRecord) -> None:
+        try:
+            self._producer.send([_stripped(letter)])
+        except MessageTooLarge as error:  # to drop it would lose it: the reader waits, and says for what
+            advice = f"{letter.topic} does not even take a letter without its body: raise its max.message.bytes"
+            raise DeliveryFailed(advice) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,3 +103,8 @@ def test_a_broker_that_is_away_stops_the_reader_also_while_bodies_are_left_out()
     rejections = [Rejection(replace(RECORD, value=b"x" * 2000), "undecodable", "bad")] * 2
     with pytest.raises(DeliveryFailed):
         DeadLetters(Leaving()).send_all(rejections)
+
+
+def test_a_topic_that_takes_not_even_a_letter_without_its_body_stops_the_reader_with_advice() -> None:
+    with pytest.raises(DeliveryFailed, match=r"otel\.logs\.dlq .* raise its max\.message\.bytes"):
+        letters_in(100, RECORD)
