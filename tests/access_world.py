@@ -31,6 +31,7 @@ from services.deploy_normalizer.adapters.http import webhook_app
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.signature import Secrets
 from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
+from services.otlp_receiver.adapters.checkers import Checkers
 from services.otlp_receiver.adapters.http_door import HttpDoor
 from services.otlp_receiver.handlers import Receiver, ReceiverMetrics
 from tests.unit.services.console.memory_services import TENANT
@@ -117,7 +118,7 @@ def http_doors(folder: Path) -> Doors:
         "github": GithubWebhook(deploys, Secrets("secret"), GithubRules()),
         "argocd": ArgocdWebhook(deploys, Secrets("token")),
     }
-    otlp = HttpDoor(Receiver(taken, ReceiverMetrics(CollectorRegistry())), tenants, 10_000, 10_000)
+    otlp = HttpDoor(Receiver(taken, Checkers(1), ReceiverMetrics(CollectorRegistry())), tenants, 10_000, 10_000)
     apps: dict[str, Any] = {
         "console": guard.app,
         "alert_router": alert_http.build(alerts, Health("alert_router").routes()),

@@ -339,6 +339,7 @@ CREATE TABLE incident.incident (
     postmortem_due_at timestamp with time zone,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     silent jsonb DEFAULT '{}'::jsonb NOT NULL,
+    reopened_at timestamp with time zone,
     CONSTRAINT incident_closed_check CHECK (((status = 'closed'::text) = (closed_at IS NOT NULL))),
     CONSTRAINT incident_merged_check CHECK (((merged_into IS NULL) OR (status = 'closed'::text))),
     CONSTRAINT incident_priority_check CHECK (((priority >= 0) AND (priority <= 5))),

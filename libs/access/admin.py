@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from libs.access.directory import hash_key, new_key, new_key_id
-from libs.access.identity import Role, Scope
+from libs.access.identity import Role, Scope, known_role
 from libs.kernel.errors import IncidentScopeError
 
 ADMIN_KEY_NAME = "first admin"
@@ -114,7 +114,10 @@ def rotate_key(conn: Connection, tenant: str, key_id: str, overlap: timedelta) -
         raise ChangeRefused(f"the overlap is at most {MOST_OVERLAP.days} days")
     with conn.transaction():
         old = _live(conn, tenant, key_id)
-        grant = Grant(old.name, Role(old.role), tuple(Scope(s) for s in old.scopes), old.rate)
+        role = known_role(old.role)
+        if role is None:
+            raise ChangeRefused(f"the key {key_id!r} has the role {old.role!r}, which only a newer release knows")
+        grant = Grant(old.name, role, scopes_of(old.scopes), old.rate)
         made = create_key(conn, tenant, grant, replaces=old.id)
         ends = "UPDATE access.api_key SET expires_at = least(expires_at, now() + %s) WHERE tenant_id = %s AND id = %s"
         conn.execute(ends, (overlap, tenant, key_id))

@@ -22,7 +22,9 @@ from psycopg import AsyncConnection
 from libs.access.directory import utc_now
 from libs.access.identity import Identity
 
-LOST = Counter("incidentscope_audit_lost", "Audit entries dropped while the database was away")
+LOST = Counter(
+    "incidentscope_audit_lost", "Audit entries dropped: the database was away too long, or does not take them"
+)
 MOST_WAITING = 20_000
 MOST_AT_ONCE = 500
 FLUSH_SECONDS = 0.25
@@ -77,8 +79,10 @@ class AuditLog:
             while True:
                 try:
                     await self._write_on()
-                except (psycopg.Error, OSError) as exc:
-                    log.warning("audit_waits", error=str(exc).strip(), waiting=len(self._waiting))
+                except Exception as exc:
+                    expected = isinstance(exc, psycopg.Error | OSError)
+                    error = str(exc).strip() or repr(exc)
+                    log.warning("audit_waits", error=error, waiting=len(self._waiting), exc_info=not expected)
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             await self._finish()
@@ -107,10 +111,24 @@ class AuditLog:
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
             try:
-                await self._insert(conn, taken)
+                await self._insert_readable(conn, taken)
             except BaseException:  # also a cancellation: what was taken is written by the next attempt
                 self._waiting.extendleft(reversed(taken))
                 raise
+
+    async def _insert_readable(self, conn: AsyncConnection[Any], entries: Sequence[Entry]) -> None:
+        """Insert all, or one by one when the database does not take them together: what it never takes is dropped."""
+        try:
+            return await self._insert(conn, entries)
+        except (psycopg.DataError, psycopg.IntegrityError, ValueError) as exc:
+            log.warning("audit_one_by_one", entries=len(entries), error=str(exc).strip())
+        for entry in entries:
+            try:
+                await self._insert(conn, [entry])
+            except (psycopg.DataError, psycopg.IntegrityError, ValueError) as exc:
+                LOST.inc()
+                log.error("audit_entry_lost", tenant=entry.caller.tenant, action=entry.action, error=str(exc).strip())
+        return None
 
     async def _insert(self, conn: AsyncConnection[Any], entries: Sequence[Entry]) -> None:
         """Insert in one transaction, tenant by tenant: row-level security lets rows of the named tenant in only."""

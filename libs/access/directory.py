@@ -9,11 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from libs.access.identity import Identity, Role, Scope
+import structlog
+from prometheus_client import Counter
+
+from libs.access.identity import Identity, Role, known_role, known_scopes
 
 # Requests per second at each process for keys that do not say otherwise.
 DEFAULT_RATES: Final = {Role.VIEWER: 50.0, Role.RESPONDER: 50.0, Role.ADMIN: 100.0, Role.SERVICE: 2000.0}
 KEY_PREFIX: Final = "is_"
+UNKNOWN = Counter(
+    "incidentscope_access_unknown_grants_total", "Keys with a role or scopes that this release does not know", ["kind"]
+)
+log = structlog.get_logger()
+_told: set[tuple[str, str]] = set()  # the directory is read every few seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +88,26 @@ class Snapshot:
 
 
 def key_of(
-    key_id: str, digest: str, tenant: str, name: str, role: Role, scopes: Iterable[str] = (),
+    key_id: str, digest: str, tenant: str, name: str, role: str, scopes: Iterable[str] = (),
     rate: float | None = None, expires_at: datetime | None = None,
-) -> Key:  # fmt: skip
-    """Return a key; raises ValueError for a scope that does not exist."""
-    per_second = DEFAULT_RATES[role] if rate is None else rate
-    caller = Identity(tenant, role, frozenset(Scope(s) for s in scopes), key_id, name, per_second)
-    return Key(key_id, digest, caller, expires_at)
+) -> Key | None:  # fmt: skip
+    """Return a key; None when this release knows neither its role nor any of its scopes, so that it grants nothing.
+
+    A newer release, which runs beside this one while an upgrade rolls, may have made it. Of its scopes those that are
+    known count. What is not known is told once.
+    """
+    named = tuple(scopes)
+    granted = known_scopes(named)
+    for kind, strange in (("role", {role} - {str(known_role(role))}), ("scope", {*named} - {*granted})):
+        if strange and (key_id, kind) not in _told:
+            _told.add((key_id, kind))
+            UNKNOWN.labels(kind).inc()
+            log.warning("grant_unknown", tenant=tenant, key=key_id, kind=kind, ignored=sorted(strange))
+    known = known_role(role)
+    if known is None or (named and not granted):
+        return None
+    per_second = DEFAULT_RATES[known] if rate is None else rate
+    return Key(key_id, digest, Identity(tenant, known, granted, key_id, name, per_second), expires_at)
 
 
 def new_key() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +35,16 @@ class Scope(StrEnum):
     def writes(self) -> bool:
         """Tell whether it changes something."""
         return self.endswith(":write")
+
+
+def known_role(name: str) -> Role | None:
+    """Return a role by name; None for one that only a newer release knows."""
+    return Role(name) if name in set(Role) else None
+
+
+def known_scopes(names: Iterable[str]) -> frozenset[Scope]:
+    """Return the scopes that exist of those named. Mind that a caller without scopes may do all its role allows."""
+    return frozenset(Scope(name) for name in names if name in set(Scope))
 
 
 PEOPLE = (Role.VIEWER, Role.RESPONDER, Role.ADMIN)  # each may do what the one before may

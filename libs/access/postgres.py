@@ -19,7 +19,6 @@ from psycopg import AsyncConnection
 
 from libs.access.denied import AccessDenied
 from libs.access.directory import Directory, key_of
-from libs.access.identity import Role
 from libs.kernel.errors import Unavailable
 
 STALE = Gauge("incidentscope_access_staleness_seconds", "Age of what this process knows of tenants and keys")
@@ -77,6 +76,8 @@ class DirectoryFeed:
                 await self._follow()
             except (psycopg.Error, OSError) as exc:
                 log.warning("access_feed_waits", error=str(exc).strip())
+            except Exception as exc:  # what was known stays in force until it is too old; see `problem`
+                log.error("access_feed_failed", error=repr(exc), exc_info=exc)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self) -> None:
@@ -112,8 +113,8 @@ def read_once(url: str) -> Directory:
 
 def _directory(rows: Sequence[tuple[Any, ...]]) -> Directory:
     keys = [
-        key_of(key_id, digest, tenant, name, Role(role), scopes, rate, expires_at)
+        key_of(key_id, digest, tenant, name, role, scopes, rate, expires_at)
         for tenant, key_id, digest, name, role, scopes, rate, expires_at in rows
         if key_id is not None
     ]
-    return Directory.of((row[0] for row in rows), keys)
+    return Directory.of((row[0] for row in rows), [key for key in keys if key is not None])

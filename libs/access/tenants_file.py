@@ -13,7 +13,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.access.directory import Directory, Key, hash_key, key_of
-from libs.access.identity import Role, Scope
+from libs.access.identity import Role
 from libs.kernel.errors import IncidentScopeError
 
 REFRESH_SECONDS = 1.0  # how old the knowledge of the file may be
@@ -25,14 +25,17 @@ class TenantsFileInvalid(IncidentScopeError):
 
 
 class FileKey(BaseModel):
-    """One key: its SHA-256 (hex), the name of who holds it, and what it may do."""
+    """One key: its SHA-256 (hex), the name of who holds it, and what it may do.
+
+    A role or scope that does not exist here grants nothing: a newer release may know it.
+    """
 
     model_config = ConfigDict(extra="forbid")
     id: str = Field(min_length=1, max_length=64)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     name: str = Field(min_length=1, max_length=100)
-    role: Role
-    scopes: tuple[Scope, ...] = ()
+    role: str
+    scopes: tuple[str, ...] = ()
     requests_per_second: float | None = Field(default=None, ge=0)
     expires_at: datetime | None = None
 
@@ -47,10 +50,12 @@ class Tenant(BaseModel):
 
     def read(self) -> Iterator[Key]:
         """Yield the keys."""
-        for digest in self.api_keys_sha256:
-            yield key_of(digest[:10], digest, self.id, "api key", Role.ADMIN, rate=0.0)
-        for k in self.keys:
-            yield key_of(k.id, k.sha256, self.id, k.name, k.role, k.scopes, k.requests_per_second, k.expires_at)
+        listed = [key_of(d[:10], d, self.id, "api key", Role.ADMIN, rate=0.0) for d in self.api_keys_sha256]
+        listed += [
+            key_of(k.id, k.sha256, self.id, k.name, k.role, k.scopes, k.requests_per_second, k.expires_at)
+            for k in self.keys
+        ]
+        yield from (key for key in listed if key is not None)
 
 
 class TenantsFile(BaseModel):

@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from libs.access.identity import Identity, Role, Scope
+import structlog
 
+from libs.access.identity import Identity, known_role, known_scopes
+
+log = structlog.get_logger()
 CALL_PREFIX: Final = "isc."
 SESSION_PREFIX: Final = "iss."
 CALL_SECONDS: Final = 60.0
@@ -42,12 +45,19 @@ class Signer:
         return self._sign(CALL_PREFIX, claims, CALL_SECONDS)
 
     def caller(self, token: str) -> Identity | None:
-        """Return whom a call is for; None when the token is not ours or too old."""
+        """Return whom a call is for; None when the token is not ours, too old, or grants nothing we know of.
+
+        A newer release may know roles and scopes that this one does not: those are left out.
+        """
         claims = self._claims(CALL_PREFIX, token)
         if claims is None:
             return None
-        scopes = frozenset(Scope(s) for s in claims["scopes"])
-        return Identity(claims["tenant"], Role(claims["role"]), scopes, claims["key"], claims["name"])
+        tenant, named = str(claims.get("tenant", "")), claims.get("scopes", ())
+        role, scopes = known_role(str(claims.get("role", ""))), known_scopes(named)
+        if role is None or (named and not scopes):
+            log.warning("token_grants_nothing", tenant=tenant, role=claims.get("role"), scopes=list(named))
+            return None
+        return Identity(tenant, role, scopes, str(claims.get("key", "")), str(claims.get("name", "")))
 
     def session(self, key_id: str) -> str:
         """Return a browser's session for a key. It names the key, so it ends with it."""

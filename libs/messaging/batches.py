@@ -196,13 +196,22 @@ class BatchLoop:
         """
         mixed = self._revoked & {record.place for record in records} & self._partitions.keys()
         for place in mixed:
-            source.seek(place, self._partitions[place].start)
+            self._restart(source, place)
         for record in records:
             partition = self._partitions.get(record.place)
             if partition is None:
                 self._dropped.add(record.place)
             elif record.place not in mixed:
                 partition.take(record)
+
+    def _restart(self, source: Source, place: TopicPartition) -> None:
+        """Read a partition again from where it was adopted, or adopt it anew when the broker does not let us now."""
+        try:
+            source.seek(place, self._partitions[place].start)
+        except Unavailable as error:
+            log.warning("partition_adopted_anew", topic=place.topic, partition=place.partition, error=str(error))
+            del self._partitions[place]
+            self._dropped.add(place)
 
     def _relieve(self, source: Source) -> None:
         """Stop reading while too much is held in memory, and go on at half of that; but read on in planned ranges."""
@@ -226,12 +235,12 @@ class BatchLoop:
             position = committed.get(place)
             plan = parse_plan(position.metadata) if position else None
             start = position.offset if position else EARLIEST
+            if place in self._dropped:
+                source.seek(place, start)  # before it counts as adopted: until this works, what comes is dropped
+                self._dropped.discard(place)
             self._partitions[place] = Partition(place, start, plan, closed_at=time.monotonic())
             if plan is not None:
                 log.info("plan_found", topic=place.topic, partition=place.partition, last=plan.last)
-        for place in self._dropped.intersection(fresh):
-            source.seek(place, self._partitions[place].start)
-        self._dropped -= set(fresh)
         source.resume(fresh)  # a pause outlives the assignment it was made in
         if self._choked:
             source.pause([place for place in fresh if self._partitions[place].inherited is None])

@@ -11,11 +11,21 @@ import confluent_kafka as ck
 import structlog
 
 from libs.kernel.errors import InvalidInput, Unavailable
-from libs.messaging.ports import DeliveryFailed, Headers, OutgoingRecord, Position, Record, TopicPartition
+from libs.messaging.ports import (
+    DeliveryFailed,
+    Headers,
+    MessageTooLarge,
+    OutgoingRecord,
+    Position,
+    Record,
+    TopicPartition,
+)
 from libs.messaging.topics import MAX_MESSAGE_BYTES
+from libs.messaging.unreadable import CODES, Stepping
 
 log = structlog.get_logger()
 DELIVERY_SECONDS = 30.0
+MAX_LETTER_BYTES = 128 * 1024 * 1024  # before compression; the consumers unpack at most 100 MB
 SESSION_MS = 10_000
 Listener = Callable[[list[TopicPartition]], None]
 
@@ -53,11 +63,11 @@ def producer_config(bootstrap: str, **extra: Any) -> dict[str, Any]:
 class KafkaProducer:
     """An idempotent producer; `send` returns when the broker has acknowledged every record."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._producer = ck.Producer(producer_config(bootstrap))
+    def __init__(self, bootstrap: str, **extra: Any) -> None:
+        self._producer = ck.Producer(producer_config(bootstrap, **extra))
 
     def send(self, records: Sequence[OutgoingRecord]) -> None:
-        """Write the records and return once all are acknowledged; raises DeliveryFailed."""
+        """Write the records and return once all are acknowledged; raises DeliveryFailed or MessageTooLarge."""
         _send(self._producer, records)
 
     def reach(self, timeout_s: float) -> None:
@@ -72,21 +82,30 @@ class KafkaProducer:
         self._producer.flush(5)
 
 
-def _send(producer: Any, records: Sequence[OutgoingRecord]) -> None:
-    failures: list[str] = []
+def letter_producer(bootstrap: str) -> KafkaProducer:
+    """Return a producer for dead letters: what came compressed may be far larger than a message, and is so again."""
+    return KafkaProducer(bootstrap, **{"compression.type": "zstd", "message.max.bytes": MAX_LETTER_BYTES})
 
+
+def _send(producer: Any, records: Sequence[OutgoingRecord]) -> None:
+    failures: dict[int, ck.KafkaError] = {}
+
+    for index, record in enumerate(records):
+        _produce(producer, record, index, failures)
+    remaining = producer.flush(DELIVERY_SECONDS)
+    too_large = [i for i, error in sorted(failures.items()) if error.code() == ck.KafkaError.MSG_SIZE_TOO_LARGE]
+    if remaining or len(failures) > len(too_large):
+        first = [str(error) for error in failures.values()][:1]
+        raise DeliveryFailed(f"{len(failures) + remaining} of {len(records)} messages not acknowledged: {first}")
+    if too_large:
+        raise MessageTooLarge(f"{records[too_large[0]].topic} takes no message of that size", too_large)
+
+
+def _produce(producer: Any, record: OutgoingRecord, index: int, failures: dict[int, ck.KafkaError]) -> None:
     def acknowledged(error: ck.KafkaError | None, _message: Any) -> None:
         if error is not None:
-            failures.append(str(error))
+            failures[index] = error
 
-    for record in records:
-        _produce(producer, record, acknowledged)
-    remaining = producer.flush(DELIVERY_SECONDS)
-    if failures or remaining:
-        raise DeliveryFailed(f"{len(failures) + remaining} of {len(records)} messages not acknowledged: {failures[:1]}")
-
-
-def _produce(producer: Any, record: OutgoingRecord, acknowledged: Any) -> None:
     while True:
         try:
             producer.produce(
@@ -95,7 +114,10 @@ def _produce(producer: Any, record: OutgoingRecord, acknowledged: Any) -> None:
         except BufferError:  # the local queue is full: let it drain
             producer.poll(0.1)
         except ck.KafkaException as exc:
-            raise DeliveryFailed(f"cannot write to {record.topic}: {exc}") from exc
+            if exc.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE:
+                raise DeliveryFailed(f"cannot write to {record.topic}: {exc}") from exc
+            failures[index] = exc.args[0]
+            return
         else:
             producer.poll(0)
             return
@@ -127,16 +149,26 @@ class KafkaConsumer:
             **extra,
         }
         self._consumer = ck.Consumer(config)
-        callbacks = {"on_assign": _listener(on_assign), "on_revoke": _listener(on_revoke)}
-        self._consumer.subscribe(list(topics), **{k: v for k, v in callbacks.items() if v})
+        self._stepping = Stepping()
+        self._consumer.subscribe(list(topics), on_assign=self._listener(on_assign), on_revoke=self._listener(on_revoke))
+
+    def _listener(self, listener: Listener | None) -> Any:
+        def told(_consumer: Any, assigned: Any) -> None:
+            places = [TopicPartition(p.topic, p.partition) for p in assigned]
+            self._stepping.forget(places)
+            if listener is not None:
+                listener(places)
+
+        return told
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
         """Return up to max_records, waiting up to timeout_s for the first; raises Unavailable."""
         try:
             messages = self._consumer.consume(max_records, timeout_s)
+            stepped = list(self._stepping.over(self._consumer, filter(_unreadable, messages)))
         except ck.KafkaException as exc:
             raise Unavailable(f"cannot read from Kafka: {exc}") from exc
-        return [_record(m) for m in messages if not _is_error(m)]
+        return [_record(m) for m in messages if not _is_error(m)] + stepped
 
     def commit(self, positions: Mapping[TopicPartition, Position]) -> None:
         """Commit positions synchronously; raises Unavailable, also when the group has moved the partition on."""
@@ -169,23 +201,39 @@ class KafkaConsumer:
 
     def pause(self, places: Sequence[TopicPartition]) -> None:
         """Stop fetching from partitions while poll keeps the membership alive."""
-        self._consumer.pause([ck.TopicPartition(p.topic, p.partition) for p in places])
+        self._switch(self._consumer.pause, places)
 
     def resume(self, places: Sequence[TopicPartition]) -> None:
         """Fetch from partitions again."""
-        self._consumer.resume([ck.TopicPartition(p.topic, p.partition) for p in places])
+        self._switch(self._consumer.resume, places)
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        """Continue a held partition from an offset."""
-        self._consumer.seek(ck.TopicPartition(place.topic, place.partition, offset))
+        """Continue a held partition from an offset; raises Unavailable."""
+        self._stepping.forget([place])
+        try:
+            self._consumer.seek(ck.TopicPartition(place.topic, place.partition, offset))
+        except ck.KafkaException as exc:
+            raise Unavailable(f"cannot go on with {place.topic}[{place.partition}] at {offset}: {exc}") from exc
+
+    @staticmethod
+    def _switch(change: Any, places: Sequence[TopicPartition]) -> None:
+        """Pause or resume; the client minds only a partition that the group has just moved on, for which it is moot."""
+        for place in places:
+            try:
+                change([ck.TopicPartition(place.topic, place.partition)])
+            except ck.KafkaException as exc:
+                log.warning("kafka_partition_gone", topic=place.topic, partition=place.partition, error=str(exc))
 
     def lag(self) -> dict[TopicPartition, int]:
         """Return, for each held partition, how many messages lie ahead, from cached watermarks."""
         lags = {}
-        for place in self._consumer.position(self._consumer.assignment()):
-            _low, high = self._consumer.get_watermark_offsets(place, cached=True)
-            if place.offset >= 0 and high >= 0:
-                lags[TopicPartition(place.topic, place.partition)] = max(0, high - place.offset)
+        try:
+            for place in self._consumer.position(self._consumer.assignment()):
+                _low, high = self._consumer.get_watermark_offsets(place, cached=True)
+                if place.offset >= 0 and high >= 0:
+                    lags[TopicPartition(place.topic, place.partition)] = max(0, high - place.offset)
+        except ck.KafkaException as exc:  # a partition has just gone; the next look tells
+            log.warning("kafka_lag_unknown", error=str(exc))
         return lags
 
     def close(self) -> None:
@@ -210,14 +258,14 @@ def read_topic(bootstrap: str, topic: str, quiet_s: float = 15.0) -> Iterator[Re
             raise InvalidInput("unknown_topic", f"there is no topic {topic}: {about.error.str()}")
         places = [ck.TopicPartition(topic, partition, ck.OFFSET_BEGINNING) for partition in about.partitions]
         consumer.assign(places)
-        yield from _until_ends(consumer, len(places), quiet_s)
+        yield from _until_ends(consumer, Stepping(), len(places), quiet_s)
     except ck.KafkaException as exc:
         raise Unavailable(f"cannot read {topic}: {exc.args[0].str()}") from exc
     finally:
         consumer.close()
 
 
-def _until_ends(consumer: Any, partitions: int, quiet_s: float) -> Iterator[Record]:
+def _until_ends(consumer: Any, stepping: Stepping, partitions: int, quiet_s: float) -> Iterator[Record]:
     ended: set[int] = set()
     heard = time.monotonic()
     while len(ended) < partitions:
@@ -232,12 +280,12 @@ def _until_ends(consumer: Any, partitions: int, quiet_s: float) -> Iterator[Reco
                 ended.add(message.partition())
             elif not _is_error(message) and message.partition() not in ended:
                 yield _record(message)
+        yield from stepping.over(consumer, filter(_unreadable, messages))
 
 
-def _listener(listener: Listener | None) -> Any:
-    if listener is None:
-        return None
-    return lambda _consumer, places: listener([TopicPartition(p.topic, p.partition) for p in places])
+def _unreadable(message: Any) -> bool:
+    error = message.error()
+    return error is not None and error.code() in CODES
 
 
 def _is_error(message: Any) -> bool:
@@ -246,7 +294,8 @@ def _is_error(message: Any) -> bool:
         return False
     if error.fatal():
         raise Unavailable(f"Kafka refuses this consumer: {error}")
-    log.warning("kafka_message_error", error=json.dumps(str(error)))
+    if not _unreadable(message):  # that is told where it is stepped over
+        log.warning("kafka_message_error", error=json.dumps(str(error)))
     return True
 
 

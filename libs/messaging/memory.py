@@ -9,15 +9,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from libs.kernel.errors import Unavailable
-from libs.messaging.ports import DeliveryFailed, OutgoingRecord, Position, Record, TopicPartition
+from libs.messaging.ports import DeliveryFailed, MessageTooLarge, OutgoingRecord, Position, Record, TopicPartition
+from libs.messaging.topics import MAX_MESSAGE_BYTES
 
 
 class MemoryBroker:
     """Topics, partitions and committed positions. `down` makes every call fail, as an unreachable broker does."""
 
-    def __init__(self, topics: Mapping[str, int]) -> None:
-        """Take the number of partitions of each topic."""
+    def __init__(self, topics: Mapping[str, int], max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        """Take the number of partitions of each topic, and what a message may measure."""
         self.down = False
+        self.max_message_bytes = max_message_bytes
         self._partitions = dict(topics)
         self._logs: dict[TopicPartition, list[Record]] = defaultdict(list)
         self._committed: dict[tuple[str, TopicPartition], Position] = {}
@@ -35,6 +37,11 @@ class MemoryBroker:
             self._members[group].append(member)
             self._deal(group)
         return member
+
+    def takes(self, record: OutgoingRecord) -> bool:
+        """Return whether a message is small enough."""
+        headers = sum(len(name) + len(value) for name, value in record.headers)
+        return len(record.key or b"") + len(record.value) + headers <= self.max_message_bytes
 
     def append(self, record: OutgoingRecord) -> None:
         """Write one message, choosing its partition by key; raises DeliveryFailed."""
@@ -85,9 +92,13 @@ class MemoryProducer:
         self._broker = broker
 
     def send(self, records: Sequence[OutgoingRecord]) -> None:
-        """Write the records; raises DeliveryFailed."""
-        for record in records:
-            self._broker.append(record)
+        """Write the records; raises DeliveryFailed or MessageTooLarge."""
+        too_large = [index for index, record in enumerate(records) if not self._broker.takes(record)]
+        for index, record in enumerate(records):
+            if index not in too_large:
+                self._broker.append(record)
+        if too_large:
+            raise MessageTooLarge(f"{records[too_large[0]].topic} takes no message of that size", too_large)
 
     def close(self) -> None:
         """Do nothing."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from libs.kernel.errors import Unavailable
+from libs.kernel.errors import InvalidInput, Unavailable
 
 Headers = tuple[tuple[str, bytes], ...]
 EARLIEST = -2  # instead of an offset: the oldest message there is
@@ -22,7 +22,10 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message as read: its place, its bytes and its headers. `timestamp_ms` is Unix time in milliseconds."""
+    """One message as read: its place, its bytes and its headers. `timestamp_ms` is Unix time in milliseconds.
+
+    `unreadable` says why nothing but its place is known, where that is so.
+    """
 
     topic: str
     partition: int
@@ -31,6 +34,7 @@ class Record:
     value: bytes
     headers: Headers
     timestamp_ms: int
+    unreadable: str = ""
 
     @property
     def place(self) -> TopicPartition:
@@ -67,11 +71,22 @@ class DeliveryFailed(Unavailable):
     """The broker did not acknowledge a message; it may or may not have been written."""
 
 
+class MessageTooLarge(InvalidInput):
+    """Messages are larger than their topic takes and never will be written; all others of the call are.
+
+    `refused` are their places among the records of the call.
+    """
+
+    def __init__(self, message: str, refused: Sequence[int]) -> None:
+        super().__init__("too_large", message)
+        self.refused = tuple(refused)
+
+
 class Producer(Protocol):
     """Writes messages, acknowledged by all in-sync replicas."""
 
     def send(self, records: Sequence[OutgoingRecord]) -> None:
-        """Write the records and return once all are acknowledged; raises DeliveryFailed."""
+        """Write the records and return once all are acknowledged; raises DeliveryFailed or MessageTooLarge."""
         ...
 
     def close(self) -> None:

@@ -59,12 +59,21 @@ class Tail(ABC):
                 if time.monotonic() >= self._look_again:
                     found = self._assign(consumer)
                     self._look_again = time.monotonic() + (REASSIGN_SECONDS if found else RETRY_SECONDS)
-                message = consumer.poll(0.5)
+                message = self._poll(consumer)
                 if message is not None:
                     self._take(message)
         finally:
             self.set_connected(False)
             consumer.close()
+
+    def _poll(self, consumer: Consumer) -> Any:
+        try:
+            return consumer.poll(0.5)
+        except KafkaException as exc:
+            log.warning("tail_waits", error=str(exc))
+            self.set_connected(False)
+            self._stopping.wait(RETRY_SECONDS)
+            return None
 
     def stop(self) -> None:
         """Make `run` return."""
@@ -99,11 +108,12 @@ class Tail(ABC):
         if not self.wanted():
             return
         try:
-            event = cloudevents.decode(tuple(message.headers() or ()), message.value() or b"")
+            self.heard(message.topic(), cloudevents.decode(tuple(message.headers() or ()), message.value() or b""))
         except InvalidInput as exc:
             self.spoiled(message.topic(), exc.reason)
-            return
-        self.heard(message.topic(), event)
+        except Exception as exc:  # one event nobody can be told of ends neither the thread nor the process
+            log.error("tail_event_failed", topic=message.topic(), error=repr(exc), exc_info=exc)
+            self.spoiled(message.topic(), "failed")
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("tail_error", error=str(error))

@@ -18,6 +18,7 @@ from incidentscope.deploy.v1 import deploy_events_pb2 as deploy
 from incidentscope.incident.v1 import incident_events_pb2 as incident
 
 MAX_MESSAGE_BYTES = 5 * 1024 * 1024  # what collectors configured for 5 MiB send (DESIGN section 4)
+MAX_DEAD_LETTER_BYTES = 16 * 1024 * 1024  # a message, its place and reason, and what another compressor makes of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Topic:
     retention: timedelta = timedelta(days=7)
     cleanup_policy: str = "delete"
     dead_letters: bool = True
+    max_message_bytes: int = MAX_MESSAGE_BYTES  # as the broker stores it, compressed
 
     @property
     def dlq(self) -> str:
@@ -45,7 +47,7 @@ class Topic:
 
     def config(self) -> dict[str, str]:
         """Return the broker's topic configuration."""
-        config = {"cleanup.policy": self.cleanup_policy, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        config = {"cleanup.policy": self.cleanup_policy, "max.message.bytes": str(self.max_message_bytes)}
         if self.cleanup_policy == "delete":
             config["retention.ms"] = str(int(self.retention.total_seconds() * 1000))
         return config
@@ -120,6 +122,7 @@ def all_topics() -> Iterator[Topic]:
             yield Topic(
                 topic.dlq, f"what could not be read from {topic.name}, original bytes", "as received",
                 ", ".join(topic.consumers), (), partitions=1, retention=timedelta(days=14), dead_letters=False,
+                max_message_bytes=MAX_DEAD_LETTER_BYTES,
             )  # fmt: skip
 
 

@@ -19,6 +19,12 @@ from libs.runtime.grpc_calls import audited, refusal, stamped, supervised
 from libs.runtime.lifecycle import Lifecycle
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+STAYING = {  # who is gone without a word is found out, and one caller does not hold what a thousand could use
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.http2.min_ping_interval_without_data_ms": 10_000,  # clients that ping a little often are not cut off
+    "grpc.max_concurrent_streams": 1000,
+}
 OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 if TYPE_CHECKING:  # generic only in the stubs
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -106,7 +112,7 @@ async def serve_grpc(
     not declare who may call it.
     """
     rpcs = requirements(service_names, given or {})
-    defaults = {"grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.so_reuseport": 0}
+    defaults = {"grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.so_reuseport": 0, **STAYING}
     interceptor = AccessInterceptor(tenants, rpcs, _records(lifecycle, rpcs))
     server = grpc.aio.server(interceptors=[interceptor], options=list((defaults | dict(options)).items()))
     add(server)

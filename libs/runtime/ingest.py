@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
 from prometheus_client import REGISTRY
 from pydantic import Field
 
@@ -15,7 +16,7 @@ from libs.messaging.batch_metrics import BatchMetrics
 from libs.messaging.batch_state import Limits
 from libs.messaging.batches import BatchLoop, DecodeRecords
 from libs.messaging.dlq import DeadLetters
-from libs.messaging.kafka import KafkaConsumer, KafkaProducer
+from libs.messaging.kafka import KafkaConsumer, letter_producer
 from libs.messaging.ports import Record, TopicPartition
 from libs.otlp.batch import Decode, DecodedBatch, Message, Rejected
 from libs.otlp.columnar import VERSION, ColumnarDecoder
@@ -26,6 +27,7 @@ from libs.storage.clickhouse import ClickHouse
 from libs.storage.rollup_checks import RollupChecks
 from libs.storage.table_sink import TableSink
 
+log = structlog.get_logger()
 MAX_POLL_MS = 900_000  # an insert may wait long for a busy server; that is no reason to lose the partition
 
 
@@ -75,6 +77,9 @@ def with_tenants(
         messages: list[Message] = []
         strangers: list[Rejected] = []
         for index, record in enumerate(records):
+            if record.unreadable:
+                strangers.append(Rejected(index, "unreadable", record.unreadable))
+                continue
             tenant = record.header(TENANT_HEADER) or anonymous
             if tenant and tenants.known(tenant):
                 known.append(index)
@@ -82,11 +87,35 @@ def with_tenants(
             else:
                 error = f"no tenant is called {tenant[:64]!r}" if tenant else f"the header {TENANT_HEADER} is missing"
                 strangers.append(Rejected(index, "unknown_tenant", error))
-        decoded = decode(messages)
+        decoded = _apart(decode, messages)
         rejected = (*strangers, *(replace(r, index=known[r.index]) for r in decoded.rejected))
         return replace(decoded, rejected=rejected)
 
     return decode_records
+
+
+def _apart(decode: Decode, messages: Sequence[Message]) -> DecodedBatch:
+    """Decode; messages that break the decoder are rejected as `decoder_failed`, as they would break it for ever."""
+    try:
+        return decode(messages)
+    except Exception as exc:
+        log.error("decoder_failed", messages=len(messages), error=repr(exc), exc_info=exc)
+        failures = {index: why for index, one in enumerate(messages) if (why := _failure(decode, one))}
+        if not failures:  # together only: nothing of it can be told apart
+            raise
+    kept = [index for index in range(len(messages)) if index not in failures]
+    decoded = decode([messages[index] for index in kept])
+    rejected = [replace(r, index=kept[r.index]) for r in decoded.rejected]
+    rejected += [Rejected(index, "decoder_failed", why) for index, why in failures.items()]
+    return replace(decoded, rejected=tuple(rejected))
+
+
+def _failure(decode: Decode, message: Message) -> str:
+    try:
+        decode([message])
+    except Exception as exc:
+        return repr(exc)
+    return ""
 
 
 def _message(record: Record, tenant: str, first_index: int) -> Message:
@@ -108,7 +137,7 @@ async def start_ingest(lifecycle: Lifecycle, settings: IngestSettings, ingest: I
     tenants = await open_access(lifecycle)
     clickhouse = ClickHouse(settings.clickhouse_url)
     lifecycle.push(clickhouse.close, "clickhouse")
-    producer = KafkaProducer(settings.kafka_bootstrap)
+    producer = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(lambda: asyncio.to_thread(producer.close), "producer")
 
     def open_source(on_revoke: Callable[[list[TopicPartition]], None]) -> KafkaConsumer:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from libs.kernel.errors import IncidentScopeError
 from libs.runtime.health import Health
+from libs.runtime.http_protocol import KEEP_ALIVE_SECONDS, MOST_CONNECTIONS, PatientProtocol
 from libs.runtime.logging import configure_logging
 from libs.runtime.settings import ServiceSettings
 
@@ -90,7 +91,8 @@ class Lifecycle:
         host = host or self.settings.host
         config = uvicorn.Config(
             app, host=host, port=port, log_config=None, access_log=False, lifespan="off", ws="none",
-            timeout_graceful_shutdown=5, server_header=False,
+            timeout_graceful_shutdown=5, server_header=False, http=PatientProtocol,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS, limit_concurrency=MOST_CONNECTIONS,
         )  # fmt: skip
         server = _Server(config)
         socket = _bind(host, port)

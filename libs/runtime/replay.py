@@ -81,6 +81,10 @@ class Replay:
                 self.tally.skipped += 1
                 continue
             self.tally.letters += 1
+            if letter.omitted:
+                self._say(f"{record.topic} offset {record.offset}: body_omitted: {letter.omitted}")
+                self.tally.refused["body_omitted"] += 1
+                continue
             yield letter
 
     def _replay(self, letters: Sequence[Letter]) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import structlog
 from prometheus_client import Counter
 
-from libs.kernel.errors import InvalidInput, Unavailable
+from libs.runtime.rounds import attempt
 from libs.storage.retention import Retention
 
 FIRST_SECONDS = 60.0  # a start has better things to do
@@ -20,14 +20,15 @@ async def run_retention(retention: Retention, service: str, every_s: float) -> N
     days = Counter(f"incidentscope_{service}_retention_days_removed_total", "Days removed from a table", ["table"])
     failed = Counter(f"incidentscope_{service}_retention_failures_total", "Runs of the retention job that failed")
     await asyncio.sleep(min(FIRST_SECONDS, every_s))
+
+    async def apply() -> None:
+        removed = await asyncio.to_thread(retention.apply, datetime.now(UTC).date())
+        for table, count in removed.items():
+            days.labels(table).inc(count)
+        if any(removed.values()):
+            log.info("retention_applied", removed={table: count for table, count in removed.items() if count})
+
     while True:
-        try:
-            removed = await asyncio.to_thread(retention.apply, datetime.now(UTC).date())
-            for table, count in removed.items():
-                days.labels(table).inc(count)
-            if any(removed.values()):
-                log.info("retention_applied", removed={table: count for table, count in removed.items() if count})
-        except (Unavailable, InvalidInput) as error:
+        if await attempt("retention", apply):
             failed.inc()
-            log.warning("retention_waits", error=str(error))
         await asyncio.sleep(every_s)

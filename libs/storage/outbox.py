@@ -19,6 +19,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent, record
 from libs.messaging.ports import Headers, OutgoingRecord
 from libs.messaging.topics import MAX_MESSAGE_BYTES, Topic
@@ -39,7 +40,9 @@ def lane_of(key: bytes) -> int:
 
 
 async def enqueue(conn: AsyncConnection[Any], topic: Topic, key: str, event: CloudEvent) -> None:
-    """Add an event to the current transaction; raises ValueError when the topic cannot carry it.
+    """Add an event to the current transaction; raises ValueError when the topic does not carry its type.
+
+    Raises InvalidInput `too_large` where no message can hold it: who follows a topic puts the cause aside then.
 
     A transaction with events of several keys should use `enqueue_all` once: locks taken one by one in different
     orders by different transactions can deadlock.
@@ -68,5 +71,5 @@ def _checked(message: OutgoingRecord) -> OutgoingRecord:
     """Refuse what the broker would refuse for ever: such a row would stop its lane."""
     size = len(message.value) + _ENVELOPE_BYTES
     if size > MAX_MESSAGE_BYTES:
-        raise ValueError(f"an event of {len(message.value)} bytes does not fit a Kafka message")
+        raise InvalidInput("too_large", f"an event of {len(message.value)} bytes does not fit a Kafka message")
     return message

@@ -134,11 +134,12 @@ class Relay:
     async def _attempt(self) -> None:
         try:
             await self._lead()
-        except (Unavailable, psycopg.OperationalError) as exc:
-            reason = "broker" if isinstance(exc, Unavailable) else "database"
-            self._trouble = str(exc)
+        except Exception as exc:  # nothing is lost by starting over, and all is by ending
+            reason = _reason(exc)
+            self._trouble = str(exc) or repr(exc)
             RESTARTS.labels(self._schema, reason).inc()
-            log.warning("outbox_relay_restarts", outbox=self._schema, reason=reason, error=str(exc))
+            told = exc if reason == "unexpected" else None
+            log.warning("outbox_relay_restarts", outbox=self._schema, reason=reason, error=self._trouble, exc_info=told)
 
     async def _lead(self) -> None:
         async with await self._connect() as conn:
@@ -220,8 +221,9 @@ class Relay:
                     while True:
                         await self._measure(conn)
                         await asyncio.sleep(self._options.watch_every)
-            except psycopg.OperationalError as exc:
-                log.warning("outbox_watch_restarts", outbox=self._schema, error=str(exc))
+            except Exception as exc:
+                told = None if isinstance(exc, psycopg.OperationalError) else exc
+                log.warning("outbox_watch_restarts", outbox=self._schema, error=str(exc), exc_info=told)
                 if self._backlog.rows:  # what waited then waits still
                     AGE.labels(self._schema).set(self._backlog.age + time.monotonic() - self._measured_at)
             await asyncio.sleep(self._options.watch_every)
@@ -248,3 +250,9 @@ class Relay:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Unavailable):
+        return "broker"
+    return "database" if isinstance(error, psycopg.Error) else "unexpected"

@@ -12,8 +12,13 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Final
 
-from libs.storage.clickhouse import ClickHouse
+import structlog
+from prometheus_client import Counter
 
+from libs.storage.clickhouse import ClickHouse, Refused
+
+log = structlog.get_logger()
+REFUSED = Counter("incidentscope_retention_refused_total", "Days that ClickHouse did not let go", ["table"])
 RAW_DAYS: Final = 30
 ROLLUP_DAYS: Final = 180
 MOST_RAW_DAYS: Final = 400  # the tables' own TTL
@@ -113,9 +118,17 @@ class Retention:
         before = {"before": (today - timedelta(days=shortest)).isoformat() + " 00:00:00"}
         present = self._clickhouse.query(_DAYS.format(table=kind.table, time=kind.time), before)
         removals = plan(((day, tenant) for day, tenant in present), days_of, today)
-        for removal in removals:
-            self._remove(kind.table, removal)
-        return len(removals)
+        return sum(self._removed(kind.table, removal) for removal in removals)
+
+    def _removed(self, table: str, removal: Removal) -> bool:
+        """Remove a day and tell whether that was let; a day that ClickHouse refuses holds up none of the others."""
+        try:
+            self._remove(table, removal)
+        except Refused as error:
+            REFUSED.labels(table).inc()
+            log.error("retention_refused", table=table, day=removal.day.isoformat(), error=str(error))
+            return False
+        return True
 
     def _remove(self, table: str, removal: Removal) -> None:
         day = f"'{removal.day.isoformat()}'"

@@ -49,6 +49,7 @@ class Outcome(StrEnum):
     EQUAL = "equal"
     DERIVED = "derived"  # and to be compared again
     BUSY = "busy"
+    FAILED = "failed"  # and to be tried again, behind the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,15 @@ class RollupChecks:
                 self.run_once()
             except (Unavailable, InvalidInput) as error:
                 log.warning("rollup_checks_wait", table=self._table, error=str(error))
+            except Exception as error:  # ours, not the server's; the consumer beside it must not end for it
+                log.error("rollup_checks_failed", table=self._table, error=repr(error), exc_info=error)
 
     def stop(self) -> None:
         """Make `run` return soon."""
         self._stop.set()
 
     def run_once(self) -> dict[Minute, Outcome]:
-        """Look at each noted minute once; raises Unavailable, Refused."""
+        """Look at each noted minute once, whatever ClickHouse says to another's; raises Unavailable, Refused."""
         found = self._clickhouse.query(PENDING, {"table": self._table})
         minutes = [Minute(*row) for row in found]
         outcomes: dict[Minute, Outcome] = {}
@@ -97,9 +100,16 @@ class RollupChecks:
         for minute in minutes:
             if self._stop.is_set():
                 break
-            outcomes[minute] = self._check(minute, rollups)
+            outcomes[minute] = self._checked(minute, rollups)
             self._outcome(outcomes[minute])
         return outcomes
+
+    def _checked(self, minute: Minute, rollups: list[Rollup]) -> Outcome:
+        try:
+            return self._check(minute, rollups)
+        except InvalidInput as error:
+            log.error("rollup_check_refused", tenant=minute.tenant, minute=minute.start, error=str(error))
+            return Outcome.FAILED
 
     def _check(self, minute: Minute, rollups: list[Rollup]) -> Outcome:
         rows = self._rows(minute)

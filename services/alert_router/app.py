@@ -7,7 +7,7 @@ from libs.kernel.clock import SystemClock
 from libs.messaging import topics
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.faust_events import build_app, start_faust, subscribe
-from libs.messaging.kafka import KafkaProducer
+from libs.messaging.kafka import KafkaProducer, letter_producer
 from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
 from libs.storage.outbox_relay import Relay
@@ -34,7 +34,7 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
     clock = SystemClock()
     listening = Listening(clock.now())
     lifecycle.background("broker_watch", BrokerWatch(producer, listening, clock).run)
-    await _start_routing(lifecycle, settings, tenants, producer, listening)
+    await _start_routing(lifecycle, settings, tenants, listening)
     doors = Doors(
         ReceiveAlerts(KafkaAlertPublisher(producer), clock, listening),
         tenants,
@@ -46,11 +46,7 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
 
 
 async def _start_routing(
-    lifecycle: Lifecycle,
-    settings: AlertRouterSettings,
-    tenants: TenantRegistry,
-    producer: KafkaProducer,
-    listening: Listening,
+    lifecycle: Lifecycle, settings: AlertRouterSettings, tenants: TenantRegistry, listening: Listening
 ) -> None:
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
@@ -62,10 +58,14 @@ async def _start_routing(
         FlushGroups(store, settings.route, clock, listening),
         lambda: tenants.ids,
         settings.alert_start_delay.total_seconds(),
+        listening,
+        clock,
     )
     lifecycle.health.check("flushes", timer.problem)
     lifecycle.background("flush_timer", timer.run)
     app = build_app(SERVICE, settings.kafka_bootstrap)
     route = RouteAlert(store, settings.route, settings.service_labels, tenants.known, clock, listening)
-    agent = subscribe(app, topics.ALERTS_EVENTS, route, DeadLetters(producer))
+    letters = letter_producer(settings.kafka_bootstrap)
+    lifecycle.push(letters.close, "dead_letters")
+    agent = subscribe(app, topics.ALERTS_EVENTS, route, DeadLetters(letters))
     await start_faust(lifecycle, app, agent)

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from libs.kernel.clock import Clock
-from libs.kernel.errors import InvalidInput
+from libs.kernel.errors import IncidentScopeError, InvalidInput, Unavailable
 from libs.kernel.ids import uuid7
 from libs.messaging.cloudevents import CloudEvent
 from libs.messaging.ports import DeliveryFailed
@@ -37,6 +37,10 @@ DELAY = Histogram(
 )  # fmt: skip
 
 Decode = Callable[[bytes, Door, datetime], Batch]
+
+
+class GroupsNotFlushed(IncidentScopeError):
+    """Groups could not be flushed by themselves; the others of their tenant were."""
 
 
 class ReceiveAlerts:
@@ -103,10 +107,23 @@ class FlushGroups:
     listening: Listening
 
     async def __call__(self, tenant: str) -> int:
-        """Flush what is due for a tenant, each group in a transaction of its own, and return how many were told."""
+        """Flush what is due for a tenant, each group in a transaction of its own, and return how many were told.
+
+        A group that fails holds none of the others up; raises Unavailable, or at the end GroupsNotFlushed.
+        """
         told = 0
+        failed: list[str] = []
         for group_id in await self.store.due_groups(tenant, self.clock.now()):
-            told += await self._flush(tenant, group_id)
+            try:
+                told += await self._flush(tenant, group_id)
+            except Unavailable:
+                raise
+            except Exception as exc:
+                FLUSHES.labels("failed").inc()
+                log.error("group_not_flushed", tenant=tenant, group=group_id, error=repr(exc), exc_info=exc)
+                failed.append(f"{group_id}: {exc!r}")
+        if failed:
+            raise GroupsNotFlushed(f"{len(failed)} groups, the first is {failed[0]}")
         return told
 
     async def forget(self, tenant: str) -> None:

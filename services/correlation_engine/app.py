@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import grpc
-import structlog
 
 from libs.access.credentials import Credentials
 from libs.access.identity import Scope
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
-from libs.kernel.errors import Unavailable
 from libs.messaging.cloudevents import CloudEvent
 from libs.messaging.dlq import DeadLetters
 from libs.messaging.faust_events import build_app, start_faust, subscribe
-from libs.messaging.kafka import KafkaProducer
+from libs.messaging.kafka import KafkaProducer, letter_producer
 from libs.messaging.topics import INCIDENTS_EVENTS
 from libs.runtime.access import open_access, signer_of
 from libs.runtime.lifecycle import Lifecycle
+from libs.runtime.rounds import attempt, attempt_each, pause
 from libs.storage.clickhouse import ClickHouse
 from services.correlation_engine.adapters.publisher import KafkaPublisher
 from services.correlation_engine.adapters.rpc import GrpcDeploys, GrpcIncidents
@@ -31,7 +30,7 @@ SERVICE = "correlation_engine"
 READS = frozenset({Scope.INCIDENTS_READ, Scope.DEPLOYS_READ})  # what it asks other services for
 TICK_SECONDS = 0.25
 RECOVERY_RETRY_SECONDS = 2.0
-log = structlog.get_logger()
+RECOVERY_MOST_SECONDS = 60.0
 
 
 async def start(lifecycle: Lifecycle) -> None:
@@ -56,7 +55,9 @@ async def start(lifecycle: Lifecycle) -> None:
         SystemClock(),
         Links(settings.console_url),
     )
-    await _run(lifecycle, settings, correlator, DeadLetters(producer))
+    letters = letter_producer(settings.kafka_bootstrap)
+    lifecycle.push(letters.close, "dead_letters")
+    await _run(lifecycle, settings, correlator, DeadLetters(letters))
     await lifecycle.serve_http(lifecycle.health.app(), settings.health_port)
 
 
@@ -68,7 +69,7 @@ async def _run(lifecycle: Lifecycle, settings: Settings, correlator: Correlator,
 
     async def work() -> None:
         while True:
-            await correlator.run_due()
+            await attempt("analyses", correlator.run_due)
             await asyncio.sleep(TICK_SECONDS)
 
     lifecycle.background("recovery", lambda: _recover(lifecycle, correlator, tenants))
@@ -78,14 +79,24 @@ async def _run(lifecycle: Lifecycle, settings: Settings, correlator: Correlator,
 
 
 async def _recover(lifecycle: Lifecycle, correlator: Correlator, tenants: TenantRegistry) -> None:
-    """List what is open until incident_service answers; the engine is not ready before."""
-    waiting: str | None = "the open incidents are not listed yet"
-    lifecycle.health.check("open-incidents", lambda: waiting)
-    while waiting is not None:
-        try:
-            await correlator.recover(sorted(tenants.ids))
-            waiting = None
-        except Unavailable as exc:
-            waiting = f"the open incidents are not listed yet: {exc}"
-            log.warning("recovery_postponed", error=str(exc))
-            await asyncio.sleep(RECOVERY_RETRY_SECONDS)
+    """List what is open, tenant by tenant, until incident_service has answered for all; only then is the engine ready.
+
+    A tenant it refuses to answer for keeps none of the others waiting; it is asked about again, ever more seldom.
+    """
+    waiting: dict[str, str] | None = None
+
+    def problem() -> str | None:
+        if waiting is None:
+            return "the open incidents are not listed yet"
+        return next(
+            (f"the open incidents of {tenant} are not listed yet: {why}" for tenant, why in waiting.items()), None
+        )
+
+    lifecycle.health.check("open-incidents", problem)
+    failures = 0
+    while waiting is None or waiting:
+        asked = tenants.ids if waiting is None else waiting.keys() & tenants.ids
+        waiting = await attempt_each("recovery", asked, correlator.recover)
+        if waiting:
+            await asyncio.sleep(pause(failures, RECOVERY_RETRY_SECONDS, RECOVERY_MOST_SECONDS))
+            failures += 1

@@ -181,8 +181,8 @@ def _told(old: HypothesesPublished, new: HypothesesPublished, why: str) -> str:
     sure = f"{now.service} ({wording.percent(now.confidence)} likely)"
     match why:
         case "first":
-            named = new.verdict == pb.VERDICT_CAUSE_NAMED
-            return f"The first analysis names {sure}." if named else "The first analysis names no cause."
+            which = "The first analysis after the reopening" if old.version else "The first analysis"
+            return f"{which} names {sure if new.verdict == pb.VERDICT_CAUSE_NAMED else 'no cause'}."
         case "verdict":
             named = new.verdict == pb.VERDICT_CAUSE_NAMED
             return f"Evidence now suffices to name {sure}." if named else f"{before.service} is no longer named."

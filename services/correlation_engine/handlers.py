@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -42,14 +41,26 @@ def open_incident(incident: Incident) -> OpenIncident:
     """Return what the engine keeps of an incident; raises InvalidInput without id, tenant or opening time."""
     if not incident.id or not incident.tenant_id or not incident.HasField("opened_at"):
         raise InvalidInput("incomplete_incident", "an incident needs id, tenant_id and opened_at")
-    started = incident.started_at if incident.HasField("started_at") else incident.opened_at
+    reopened = incident.HasField("reopened_at")
+    opened = incident.reopened_at if reopened else incident.opened_at
+    started = incident.started_at if incident.HasField("started_at") and not reopened else opened
     return OpenIncident(
         tenant=incident.tenant_id,
         id=incident.id,
         services=tuple(incident.services),
         started_at=_instant(started),
-        opened_at=_instant(incident.opened_at),
+        opened_at=_instant(opened),
+        reopened=reopened,
     )
+
+
+def _reopened(event: IncidentReopened) -> Incident:
+    """Return the incident with the time of its reopening, which an older incident_service tells in the entry alone."""
+    incident = Incident()
+    incident.CopyFrom(event.incident)
+    if not incident.HasField("reopened_at") and event.entry.HasField("occurred_at"):
+        incident.reopened_at.CopyFrom(event.entry.occurred_at)
+    return incident
 
 
 def _knows_less(published: HypothesesPublished | None, analysis: Analysis) -> bool:
@@ -64,13 +75,17 @@ def _instant(stamp: Timestamp) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One incident under watch: since when, when it is due, and what was published last as far as is known."""
+    """One incident under watch: since when, when it is due, and what was published last as far as is known.
+
+    `answered` tells whether that is about this outage, and not about the one before the incident was reopened.
+    """
 
     incident: OpenIncident
     since: datetime
     due_at: datetime
     published: HypothesesPublished | None = None
     looked_up: bool = False
+    answered: bool = False
     behind: bool = False
 
 
@@ -102,20 +117,22 @@ class Correlator:
 
     async def on_event(self, data: Message) -> None:
         """Follow an incident from its opening to its end; the same event twice changes nothing. Raises InvalidInput."""
-        if isinstance(data, IncidentOpened | IncidentReopened):
+        if isinstance(data, IncidentOpened):
             self._follow(open_incident(data.incident), self._clock.now())
+        elif isinstance(data, IncidentReopened):
+            self._follow(open_incident(_reopened(data)), self._clock.now())
         elif isinstance(data, IncidentResolved | IncidentMerged):
             self._followed.pop((data.incident.tenant_id, data.incident.id), None)
 
-    async def recover(self, tenants: Iterable[str]) -> None:
-        """Follow what is open at start, so that a crash costs no analysis; raises Unavailable."""
-        for tenant in tenants:
-            for incident in await self._incidents.open(tenant):
-                self._follow(incident, self._clock.now())
+    async def recover(self, tenant: str) -> None:
+        """Follow what a tenant has open at start, so a crash costs no analysis; raises Unavailable, InvalidInput."""
+        for incident in await self._incidents.open(tenant):
+            self._follow(incident, self._clock.now())
 
     def _follow(self, incident: OpenIncident, now: datetime) -> None:
         key = (incident.tenant, incident.id)
-        if key not in self._followed:
+        known = self._followed.get(key)
+        if known is None or known.incident.opened_at < incident.opened_at:
             self._followed[key] = Followed(incident, since=now, due_at=now)
             log.info("incident_followed", tenant=incident.tenant, incident=incident.id, services=incident.services)
 
@@ -137,36 +154,41 @@ class Correlator:
             except Unavailable as exc:
                 log.warning("analysis_postponed", tenant=key[0], incident=key[1], error=str(exc))
                 late = started > followed.since + GIVE_UP
-                self._plan(key, None if late else replace(followed, due_at=started + RETRY))
+                self._plan(followed, None if late else started + RETRY)
                 return
             except Exception as exc:
                 # One incident we cannot analyse must not keep the others waiting; the next step tries again.
                 ANALYSES.labels("failed").inc()
                 log.error("analysis_failed", tenant=key[0], incident=key[1], error=repr(exc), exc_info=exc)
-            due = next_due(followed.incident, started, followed.behind)
-            self._plan(key, replace(followed, due_at=due) if due else None)
+            self._plan(followed, next_due(followed.incident, started, followed.behind))
 
-    def _plan(self, key: tuple[str, str], followed: Followed | None) -> None:
-        """Keep the plan, unless the incident ended meanwhile."""
-        if key in self._followed:
-            if followed is None:
-                del self._followed[key]
-            else:
-                self._followed[key] = followed
+    def _plan(self, followed: Followed, due_at: datetime | None) -> None:
+        """Keep what is known and when to look again, unless the incident ended or was reopened meanwhile."""
+        key = (followed.incident.tenant, followed.incident.id)
+        known = self._followed.get(key)
+        if known is None or known.incident.opened_at != followed.incident.opened_at:
+            return
+        if due_at is None:
+            del self._followed[key]
+        else:
+            self._followed[key] = replace(followed, due_at=due_at)
 
     async def _analyse(self, followed: Followed, now: datetime) -> Followed:
         incident = followed.incident
         if not followed.looked_up:
             stored = await self._incidents.latest(incident)
-            followed = replace(followed, published=stored, looked_up=True)
-            if stored is not None and next_due(incident, stored.analysed_at.ToDatetime(tzinfo=UTC)) is None:
+            analysed_at = stored.analysed_at.ToDatetime(tzinfo=UTC) if stored else None
+            current = analysed_at is not None and (not incident.reopened or analysed_at >= incident.opened_at)
+            followed = replace(followed, published=stored, looked_up=True, answered=current)
+            if current and next_due(incident, analysed_at) is None:
                 return followed  # all steps were done before a restart
-        analysis = await self._gather(incident, now, hurried=followed.published is None)
+        analysis = await self._gather(incident, now, hurried=not followed.answered)
         followed = replace(followed, behind=analysis.behind)
         ANALYSES.labels(analysis.reason.value).inc()
         version = followed.published.version + 1 if followed.published else 1
         fresh = encode(incident, analysis, version, now, self._links)
-        why = None if _knows_less(followed.published, analysis) else news(followed.published, fresh)
+        before = followed.published if followed.answered else None
+        why = None if _knows_less(before, analysis) else news(before, fresh)
         log.info(
             "incident_analysed", tenant=incident.tenant, incident=incident.id, verdict=analysis.verdict.value,
             reason=analysis.reason.value, news=why or "none", behind=analysis.behind,
@@ -176,7 +198,7 @@ class Correlator:
             fresh = explain(followed.published, fresh, why)
             await self._publisher.publish(fresh)
         PUBLISHED.labels(why or "unchanged").inc()
-        return followed if why is None else replace(followed, published=fresh)
+        return followed if why is None else replace(followed, published=fresh, answered=True)
 
     async def _gather(self, incident: OpenIncident, now: datetime, hurried: bool) -> Analysis:
         """Read and analyse; hurried for the first answer, which somebody waits for: the next looks closer."""

@@ -34,7 +34,7 @@ class Incidents(Protocol):
     """What is open, and what was said of it."""
 
     async def open(self, tenant: str) -> list[OpenIncident]:
-        """Return a tenant's incidents that are not resolved; raises Unavailable."""
+        """Return a tenant's incidents that are not resolved; raises Unavailable, or InvalidInput when refused."""
         ...
 
     async def latest(self, incident: OpenIncident) -> HypothesesPublished | None:

@@ -12,10 +12,11 @@ from incidentscope.deploy.v1 import deploy_service_pb2_grpc as pb_grpc
 
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
-from libs.kernel.errors import IncidentScopeError, Unavailable
+from libs.kernel.errors import IncidentScopeError
 from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle, run
+from libs.runtime.rounds import attempt, attempt_each
 from libs.storage.outbox_relay import Relay
 from libs.storage.postgres import open_pool
 from services.deploy_normalizer.adapters.grpc_api import SERVICE_NAME, DeployServicer
@@ -97,11 +98,10 @@ def _check_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) ->
 
 
 async def _forget_deliveries(deploys: PostgresDeploys, tenants: TenantRegistry) -> None:
+    async def forget() -> None:
+        log.info("deliveries_forgotten", count=await deploys.forget_deliveries())
+
     while True:
-        try:
-            for tenant in sorted(tenants.ids):
-                await deploys.forget_unread(tenant)
-            log.info("deliveries_forgotten", count=await deploys.forget_deliveries())
-        except Unavailable as exc:
-            log.warning("deliveries_not_forgotten", error=str(exc))
+        await attempt_each("forget_unread", tenants.ids, deploys.forget_unread)
+        await attempt("forget_deliveries", forget)
         await asyncio.sleep(FORGET_EVERY_SECONDS)

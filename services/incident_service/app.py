@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-import structlog
 from incidentscope.incident.v1 import incident_service_pb2_grpc
 
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
-from libs.kernel.errors import Unavailable
 from libs.messaging import faust_events, topics
 from libs.messaging.dlq import DeadLetters
-from libs.messaging.kafka import KafkaProducer
+from libs.messaging.kafka import letter_producer
 from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle
+from libs.runtime.rounds import attempt, attempt_each, pause
 from libs.storage import inbox
 from libs.storage.outbox_relay import Relay, RelayOptions
 from libs.storage.postgres import Pool, open_pool
@@ -39,6 +38,7 @@ from services.incident_service.settings import Settings
 SCHEMA = "incident"
 REMEMBER_EVENTS = timedelta(days=100)  # longer than correlation.hypotheses keeps its messages
 FORGET_EVERY_SECONDS = 3600.0
+RETRY_SECONDS = 5.0  # after a failed round, then twice as long each time
 
 
 async def start(lifecycle: Lifecycle) -> None:
@@ -90,7 +90,7 @@ def _relay(lifecycle: Lifecycle, settings: Settings) -> None:
 
 
 async def _subscribe(lifecycle: Lifecycle, settings: Settings, events: Events) -> None:
-    producer = KafkaProducer(settings.kafka_bootstrap)
+    producer = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "dead_letters")
     dead_letters = DeadLetters(producer)
     subscriber = Subscriber(events)
@@ -103,17 +103,21 @@ async def _subscribe(lifecycle: Lifecycle, settings: Settings, events: Events) -
 
 
 async def _forget_events(pool: Pool) -> None:
-    while True:
+    async def forget() -> None:
         async with pool.connection() as conn:
             await inbox.forget(conn, REMEMBER_EVENTS)
-        await asyncio.sleep(FORGET_EVERY_SECONDS)
+
+    failures = 0
+    while True:
+        if await attempt("forget_events", forget):
+            await asyncio.sleep(pause(failures, RETRY_SECONDS, FORGET_EVERY_SECONDS))
+            failures += 1
+        else:
+            failures = 0
+            await asyncio.sleep(FORGET_EVERY_SECONDS)
 
 
 async def _report_overdue(postmortems: Postmortems, tenants: TenantRegistry, settings: Settings) -> None:
     while True:
-        try:
-            for tenant in sorted(tenants.ids):
-                await postmortems.report_overdue(tenant)
-        except Unavailable as exc:
-            structlog.get_logger().warning("overdue_not_reported", error=str(exc))
+        await attempt_each("report_overdue", tenants.ids, postmortems.report_overdue)
         await asyncio.sleep(settings.overdue_sweep_seconds)

@@ -8,6 +8,7 @@ from libs.access.identity import Requirement, Role, Scope
 from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle
+from services.otlp_receiver.adapters.checkers import Checkers
 from services.otlp_receiver.adapters.grpc_door import SERVICES, GrpcDoor
 from services.otlp_receiver.adapters.http_door import HttpDoor
 from services.otlp_receiver.adapters.kafka_publisher import KafkaPublisher
@@ -30,7 +31,9 @@ async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     lifecycle.thread("acknowledgements", publisher.poll, publisher.stop)
     lifecycle.background("probe", publisher.probe)
     lifecycle.health.check("kafka", publisher.problem)
-    receiver = Receiver(publisher, ReceiverMetrics(REGISTRY))
+    checkers = Checkers(settings.otlp_json_processes)
+    lifecycle.push(checkers.close, "checkers")
+    receiver = Receiver(publisher, checkers, ReceiverMetrics(REGISTRY))
     http = HttpDoor(receiver, tenants, settings.otlp_max_body_bytes, settings.otlp_max_decoded_bytes)
     await lifecycle.serve_http(http.app(lifecycle.health.routes()), settings.health_port)
     limit = [("grpc.max_receive_message_length", settings.otlp_max_body_bytes)]

@@ -38,8 +38,18 @@ class Reason(StrEnum):
     MEDIA_TYPE = "unsupported_media_type"
     CONTENT_ENCODING = "unsupported_content_encoding"
     TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
     UNDECODABLE = "undecodable"
     UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found in a body: nothing at all, or why it is refused. Crosses processes, which exceptions do badly."""
+
+    empty: bool = False
+    reason: Reason | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ STATUSES: Final = {
     Reason.MEDIA_TYPE: Status(415, 3),
     Reason.CONTENT_ENCODING: Status(415, 3),
     Reason.TOO_LARGE: Status(413, 8),
+    Reason.TOO_SLOW: Status(408, 4),
     Reason.UNDECODABLE: Status(400, 3),
     Reason.UNAVAILABLE: Status(503, 14),
 }

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from libs.kernel.errors import InvalidInput, Unavailable
-from libs.otlp.walk import parse
 from services.otlp_receiver.domain import Encoding, ExportRefused, Outcome, Reason, Signal
-from services.otlp_receiver.ports import Publisher
-
-REQUESTS: Final[dict[Signal, tuple[Any, str]]] = {
-    Signal.LOGS: (ExportLogsServiceRequest, "resource_logs"),
-    Signal.METRICS: (ExportMetricsServiceRequest, "resource_metrics"),
-    Signal.TRACES: (ExportTraceServiceRequest, "resource_spans"),
-}
+from services.otlp_receiver.ports import Checker, Publisher
 
 
 class ReceiverMetrics:
@@ -38,18 +27,20 @@ class ReceiverMetrics:
 class Receiver:
     """Takes exports and keeps them as they came."""
 
-    def __init__(self, publisher: Publisher, metrics: ReceiverMetrics) -> None:
+    def __init__(self, publisher: Publisher, checker: Checker, metrics: ReceiverMetrics) -> None:
         self._publisher = publisher
+        self._checker = checker
         self._metrics = metrics
 
     async def receive(self, signal: Signal, tenant: str, encoding: Encoding, body: bytes) -> Outcome:
         """Return once the export is kept; raises ExportRefused."""
-        kind, resources = REQUESTS[signal]
         try:
-            request = parse(kind, body, encoding)
-        except InvalidInput as error:
-            raise ExportRefused(Reason.UNDECODABLE, f"{error.reason}: {error}") from error
-        if not getattr(request, resources):
+            checked = await self._checker.check(signal, tenant, encoding, body)
+        except Unavailable as error:
+            raise ExportRefused(Reason.UNAVAILABLE, f"not stored, send it again: {error}") from error
+        if checked.reason is not None:
+            raise ExportRefused(checked.reason, checked.problem)
+        if checked.empty:
             return Outcome.EMPTY
         await self._publish(signal, tenant, encoding, body)
         return Outcome.ACCEPTED

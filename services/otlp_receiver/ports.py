@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.otlp_receiver.domain import Encoding, Signal
+from services.otlp_receiver.domain import Checked, Encoding, Signal
 
 
 class Publisher(Protocol):
@@ -12,4 +12,12 @@ class Publisher(Protocol):
 
     async def publish(self, signal: Signal, tenant: str, encoding: Encoding, body: bytes) -> None:
         """Return once the broker has acknowledged; raises Unavailable, or InvalidInput `too_large`."""
+        ...
+
+
+class Checker(Protocol):
+    """Looks into bodies, away from the event loop where that takes long."""
+
+    async def check(self, signal: Signal, tenant: str, encoding: Encoding, body: bytes) -> Checked:
+        """Return what there is to say about a body; raises Unavailable."""
         ...

@@ -27,5 +27,7 @@ class Settings(ServiceSettings):
     """The largest request body that is taken, as it comes."""
     otlp_max_decoded_bytes: int = Field(default=MAX_MESSAGE_BYTES - HEADROOM, ge=1024, le=MAX_MESSAGE_BYTES - HEADROOM)
     """The largest request body that is taken, decompressed."""
+    otlp_json_processes: int = Field(default=2, ge=1, le=64)
+    """How many processes read large OTLP/JSON bodies beside the one that takes requests; started when one comes."""
     otlp_delivery_seconds: float = Field(default=8.0, gt=0, le=120)
     """How long a request waits for Kafka before the exporter is told to come back (exporters give up after 10 s)."""

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from libs.kernel.errors import InvalidInput, Unavailable
 from libs.otlp.columnar_spans import decode_spans
 from libs.otlp.reference import decode_spans as reference
 from libs.otlp.spans import TABLE
 from libs.runtime.ingest import Ingest, start_ingest
 from libs.runtime.lifecycle import Lifecycle
+from libs.runtime.rounds import attempt
 from services.trace_consumer.adapters.clickhouse_edges import ClickHouseEdges
 from services.trace_consumer.handlers import EdgeJob
 from services.trace_consumer.settings import Settings
 
 SERVICE = "trace_consumer"
-log = structlog.get_logger()
 
 
 def ingest(settings: Settings) -> Ingest:
@@ -39,13 +37,15 @@ async def run_edges(job: EdgeJob, every_s: float) -> None:
     written = Counter("incidentscope_trace_consumer_edge_rows_total", "Edge rows written")
     waiting = Gauge("incidentscope_trace_consumer_edge_minutes_waiting", "Minutes left for later runs of the edge job")
     failed = Counter("incidentscope_trace_consumer_edge_failures_total", "Runs of the edge job that failed")
+
+    async def run() -> None:
+        with seconds.time():
+            outcome = await asyncio.to_thread(job.run_once)
+        written.inc(outcome.rows_written)
+        waiting.set(outcome.waiting)
+        failed.inc(outcome.refused)
+
     while True:
-        try:
-            with seconds.time():
-                outcome = await asyncio.to_thread(job.run_once)
-            written.inc(outcome.rows_written)
-            waiting.set(outcome.waiting)
-        except (Unavailable, InvalidInput) as error:
+        if await attempt("edges", run):
             failed.inc()
-            log.warning("edges_wait", error=str(error))
         await asyncio.sleep(every_s)

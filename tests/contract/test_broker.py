@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from libs.messaging.memory import MemoryBroker
 from libs.messaging.ports import (
     Consumer,
     DeliveryFailed,
+    MessageTooLarge,
     OutgoingRecord,
     Position,
     Producer,
@@ -25,6 +27,7 @@ from libs.messaging.ports import (
 )
 
 PARTITIONS = 3
+ROOM = 1_048_588  # of a topic nobody has configured
 WAIT_SECONDS = 20.0
 
 
@@ -47,12 +50,13 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         return thing
 
     if request.param == "memory":
-        memory = MemoryBroker({topic: PARTITIONS})
+        memory = MemoryBroker({topic: PARTITIONS}, ROOM)
         yield Broker(topic, memory.producer, lambda group: memory.consumer(group, [topic]))
         return
     bootstrap = request.getfixturevalue("stack").kafka_bootstrap
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result()
+    config = {"max.message.bytes": str(ROOM)}
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1, config=config)])[topic].result()
     yield Broker(
         topic,
         lambda: keep(KafkaProducer(bootstrap)),
@@ -173,3 +177,11 @@ def test_a_commit_for_a_partition_that_is_not_held_is_refused(broker: Broker) ->
 
     with pytest.raises(Unavailable):
         other.commit({TopicPartition(broker.topic, PARTITIONS + 5): Position(1)})
+
+
+def test_what_its_topic_does_not_take_is_named_and_the_others_are_written(broker: Broker) -> None:
+    values = [b"a", os.urandom(2 * ROOM), b"b", os.urandom(6 * ROOM), b"c"]  # the last also beyond the client's limit
+    with pytest.raises(MessageTooLarge) as refused:
+        broker.producer().send([OutgoingRecord(broker.topic, b"k", value) for value in values])
+    assert (refused.value.refused, refused.value.reason) == ((1, 3), "too_large")
+    assert [r.value for r in read(broker.consumer("g"), 3)] == [b"a", b"b", b"c"]

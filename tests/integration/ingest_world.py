@@ -21,7 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from libs.messaging.kafka import KafkaProducer
 from libs.messaging.ports import OutgoingRecord
-from libs.messaging.topics import MAX_MESSAGE_BYTES
+from libs.messaging.topics import MAX_DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES
 from libs.storage.clickhouse import ClickHouse
 from tests.integration.alert_world import (
     KEY,
@@ -161,7 +161,8 @@ def create_topics(bootstrap: str, names: Any) -> None:
     """Create telemetry topics and their dead-letter topics."""
     config = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
     wanted = [NewTopic(topic, PARTITIONS, 1, config=config) for topic in names]
-    wanted += [NewTopic(f"{topic}.dlq", 1, 1, config=config) for topic in names]
+    roomy = {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)}
+    wanted += [NewTopic(f"{topic}.dlq", 1, 1, config=roomy) for topic in names]
     admin = AdminClient({"bootstrap.servers": bootstrap})  # pending results die with it
     for made in admin.create_topics(wanted).values():
         made.result(30)

@@ -82,6 +82,30 @@ def test_a_lost_connection_is_made_again_and_changes_are_heard(
     asyncio.run(story())
 
 
+def test_a_key_that_a_newer_release_made_grants_nothing_and_the_others_stay_in_force(
+    stack: Servers, owner: admin.Connection, tenant: str
+) -> None:
+    strange, known = (admin.create_key(owner, tenant, admin.Grant(n, Role.ADMIN)) for n in ("new", "Ana"))
+    owner.execute("UPDATE access.api_key SET scopes = '{budgets:read}' WHERE id = %s", (strange.id,))
+
+    async def story() -> None:
+        async with following(stack.postgres_service_url) as (feed, running):
+            registry = TenantRegistry(feed)
+            assert registry.admit({"x-api-key": known.secret}, READ).name == "Ana"
+            with pytest.raises(AccessDenied):
+                registry.admit({"x-api-key": strange.secret}, READ)
+            owner.execute(
+                "UPDATE access.api_key SET scopes = '{budgets:read,incidents:read}' WHERE tenant_id = %s", (tenant,)
+            )
+            await seconds_until(lambda: strange.id in feed.directory().by_id)
+            assert registry.admit({"x-api-key": strange.secret}, READ).scopes == {Scope.INCIDENTS_READ}
+            assert not running.done()
+        with pytest.raises(admin.ChangeRefused, match="budgets:read"):  # a new key would have less than the old one
+            admin.rotate_key(owner, tenant, strange.id, timedelta(0))
+
+    asyncio.run(story())
+
+
 def test_without_the_database_keys_are_good_for_a_while_and_then_nobody_is_let_in(
     stack: Servers, owner: admin.Connection, tenant: str
 ) -> None:
@@ -251,6 +275,8 @@ def test_entries_of_several_tenants_are_put_on_record_also_after_an_outage(
         audit = AuditLog(stack.postgres_service_url, "test")
         for n in range(600):
             audit.record(Entry(Identity((tenant, second)[n % 2], Role.VIEWER, name="Ana"), "Do", "OK", f"{n}\x00"))
+            if n == 300:  # what the database never takes keeps none of the others out
+                audit.record(Entry(Identity(tenant, Role.VIEWER), "No\x00text", "OK"))
         running = asyncio.create_task(audit.run())
         await seconds_until(lambda: _count(owner, second) == 300)
         owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'audit-test'")

@@ -20,7 +20,7 @@ import pytest
 from incidentscope.correlation.v1 import correlation_pb2 as pb
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 from incidentscope.incident.v1 import incident_pb2
-from incidentscope.incident.v1.incident_events_pb2 import IncidentOpened
+from incidentscope.incident.v1.incident_events_pb2 import IncidentOpened, IncidentReopened
 
 from libs.kernel.ids import uuid7
 from libs.messaging import cloudevents
@@ -63,10 +63,12 @@ class Bench:
         )
 
     def publish_opened(self, incident: incident_pb2.Incident) -> None:
-        event = cloudevents.CloudEvent(
-            uuid.uuid4().hex, "/test", datetime.now(UTC), incident.id, self.tenant, IncidentOpened(incident=incident)
-        )
-        self.send(cloudevents.record(INCIDENTS_EVENTS, incident.id, event))
+        self.publish(IncidentOpened(incident=incident))
+
+    def publish(self, data: IncidentOpened | IncidentReopened) -> None:
+        incident_id = data.incident.id
+        event = cloudevents.CloudEvent(uuid.uuid4().hex, "/test", datetime.now(UTC), incident_id, self.tenant, data)
+        self.send(cloudevents.record(INCIDENTS_EVENTS, incident_id, event))
 
     def send(self, record: OutgoingRecord) -> None:
         producer = KafkaProducer(self.stack.kafka_bootstrap)
@@ -158,6 +160,23 @@ def test_no_outage_is_not_enough_evidence(stack: Any, tmp_path: Path) -> None:
 
     assert analysis.verdict == pb.VERDICT_NOT_ENOUGH_EVIDENCE
     assert analysis.reason
+
+
+def test_a_reopened_incident_is_analysed_over_the_outage_it_was_reopened_for(stack: Any, tmp_path: Path) -> None:
+    with bench(stack, tmp_path, "dead-dependency") as around, around.engine():
+        incident = around.incident()
+        before = datetime.now(UTC) - timedelta(days=2)  # of which there is no telemetry at all
+        for moment in (incident.started_at, incident.opened_at):
+            moment.CopyFrom(stamp(before))
+        incident.reopened_at.CopyFrom(stamp(datetime.now(UTC)))
+        around.neighbours.analyses[incident.id] = HypothesesPublished(version=6, analysed_at=stamp(before))
+        around.publish(IncidentReopened(incident=incident))
+
+        analysis = around.analyses()[0]
+
+    assert (analysis.incident_id, analysis.version) == (incident.id, 7)
+    assert analysis.hypotheses[0].service == around.scenario.expected
+    assert abs(analysis.onset_at.ToDatetime(tzinfo=UTC) - around.scenario.onset) <= timedelta(minutes=2)
 
 
 def test_after_kill_9_open_incidents_are_analysed_again(stack: Any, tmp_path: Path) -> None:

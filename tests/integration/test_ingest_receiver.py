@@ -105,12 +105,22 @@ def test_http_takes_json_and_answers_in_json(world: IngestWorld, tenant: str) ->
     assert rows == [("as json", "ab" * 16)]
 
 
+def test_json_too_large_to_be_looked_into_at_once_is_taken_too(world: IngestWorld, tenant: str) -> None:
+    records = [{"timeUnixNano": str(time.time_ns()), "body": {"stringValue": f"line {n}"}} for n in range(2000)]
+    body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).encode()
+    answer = world.post("logs", gzip.compress(body), tenant, "application/json", content_encoding="gzip")
+    assert (answer.status_code, answer.json()) == (200, {})
+    world.wait_for_rows("logs_raw", tenant, 2000)
+
+
 @pytest.mark.parametrize(("content_type", "body"), [("application/x-protobuf", b""), ("application/json", b"{}")])
 def test_an_empty_export_is_fine(world: IngestWorld, tenant: str, content_type: str, body: bytes) -> None:
     assert world.post("logs", body, tenant, content_type).status_code == 200
     assert world.call("logs", b"", tenant) == b""
 
 
+LARGE_WINDOW = b"\x28\xb5\x2f\xfd\x00" + bytes([17 << 3]) + b"\x01\x00\x00"  # zstd, and nothing in it
+DENSE_JSON = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[' + b"{}," * MIB + b"{}]}]}]}"
 BAD_REQUESTS = [
     ("truncated protobuf", an_export().SerializeToString()[:-3], {}, 400, "undecodable"),
     ("random bytes", b"\xff\x00\xfe" * 100, {}, 400, "undecodable"),
@@ -122,8 +132,12 @@ BAD_REQUESTS = [
     ("broken gzip", b"x" * 50, {"content_encoding": "gzip"}, 400, "not gzip"),
     ("cut gzip", gzip.compress(b"abc" * 100)[:-9], {"content_encoding": "gzip"}, 400, "ends too early"),
     ("broken zstd", b"x" * 50, {"content_encoding": "zstd"}, 400, "not zstd"),
+    ("half a zstd", zstandard.compress(bytes(99) + b"end")[:-9], {"content_encoding": "zstd"}, 400, "ends too early"),
+    ("a window of 128 MiB", LARGE_WINDOW, {"content_encoding": "zstd"}, 413, "window"),
     ("10 MiB", bytes(10 * MIB), {}, 413, "larger than"),
     ("10 MiB in 10 KiB", gzip.compress(bytes(10 * MIB)), {"content_encoding": "gzip"}, 413, "larger than"),
+    ("a million empty records", gzip.compress(DENSE_JSON),
+     {"content_encoding": "gzip", "content_type": "application/json"}, 413, "smaller batches"),
     ("10 MiB in zstd", zstandard.compress(bytes(10 * MIB)), {"content_encoding": "zstd"}, 413, "larger than"),
 ]  # fmt: skip
 
@@ -190,6 +204,12 @@ def test_grpc_takes_gzip(world: IngestWorld, tenant: str) -> None:
     body = an_export("x" * 10_000).SerializeToString()
     assert world.call("logs", body, tenant, compression=grpc.Compression.Gzip) == b""
     world.wait_for_rows("logs_raw", tenant, 1)
+
+
+def test_gzip_that_would_burst_is_refused_over_grpc_too(world: IngestWorld, tenant: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        world.call("logs", bytes(64 * MIB), tenant, compression=grpc.Compression.Gzip)
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_while_the_broker_is_away_senders_are_told_to_come_back(world: IngestWorld, tenant: str) -> None:

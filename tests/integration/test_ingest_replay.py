@@ -8,17 +8,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as m
 
+from libs.access.tenants import TENANT_HEADER
+from libs.messaging.kafka import KafkaProducer
+from libs.messaging.ports import OutgoingRecord
+from libs.messaging.topics import MAX_DEAD_LETTER_BYTES
+from scripts.create_topics import widen
 from tests.integration.alert_world import ROOT, free_port, read, unique
 from tests.integration.ingest_world import IngestWorld, new_trace, running_ingest, span
 from tests.unit.libs.otlp.requests import logs, metrics, spans, value
 
+MIB = 1024 * 1024
 SERVICES = ("log_consumer", "metric_consumer", "trace_consumer")
 SIGNALS = {
     "logs": ("log_consumer", "logs_raw", "SELECT sum(Count) FROM log_signatures_1m"),
@@ -110,6 +118,85 @@ def test_a_poison_part_stays_refused_and_is_counted_and_limit_and_reason_choose(
     code, said, _ = replay(world, "log_consumer", "--limit", "1", "--dry-run")
     assert (said["letters"], everything > 1) == ("1", True)
     assert world.count("logs_raw", tenant) == 2
+
+
+def send_compressed(world: IngestWorld, value: bytes, tenant: str) -> None:
+    """Write to the logs topic what a collector with zstd writes there, whatever it measures unpacked."""
+    sender = KafkaProducer(world.bootstrap, **{"compression.type": "zstd", "message.max.bytes": 128 * MIB})
+    sender.send([OutgoingRecord(world.topics["logs"], b"one partition", value, ((TENANT_HEADER, tenant.encode()),))])
+    sender.close()
+
+
+@pytest.mark.parametrize(
+    ("pad", "reason"),
+    [(b"\xff" * 17 * MIB, "message_too_large"), (os.urandom(5 * MIB - 2000), "undecodable")],
+    ids=["17 MiB of zstd", "random"],
+)
+def test_a_message_as_large_as_its_topic_takes_is_a_whole_letter_and_its_partition_goes_on(
+    world: IngestWorld, pad: bytes, reason: str
+) -> None:
+    tenant, large = world.new_tenant(), unique("large").encode() + pad
+    send_compressed(world, large, tenant)
+    send_compressed(world, an_export("logs", 2), tenant)
+    world.wait_for_rows("logs_raw", tenant, 2, timeout_s=20)
+    (letter,) = world.letters("logs", large)
+    assert (letter["dlq_reason"], "dlq_omitted" in letter) == (reason, False)
+
+
+def test_a_message_too_large_for_the_dead_letters_leaves_its_body_behind_and_a_replay_says_so(
+    world: IngestWorld,
+) -> None:
+    tenant, topic = world.new_tenant(), f"{world.topics['logs']}.dlq"
+    large = b"\xff" + os.urandom(2 * MIB)
+    set_room(world, topic, MIB)
+    try:
+        send_compressed(world, large, tenant)
+        send_compressed(world, an_export("logs", 2), tenant)
+        world.wait_for_rows("logs_raw", tenant, 2, timeout_s=20)
+    finally:
+        set_room(world, topic, MAX_DEAD_LETTER_BYTES)
+    (letter,) = read(world.bootstrap, topic, is_stripped, 1)
+    about = {name: raw.decode() for name, raw in letter.headers()}
+    assert (about["dlq_body_bytes"], about["dlq_body_sha256"]) == (str(len(large)), sha256(large).hexdigest())
+    code, said, told = replay(world, "log_consumer", "--dry-run", "--reason", "undecodable")
+    place = f"partition {about['dlq_partition']}, offset {about['dlq_offset']}"
+    assert (code, int(said["refused"]) > 0) == (3, True)
+    assert "without its body" in told
+    assert place in told
+    assert "still refused: 1 body_omitted" in told
+
+
+def test_a_message_that_unpacks_to_more_than_the_client_takes_is_stepped_over_and_named(world: IngestWorld) -> None:
+    tenant, topic = world.new_tenant(), f"{world.topics['logs']}.dlq"
+    send_compressed(world, an_export("logs", 1), tenant)
+    send_compressed(world, bytes(110 * MIB), tenant)
+    send_compressed(world, an_export("logs", 2), tenant)
+    world.wait_for_rows("logs_raw", tenant, 3, timeout_s=30)
+    (letter,) = read(world.bootstrap, topic, lambda m: b"unreadable" in dict(m.headers()).values(), 1)
+    assert dict(letter.headers())["dlq_omitted"] == b"its body, key and headers"
+    code, said, told = replay(world, "log_consumer", "--dry-run", "--reason", "unreadable")
+    assert (code, said["letters"], said["refused"]) == (3, "1", "1")
+    assert "could not be unpacked" in told
+
+
+def is_stripped(message: Any) -> bool:
+    """Return whether a dead letter had to leave its body behind."""
+    return any(name == "dlq_body_sha256" for name, _ in message.headers())
+
+
+def set_room(world: IngestWorld, topic: str, size: int) -> None:
+    """Say how large the messages of a topic may be."""
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": world.bootstrap})
+    admin.incremental_alter_configs([resource])[resource].result(30)
+
+
+def test_topics_that_an_older_release_created_are_given_room(world: IngestWorld) -> None:
+    set_room(world, "otel.logs.dlq", 5 * MIB)
+    set_room(world, "otel.traces.dlq", 2 * MAX_DEAD_LETTER_BYTES)
+    assert widen(world.bootstrap) == ["otel.logs.dlq"]
+    assert widen(world.bootstrap) == []
 
 
 @pytest.mark.parametrize(

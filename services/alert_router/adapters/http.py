@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import Counter
-from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
 from libs.access.denied import AccessDenied
@@ -19,6 +17,7 @@ from libs.access.identity import Identity, Requirement, Role, Scope, current_ide
 from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import InvalidInput
 from libs.messaging.ports import DeliveryFailed
+from libs.runtime.bodies import CLOSE, BodyProblem, BodyRefused, read_body
 from services.alert_router.decode.json_body import Batch, Rejected
 from services.alert_router.decode.push import decode_push
 from services.alert_router.decode.webhook import decode_webhook
@@ -26,8 +25,11 @@ from services.alert_router.domain.arrival import Door
 from services.alert_router.handlers import Decode, ReceiveAlerts
 
 log = structlog.get_logger()
-BODY_SECONDS = 30.0
-DRAIN_BYTES = 32 * 1024 * 1024  # of a body that is too large, read on this far so that the sender sees the answer
+_PROBLEMS = {  # metric labels
+    BodyProblem.TOO_LARGE: "body_too_large",
+    BodyProblem.TOO_SLOW: "body_timeout",
+    BodyProblem.INCOMPLETE: "body_incomplete",
+}
 WEBHOOK, PUSH = "/webhooks/alertmanager", "/api/v2/alerts"
 _DOORS = {WEBHOOK: "webhook", PUSH: "api_v2"}  # metric labels
 MAX_NAMED = 20  # rejected alerts spelled out in an answer
@@ -85,22 +87,10 @@ class Doors:
         return Response(status_code=200)
 
     async def _body(self, request: Request) -> bytes:
-        body, size = bytearray(), 0
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > DRAIN_BYTES:
-                        break
-                    if size <= self.max_body_bytes:
-                        body += chunk
-        except TimeoutError as exc:
-            raise Refusal(408, "body_timeout", f"the body did not arrive within {BODY_SECONDS:.0f} s") from exc
-        except ClientDisconnect as exc:
-            raise Refusal(400, "body_incomplete", "the connection closed before the body ended") from exc
-        if size > self.max_body_bytes:
-            raise Refusal(413, "body_too_large", f"the body is larger than {self.max_body_bytes} bytes")
-        return bytes(body)
+            return await read_body(request, self.max_body_bytes)
+        except BodyRefused as exc:
+            raise Refusal(exc.status, _PROBLEMS[exc.problem], str(exc)) from exc
 
     async def _receive(self, tenant: str, body: bytes, decode: Decode, door: Door) -> Batch:
         try:
@@ -137,7 +127,7 @@ def _listed(rejected: Sequence[Rejected]) -> str:
 
 def _answer(refusal: Refusal, as_text: bool) -> Response:
     """Say why; API v2 has its clients expect a 400 to carry one JSON string."""
-    headers = {}
+    headers = dict(CLOSE) if refusal.status in (408, 413) else {}
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if refusal.status in (429, 503):

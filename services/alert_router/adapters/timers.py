@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable
 import structlog
 from prometheus_client import Counter
 
-from libs.kernel.errors import Unavailable
+from libs.kernel.clock import Clock
+from libs.kernel.errors import IncidentScopeError, Unavailable
+from services.alert_router.domain.listening import Listening
 from services.alert_router.handlers import FlushGroups
 
 log = structlog.get_logger()
@@ -22,12 +24,22 @@ FAILURES = Counter("incidentscope_alert_router_tick_failures_total", "Ticks that
 class FlushTimer:
     """Flushes due groups twice a second, and forgets once a minute. A tenant that fails does not stop the others."""
 
-    def __init__(self, flush: FlushGroups, tenants: Callable[[], Iterable[str]], start_delay_seconds: float) -> None:
+    def __init__(
+        self,
+        flush: FlushGroups,
+        tenants: Callable[[], Iterable[str]],
+        start_delay_seconds: float,
+        listening: Listening,
+        clock: Clock,
+    ) -> None:
         self._flush = flush
+        self._listening = listening
+        self._clock = clock
         self._tenants = tenants
         self._start_delay = start_delay_seconds
         self._problems: dict[str, str] = {}
         self._forget_at: dict[str, float] = {}
+        self._retry_at: dict[str, float] = {}
 
     def problem(self) -> str | None:
         """Return None when groups are flushed, else what is in the way; a readiness check."""
@@ -38,21 +50,27 @@ class FlushTimer:
         await asyncio.sleep(self._start_delay)
         while True:
             await self.tick()
-            await asyncio.sleep(BACKOFF_SECONDS if self._problems else TICK_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
 
     async def tick(self) -> None:
-        """Look at every tenant once."""
-        self._flush.listening.looked(self._flush.clock.now())
-        for tenant in self._tenants():
+        """Look at every tenant once, at one that failed only after a while."""
+        self._listening.looked(self._clock.now())
+        tenants = list(self._tenants())
+        self._problems = {tenant: why for tenant, why in self._problems.items() if tenant in tenants}
+        for tenant in tenants:
+            if time.monotonic() < self._retry_at.get(tenant, 0.0):
+                continue
             try:
                 await self._flush(tenant)
                 await self._forget(tenant)
                 self._problems.pop(tenant, None)
             except Exception as exc:
+                self._retry_at[tenant] = time.monotonic() + BACKOFF_SECONDS
                 FAILURES.labels(tenant).inc()
-                self._flush.listening.interrupted(self._flush.clock.now())
+                if isinstance(exc, Unavailable):  # the database of all tenants
+                    self._listening.interrupted(self._clock.now())
                 self._problems[tenant] = f"groups of {tenant} are not flushed: {exc}"
-                expected = isinstance(exc, Unavailable)
+                expected = isinstance(exc, IncidentScopeError)
                 log.warning("tick_failed", tenant=tenant, error=repr(exc), exc_info=None if expected else exc)
 
     async def _forget(self, tenant: str) -> None:

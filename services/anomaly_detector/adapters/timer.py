@@ -46,5 +46,9 @@ class DetectionTimer:
             FAILURES.inc()
             self._problem = f"the last round failed: {exc}"
             log.warning("round_failed", error=str(exc))
+        except Exception as exc:
+            FAILURES.inc()
+            self._problem = f"the last round failed: {exc!r}"
+            log.error("round_failed", error=repr(exc), exc_info=exc)
         else:
             self._problem = None

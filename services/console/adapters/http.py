@@ -26,7 +26,7 @@ from services.console.adapters import http_api, http_status
 from services.console.adapters.http_live import Events
 from services.console.adapters.http_pages import PageRoutes
 from services.console.adapters.http_problems import problem_of
-from services.console.adapters.http_security import BodyTooLarge, Guard
+from services.console.adapters.http_security import Guard
 from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
 from services.console.handlers.causes import CausePages
@@ -38,7 +38,7 @@ from services.console.ports import Deploys, Incidents, Refused, Telemetry
 
 PROBLEMS = Counter("incidentscope_console_problems", "Requests that ended with a problem", ["status", "code"])
 _HANDLED = (
-    AccessDenied, InvalidInput, Refused, Unavailable, BodyTooLarge, HTTPException, RequestValidationError, Exception,
+    AccessDenied, InvalidInput, Refused, Unavailable, HTTPException, RequestValidationError, Exception,
 )  # fmt: skip
 OPENAPI = "/api/openapi.json"
 _DATA_PATHS = ("/api/", "/status/")

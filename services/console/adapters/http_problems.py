@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from libs.access.denied import AccessDenied
 from libs.kernel.errors import InvalidInput, Unavailable
-from services.console.adapters.http_security import MAX_BODY_BYTES, BodyTooLarge
+from libs.runtime.bodies import CLOSE, BodyRefused
 from services.console.ports import RefusalReason, Refused
 
 PROBLEM_TYPE = "application/problem+json"
@@ -43,6 +43,8 @@ class Problem:
         """Return the headers that go with it."""
         if self.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             return {"retry-after": str(RETRY_SECONDS)}
+        if self.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+            return dict(CLOSE)
         return {"www-authenticate": "Bearer"} if self.status is HTTPStatus.UNAUTHORIZED else {}
 
     def response(self) -> JSONResponse:
@@ -68,6 +70,8 @@ def problem_of(error: Exception) -> Problem:
 
 def _own(error: Exception) -> Problem:
     match error:
+        case BodyRefused():
+            found = Problem(HTTPStatus(error.status), error.reason.upper(), f"{str(error).capitalize()}.")
         case InvalidInput():
             found = Problem(HTTPStatus.BAD_REQUEST, error.reason.upper(), str(error))
         case Unavailable():
@@ -75,9 +79,6 @@ def _own(error: Exception) -> Problem:
         case HTTPException():
             status = HTTPStatus(error.status_code)
             found = Problem(status, status.name, error.detail)
-        case BodyTooLarge():
-            detail = f"The request is too large: at most {MAX_BODY_BYTES // 1024} KiB."
-            found = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", detail)
         case _:
             detail = "Something in the console itself failed; its log says what."
             found = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", detail)

@@ -12,6 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.runtime.bodies import BoundedBody
+
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -69,7 +71,7 @@ def known_host(host: str, allowed: frozenset[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """ASGI middleware: refuses unknown hosts and large bodies, and puts the security headers on every answer."""
+    """ASGI middleware: refuses unknown hosts, large and slow bodies, and puts the security headers on every answer."""
 
     app: ASGIApp
     allowed_hosts: frozenset[str]
@@ -83,7 +85,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, _with_headers(send))
             return
-        await self.app(scope, _Limited(receive), _with_headers(send))
+        await self.app(scope, BoundedBody(receive, MAX_BODY_BYTES), _with_headers(send))
 
     def _refusal(self, path: str, headers: Headers) -> PlainTextResponse | None:
         host = headers.get("host", "")
@@ -98,25 +100,6 @@ class Guard:
         if length > MAX_BODY_BYTES:
             return PlainTextResponse(f"The request is too large: at most {MAX_BODY_BYTES // 1024} KiB.\n", 413)
         return None
-
-
-class BodyTooLarge(Exception):  # not an error of ours: it becomes an answer
-    """A body without a length grew past the limit."""
-
-
-class _Limited:
-    """Counts a request's body as it comes."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._seen = 0
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._seen += len(message.get("body", b""))
-        if self._seen > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        return message
 
 
 def _with_headers(send: Send) -> Send:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import grpc
+import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 from incidentscope.deploy.v1 import deploy_pb2, deploy_service_pb2, deploy_service_pb2_grpc
@@ -18,6 +19,7 @@ from services.correlation_engine.domain.model import Change
 from services.correlation_engine.domain.schedule import OpenIncident
 from services.correlation_engine.handlers import open_incident
 
+log = structlog.get_logger()
 TIMEOUT_SECONDS = 5.0
 PAGE = 500
 MAX_PAGES = 20
@@ -99,7 +101,7 @@ class GrpcIncidents:
         self._stub = incident_service_pb2_grpc.IncidentServiceStub(channel)
 
     async def open(self, tenant: str) -> list[OpenIncident]:
-        """Return a tenant's incidents that are not resolved; raises Unavailable."""
+        """Return a tenant's incidents that are not resolved; raises Unavailable, or InvalidInput when refused."""
         request = incident_service_pb2.ListIncidentsRequest(
             statuses=[incident_pb2.INCIDENT_STATUS_OPEN, incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED], page_size=PAGE
         )
@@ -107,7 +109,7 @@ class GrpcIncidents:
         for _ in range(MAX_PAGES):
             call = self._stub.ListIncidents(request, timeout=TIMEOUT_SECONDS, metadata=self._metadata(tenant))
             page = await _ask("incident_service", call)
-            found += [open_incident(incident) for incident in page.incidents]
+            found += _readable(page.incidents)
             request.page_token = page.next_page_token
             if not page.next_page_token:
                 break
@@ -124,3 +126,13 @@ class GrpcIncidents:
                 return None
             raise Unavailable(f"incident_service does not answer: {exc.code().name} {exc.details()}") from exc
         return answer.analysis
+
+
+def _readable(incidents: Iterable[incident_pb2.Incident]) -> list[OpenIncident]:
+    found = []
+    for incident in incidents:
+        try:
+            found.append(open_incident(incident))
+        except InvalidInput as exc:  # it holds none of the others up
+            log.error("incident_unreadable", tenant=incident.tenant_id, incident=incident.id, error=str(exc))
+    return found

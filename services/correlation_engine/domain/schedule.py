@@ -13,13 +13,17 @@ LONGEST = timedelta(minutes=30)  # later telemetry says more about recovery than
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
-    """What the analysis needs to know of an incident. `services` are those that alerted."""
+    """What the analysis needs to know of an incident. `services` are those that alerted.
+
+    Of one that was `reopened` both times are those of the reopening: it is a new outage to look at.
+    """
 
     tenant: str
     id: str
     services: tuple[str, ...]
     started_at: datetime
     opened_at: datetime
+    reopened: bool = False
 
 
 def next_due(incident: OpenIncident, done_at: datetime | None, behind: bool = False) -> datetime | None:

@@ -10,7 +10,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
-from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
 from libs.access.denied import STATUSES, AccessDenied
@@ -18,14 +17,13 @@ from libs.access.http import Exempt, Gate, exempt, guard, needs
 from libs.access.identity import Identity, Requirement, Role, Scope, current_identity
 from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import InvalidInput, Unavailable
+from libs.runtime.bodies import BODY_SECONDS, CLOSE, BodyProblem, BodyRefused, read_body
 from services.deploy_normalizer.domain.signature import Verdict
 from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
 
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
-DRAIN_BYTES = 32 * 1024 * 1024  # read and dropped, so that the sender of too much gets to read the answer
-BODY_SECONDS = 30.0
 ANSWER_SECONDS = 8.0  # GitHub gives up after ten
 DELIVERY_IDS = ("x-github-delivery", "webhook-id", "idempotency-key")
 
@@ -33,6 +31,11 @@ WEBHOOKS = Counter(
     "incidentscope_deploy_normalizer_webhooks", "Webhooks received", ["provider", "outcome", "reason"]
 )  # fmt: skip
 
+_PROBLEMS = {  # the reasons told, also as metric labels
+    BodyProblem.TOO_LARGE: "body_too_large",
+    BodyProblem.TOO_SLOW: "body_too_slow",
+    BodyProblem.INCOMPLETE: "incomplete_body",
+}
 _STATUS: Mapping[str, int] = {
     **{reason: statuses.http for reason, statuses in STATUSES.items()},
     "unknown_tenant": 404,
@@ -125,7 +128,8 @@ class _Door:
         content = {"outcome": answer.outcome, "reason": answer.reason, "message": answer.message}
         if answer.deploy_id:
             content["deploy_id"] = answer.deploy_id
-        return JSONResponse(content, status_of(answer))
+        status = status_of(answer)
+        return JSONResponse(content, status, CLOSE if status in (408, 413) else None)
 
 
 def status_of(answer: Answer) -> int:
@@ -141,22 +145,6 @@ def status_of(answer: Answer) -> int:
 
 async def _bounded_body(request: Request) -> bytes:
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _read(request)
-    except TimeoutError as exc:
-        raise InvalidInput("body_too_slow", f"the body did not arrive within {BODY_SECONDS:.0f} s") from exc
-    except ClientDisconnect as exc:
-        raise InvalidInput("incomplete_body", "the connection closed before the whole body arrived") from exc
-
-
-async def _read(request: Request) -> bytes:
-    body, size = bytearray(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= MAX_BODY_BYTES:
-            body += chunk
-        elif size > DRAIN_BYTES:
-            break
-    if size > MAX_BODY_BYTES:
-        raise InvalidInput("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes")
-    return bytes(body)
+        return await read_body(request, MAX_BODY_BYTES, BODY_SECONDS)
+    except BodyRefused as exc:
+        raise InvalidInput(_PROBLEMS[exc.problem], str(exc)) from exc

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg.types.json import Jsonb
 
 from libs.kernel.clock import Clock
@@ -27,6 +28,7 @@ from services.deploy_normalizer.domain.lineage import moved
 from services.deploy_normalizer.domain.query import DeployQuery
 from services.deploy_normalizer.ports import Effect, Recorded, Unread
 
+log = structlog.get_logger()
 SCHEMA = "deploy"
 WATCH_SECONDS = 3.0
 DELIVERIES_KEPT = timedelta(days=30)  # GitHub offers redelivery for three days
@@ -172,6 +174,9 @@ class PostgresDeploys:
                 await conn.execute("SELECT 1 FROM deploy LIMIT 1")
         except (Unavailable, TimeoutError):
             return "Postgres does not answer"
+        except Exception as exc:
+            log.error("postgres_probe_failed", error=repr(exc), exc_info=exc)
+            return f"Postgres refuses: {exc}"
         return None
 
 

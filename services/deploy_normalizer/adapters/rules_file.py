@@ -9,6 +9,7 @@ import structlog
 import yaml
 from prometheus_client import Counter
 
+from libs.runtime.rounds import attempt
 from services.deploy_normalizer.domain.mapping import BadRules, ServiceRules, parse_rules
 
 LOOK_SECONDS = 5.0
@@ -62,7 +63,7 @@ class RulesFile:
         """Look every LOOK_SECONDS until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(self.look)
+            await attempt("rules_file", lambda: asyncio.to_thread(self.look))
 
     def _state(self) -> tuple[int, int, int] | None:
         """Tell one content of the file from another by inode, time and size; None where it cannot be seen."""

@@ -97,6 +97,7 @@ def incident_message(incident: Incident) -> pb.Incident:
         public=incident.public,
         public_title=incident.public_title,
         postmortem_due_at=timestamp(incident.postmortem_due_at),
+        reopened_at=timestamp(incident.reopened_at),
     )
 
 

@@ -122,6 +122,7 @@ def reopen(incident: Incident, move: Move, other: Incident | None, now: datetime
         closed_at=None,
         closed_by="",
         postmortem_due_at=None,
+        reopened_at=now,
     )
     entry = _state_change(now, move.actor, _told("Reopened", move))
     records = (Due(DueKind.POSTMORTEM, incident.id, None),)

@@ -211,6 +211,7 @@ class Incident:
     public_title: str = ""
     postmortem_due_at: datetime | None = None
     silent: Mapping[str, datetime] = field(default_factory=dict)
+    reopened_at: datetime | None = None
 
     @property
     def fires(self) -> bool:

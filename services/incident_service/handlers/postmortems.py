@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import structlog
 from prometheus_client import Counter
 
+from libs.kernel.errors import Unavailable
 from services.incident_service.domain import postmortems, tasks
 from services.incident_service.domain.model import Decision, Incident
 from services.incident_service.domain.postmortems import Material
@@ -15,6 +17,10 @@ from services.incident_service.ports import DatedPostmortem, DueItem, Postmortem
 
 READ_FOR_DRAFT = 2000  # timeline entries
 OVERDUE = Counter("incidentscope_incident_overdue_reported", "Tasks and postmortems reported as late", ["kind"])
+UNREPORTED = Counter(
+    "incidentscope_incident_overdue_failures_total", "Late tasks and postmortems that could not be reported", ["kind"]
+)
+log = structlog.get_logger()
 SWEEP = 100  # items of one tenant and sweep
 
 
@@ -71,10 +77,21 @@ class Postmortems:
         return await self._store.postmortems(tenant, wanted, limit, older_than)
 
     async def report_overdue(self, tenant: str) -> int:
-        """Report what of a tenant has fallen due, each once; returns how many were reported."""
+        """Report what of a tenant has fallen due, each once; returns how many were reported. Raises Unavailable.
+
+        An item that cannot be reported is told and left for the next sweep: it holds none of the others up.
+        """
         reported = 0
         for item in await self._store.due(tenant, SWEEP):
-            reported += await self._report(item)
+            try:
+                reported += await self._report(item)
+            except Unavailable:
+                raise
+            except Exception as exc:
+                UNREPORTED.labels(item.kind.value).inc()
+                log.error(
+                    "overdue_not_reported", tenant=tenant, incident=item.incident_id, error=repr(exc), exc_info=exc
+                )
         return reported
 
     async def _report(self, item: DueItem) -> bool:

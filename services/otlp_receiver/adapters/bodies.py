@@ -1,33 +1,19 @@
-"""Request bodies: bounded while they arrive, and bounded again while they are decompressed."""
+"""Request bodies without their Content-Encoding, bounded while they are decompressed."""
 
 from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import zstandard
 
 from services.otlp_receiver.domain import ExportRefused, Reason
 
-ZSTD_WINDOW: Final = 1 << 27  # bytes; what a frame may make us allocate
-DRAIN: Final = 64 * 1024 * 1024  # read this much of an oversized body, so that the sender can hear the answer
-
-
-async def read_bounded(chunks: AsyncIterator[bytes], limit: int) -> bytes:
-    """Return the body; raises ExportRefused `too_large` once it is longer than limit bytes."""
-    body = bytearray()
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > DRAIN:
-            break
-        if size <= limit:
-            body += chunk
-    if size > limit:
-        raise ExportRefused(Reason.TOO_LARGE, f"the body is larger than {limit} bytes; send smaller batches")
-    return bytes(body)
+LEAST_WINDOW: Final = 8 * 1024 * 1024  # what every decoder of zstd is to bear (RFC 8878, 3.1.1.1.2)
+MAX_PARTS: Final = 10_000  # gzip members, or frames and blocks of zstd: each costs time, and may hold nothing
+PIECE: Final = 16 * 1024  # of gzip fed at once: what is left over at a member's end is copied
 
 
 def decompress(body: bytes, content_encoding: str, limit: int) -> bytes:
@@ -52,13 +38,20 @@ def _identity(body: bytes, _: int) -> bytes:
 
 def _gzip(body: bytes, limit: int) -> bytes:
     """Expand gzip members up to limit bytes in all."""
-    plain = bytearray()
-    while body and len(plain) < limit:
+    plain, members = bytearray(), 0
+    rest, position = b"", 0
+    while (rest or position < len(body)) and len(plain) < limit:
+        members += 1
+        if members > MAX_PARTS:
+            raise EOFError(f"it has more than {MAX_PARTS} members")
         member = zlib.decompressobj(wbits=31)
-        plain += member.decompress(body, limit - len(plain))
-        if not member.eof and len(plain) < limit:
-            raise EOFError("it ends too early")
-        body = member.unused_data
+        while not member.eof and len(plain) < limit:
+            if not rest:
+                rest, position = body[position : position + PIECE], position + PIECE
+            if not rest:
+                raise EOFError("it ends too early")
+            plain += member.decompress(rest, limit - len(plain))
+            rest = member.unused_data if member.eof else member.unconsumed_tail
     return bytes(plain)
 
 
@@ -71,13 +64,48 @@ def _deflate(body: bytes, limit: int) -> bytes:
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
-    reader = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(
-        io.BytesIO(body), read_across_frames=True
-    )
-    plain = reader.read(limit)
-    if body and not plain:
-        raise EOFError("it ends too early")
-    return plain
+    window = max(LEAST_WINDOW, 1 << (limit - 1).bit_length())
+    for frame in _zstd_frames(body):
+        if frame.window_size > window:
+            raise ExportRefused(Reason.TOO_LARGE, f"the zstd window is {frame.window_size} bytes, at most {window} fit")
+    decompressor = zstandard.ZstdDecompressor(max_window_size=window)
+    with decompressor.stream_reader(io.BytesIO(body), read_across_frames=True) as reader:
+        return reader.read(limit)
+
+
+def _zstd_frames(body: bytes) -> Iterator[zstandard.FrameParameters]:
+    """Yield what each frame asks for, before anything is set aside for it; raises EOFError when the last is cut off.
+
+    The reader itself takes half a frame for a whole one. https://www.rfc-editor.org/rfc/rfc8878#section-3
+    """
+    position = parts = 0
+    while position < len(body):
+        if body[position + 1 : position + 4] == b"\x2a\x4d\x18" and body[position] & 0xF0 == 0x50:  # skippable
+            end, blocks = position + 8 + int.from_bytes(body[position + 4 : position + 8], "little"), 1
+        else:
+            head = body[position : position + 18]  # the largest there is
+            frame = zstandard.get_frame_parameters(head)
+            yield frame
+            end, blocks = _zstd_blocks(body, position + zstandard.frame_header_size(head), MAX_PARTS - parts)
+            end += 4 * frame.has_checksum
+        if end > len(body):
+            raise EOFError("it ends too early")
+        position, parts = end, parts + blocks
+        if parts > MAX_PARTS:
+            raise EOFError(f"it has more than {MAX_PARTS} frames and blocks")
+
+
+def _zstd_blocks(body: bytes, position: int, most: int) -> tuple[int, int]:
+    """Return where the blocks from a position on end, and how many there are."""
+    for count in range(1, most + 1):
+        if position + 3 > len(body):
+            raise EOFError("it ends too early")
+        header = int.from_bytes(body[position : position + 3], "little")
+        last, kind, size = header & 1, header >> 1 & 3, header >> 3
+        position += 3 + (1 if kind == 1 else size)
+        if last:
+            return position, count
+    raise EOFError(f"it has more than {MAX_PARTS} frames and blocks")
 
 
 _EXPANDERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Final
 
@@ -16,7 +17,8 @@ from libs.access.http import Gate, guard, needs
 from libs.access.identity import Identity, Requirement, Role, Scope, current_identity
 from libs.access.tenants import TenantRegistry
 from libs.otlp.native import encode_string, varint
-from services.otlp_receiver.adapters.bodies import decompress, read_bounded
+from libs.runtime.bodies import CLOSE, BodyProblem, BodyRefused, read_body
+from services.otlp_receiver.adapters.bodies import decompress
 from services.otlp_receiver.domain import Encoding, ExportRefused, Outcome, Reason, Signal, media_type
 from services.otlp_receiver.handlers import Receiver
 
@@ -25,8 +27,15 @@ EXTRA_HEADERS: Final[dict[Reason, dict[str, str]]] = {
     Reason.UNAUTHENTICATED: {"www-authenticate": "Bearer"},
     Reason.UNAVAILABLE: {"retry-after": str(RETRY_AFTER_S)},
     Reason.CONTENT_ENCODING: {"accept-encoding": "gzip, zstd, deflate, identity"},
-    Reason.TOO_LARGE: {"connection": "close"},
+    Reason.TOO_LARGE: CLOSE,
+    Reason.TOO_SLOW: CLOSE,
 }
+PROBLEMS: Final = {
+    BodyProblem.TOO_LARGE: Reason.TOO_LARGE,
+    BodyProblem.TOO_SLOW: Reason.TOO_SLOW,
+    BodyProblem.INCOMPLETE: Reason.UNDECODABLE,
+}
+SMALL: Final = 64 * 1024  # bytes that are decompressed in a few milliseconds at most, as is what they may become
 DENIALS: Final = {401: Reason.UNAUTHENTICATED, 403: Reason.FORBIDDEN, 429: Reason.TOO_OFTEN, 503: Reason.UNAVAILABLE}
 ALL_WELL: Final = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}  # Export*ServiceResponse without partial_success
 
@@ -78,8 +87,14 @@ class HttpDoor:
         return response
 
     async def _body(self, request: Request) -> bytes:
-        raw = await read_bounded(request.stream(), self._max_body)
-        return decompress(raw, request.headers.get("content-encoding", ""), self._max_decoded)
+        try:
+            raw = await read_body(request, self._max_body)
+        except BodyRefused as refused:
+            raise ExportRefused(PROBLEMS[refused.problem], f"{refused}; send smaller batches") from refused
+        packing = request.headers.get("content-encoding", "")
+        if not packing or len(raw) <= SMALL:
+            return decompress(raw, packing, self._max_decoded)
+        return await asyncio.to_thread(decompress, raw, packing, self._max_decoded)
 
 
 def _signal(request: Request) -> Signal:

@@ -59,3 +59,18 @@ def test_neither_another_secret_nor_another_kind_nor_a_changed_token_is_taken() 
 def test_a_short_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 16"):
         Signer("short")
+
+
+def test_of_a_newer_release_the_known_scopes_count_and_what_grants_nothing_is_nobody() -> None:
+    signer = Signer(SECRET)
+
+    def token(role: str, *scopes: str) -> str:
+        claims = {"tenant": "acme", "role": role, "scopes": scopes, "key": "3f9c", "name": "Ana"}
+        return signer._sign("isc.", claims, CALL_SECONDS)
+
+    known = signer.caller(token("responder", "incidents:read", "budgets:write"))
+    assert known is not None
+    assert known.scopes == {Scope.INCIDENTS_READ}
+    assert signer.caller(token("auditor", "incidents:read")) is None
+    assert signer.caller(token("admin", "budgets:write")) is None  # none left would mean all
+    assert signer.caller(token("admin")) is not None

@@ -53,6 +53,19 @@ def message() -> FromBroker:
     return FromBroker(TOPIC, value, headers)
 
 
+def test_an_event_that_cannot_be_told_ends_neither_the_thread_nor_what_follows() -> None:
+    class Failing(Kept):
+        def heard(self, topic: str, event: CloudEvent) -> None:
+            if not self.said.count((topic, "failed")):
+                raise ValueError("year is out of range")
+            super().heard(topic, event)
+
+    tail = Failing()
+    tail._take(message())
+    tail._take(message())
+    assert tail.said == [True, (TOPIC, "failed"), True, (TOPIC, "7")]
+
+
 def test_an_event_is_heard_and_shows_that_the_broker_answers() -> None:
     tail = Kept()
     tail._take(message())

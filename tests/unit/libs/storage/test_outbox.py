@@ -11,6 +11,7 @@ import pytest
 from incidentscope.alert.v1 import alert_events_pb2
 from incidentscope.incident.v1 import incident_events_pb2, incident_pb2
 
+from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent, decode, record
 from libs.messaging.topics import INCIDENTS_EVENTS
 from libs.storage.outbox import LANES, enqueue, from_row, lane_of
@@ -51,5 +52,5 @@ def test_an_event_its_topic_does_not_carry_is_refused_before_anything_is_written
 
 def test_an_event_the_broker_would_refuse_for_ever_is_refused_at_once() -> None:
     nowhere: Any = Unreachable()
-    with pytest.raises(ValueError, match="does not fit a Kafka message"):
+    with pytest.raises(InvalidInput, match="does not fit a Kafka message"):
         asyncio.run(enqueue(nowhere, INCIDENTS_EVENTS, "k", event("x" * 5 * 1024 * 1024)))

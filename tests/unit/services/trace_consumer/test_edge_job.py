@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from libs.kernel.errors import InvalidInput
 from services.trace_consumer.domain import EdgeCounts, EdgeKey, Stretch, TenantMinute, in_turn
 from services.trace_consumer.handlers import BUDGET, MAY_HAVE_WAITED, EdgeJob
 
@@ -108,3 +109,23 @@ def test_the_oldest_comes_second_only_where_something_is_overdue() -> None:
     newest_first = parts[::-1]
     assert in_turn(parts, overdue=False) == newest_first
     assert in_turn(parts, overdue=True) == [parts[3], parts[0], parts[2], parts[1]]
+
+
+class Picky(Store):
+    """Refuses what one tenant brings."""
+
+    def compute(self, stretch: Stretch, settled_before: datetime) -> dict[EdgeKey, EdgeCounts]:
+        if stretch.tenant == "acme":
+            raise InvalidInput("clickhouse_refused", "no")
+        return super().compute(stretch, settled_before)
+
+
+def test_a_refusal_of_one_tenants_minutes_holds_up_no_other_and_they_wait() -> None:
+    store = Picky(cost=timedelta(0))
+    job = EdgeJob(store)
+    live = TenantMinute("zoo", NOON - HOUR)
+    store.touched = [TenantMinute("acme", NOON), live]
+    outcome = job.run_once()
+    assert (outcome.minutes, outcome.waiting, outcome.refused) == (1, 1, 1)
+    assert store.written == [live]
+    assert job.run_once().waiting == 1

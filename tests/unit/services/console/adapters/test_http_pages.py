@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from incidentscope.alert.v1 import alert_pb2
 from incidentscope.correlation.v1 import correlation_pb2
 from incidentscope.incident.v1 import incident_pb2
 
+from libs.runtime.bodies import BoundedBody
 from services.console.adapters.http_pages import ACTOR_COOKIE
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.stamps import stamp
@@ -219,6 +222,24 @@ def test_a_version_that_is_no_number_is_refused(client: Client, world: World) ->
 def test_a_huge_form_is_refused_before_it_is_read(client: Client, world: World) -> None:
     answer = client.post(f"{page(world)}/notes", data={"actor": "Ana", "text": "n" * 300_000}, headers=SAME)
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["{page}/notes", "/api/v1/incidents/{id}:acknowledge"])
+def test_a_body_that_trickles_in_is_refused_when_its_time_is_over(
+    client: Client, world: World, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = partial(BoundedBody, seconds=0.1)
+    monkeypatch.setattr("services.console.adapters.http_security.BoundedBody", short)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            yield b"n"
+
+    kind = "application/json" if path.startswith("/api") else "application/x-www-form-urlencoded"
+    address = path.format(page=page(world), id=page(world).rpartition("/")[2])
+    answer = client.post(address, content=chunks(), headers=SAME | {"content-type": kind})
+    assert (answer.status_code, answer.headers["connection"]) == (408, "close")
 
 
 def test_a_huge_form_without_a_length_is_refused_too(client: Client, world: World) -> None:
