@@ -159,6 +159,19 @@ def _record(message: Any) -> Record:
     )
 
 
+def on_assignment(app: Any, revoked: Callable[[], None], assigned: Callable[[], None]) -> None:
+    """Call back when partitions are taken from the app and when its share is assigned; call before start_faust."""
+
+    async def on_revoked(_app: Any, _partitions: Any, **_more: Any) -> None:
+        revoked()
+
+    async def on_assigned(_app: Any, _partitions: Any, **_more: Any) -> None:
+        assigned()
+
+    app.on_partitions_revoked.connect(on_revoked)
+    app.on_partitions_assigned.connect(on_assigned)
+
+
 async def start_faust(lifecycle: Lifecycle, app: Any, *subscriptions: Subscription) -> None:
     """Run the app inside the current loop until the lifecycle ends; a crash of the app stops the process."""
     for number, subscription in enumerate(subscriptions):

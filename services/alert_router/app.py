@@ -6,7 +6,7 @@ from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
 from libs.messaging import topics
 from libs.messaging.dlq import DeadLetters
-from libs.messaging.faust_events import build_app, start_faust, subscribe
+from libs.messaging.faust_events import build_app, on_assignment, start_faust, subscribe
 from libs.messaging.kafka import KafkaProducer, letter_producer
 from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
@@ -43,6 +43,7 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
         settings.alert_max_body_bytes,
     )
     await lifecycle.serve_http(build(doors, lifecycle.health.routes()), settings.health_port)
+    listening.interrupted(clock.now())  # the doors were closed until now
 
 
 async def _start_routing(
@@ -67,5 +68,7 @@ async def _start_routing(
     route = RouteAlert(store, settings.route, settings.service_labels, tenants.known, clock, listening)
     letters = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(letters.close, "dead_letters")
+    listening.closed()
+    on_assignment(app, listening.closed, lambda: listening.opened(clock.now()))
     agent = subscribe(app, topics.ALERTS_EVENTS, route, DeadLetters(letters))
     await start_faust(lifecycle, app, agent)

@@ -137,7 +137,7 @@ class FlushGroups:
             due = await session.due(group_id, now)
             if due is None:
                 return False
-            heard = Heard(self.listening.since, await _senders(session, due.alerts, now))
+            heard = Heard(self.listening.since(now), await _senders(session, due.alerts, now))
             outcome = look(due.alerts, due.entry, now, self.route, heard)
             await session.flushed(due.group, outcome.gone, outcome.entry, outcome.clock)
             if outcome.decision.notify:

@@ -1,6 +1,6 @@
 """Not hearing is not recovery, told with real services: traffic that stops, a router that was away, a sender that died.
 
-Minutes are seconds here: what a sender promises to repeat within is four seconds, and all ratios are kept.
+Minutes are seconds here: what a sender promises to repeat within is eight seconds, and all ratios are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUICK = {
     "ends_after_seconds = 180": "ends_after_seconds = 15", "hold_down_seconds = 60": "hold_down_seconds = 1",
     "windows_minutes = [1, 2]": "windows_minutes = [1]", "no_data_seconds = 300": "no_data_seconds = 3",
 }  # fmt: skip
-PROMISE_SECONDS, AWAY_SECONDS = 4.0, 10.0
+PROMISE_SECONDS, AWAY_SECONDS = 8.0, 12.0
 RUNBOOK = "https://wiki.test/runbooks/errors?a=1&b=2"
 SENDER = "http://prometheus.test:9090/graph"
 

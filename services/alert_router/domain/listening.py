@@ -14,11 +14,20 @@ class Listening:
     def __init__(self, now: datetime) -> None:
         self._since = now
         self._looked_at = now
+        self._closed = False
 
-    @property
-    def since(self) -> datetime:
-        """Return the instant."""
-        return self._since
+    def since(self, now: datetime) -> datetime:
+        """Return the instant; the present one while nothing can be heard."""
+        return now if self._closed else self._since
+
+    def closed(self) -> None:
+        """No alert comes through until `opened`: no partition is assigned, or the doors are not open yet."""
+        self._closed = True
+
+    def opened(self, now: datetime) -> None:
+        """Alerts come through from here on."""
+        self._closed = False
+        self.interrupted(now)
 
     def interrupted(self, now: datetime) -> None:
         """A door could not pass an alert on, the broker or the database did not answer."""

@@ -188,9 +188,13 @@ def interruptions(steps: Sequence[tuple[str, float, float]]) -> float:
             listening.looked(at(first))
         elif what == "interrupted":
             listening.interrupted(at(first))
+        elif what == "closed":
+            listening.closed()
+        elif what == "opened":
+            listening.opened(at(first))
         else:
             listening.received(at(first), at(second))
-    return (listening.since - NOW).total_seconds()
+    return (listening.since(at(1000)) - NOW).total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -200,6 +204,10 @@ def interruptions(steps: Sequence[tuple[str, float, float]]) -> float:
         ([("looked", 10, 0), ("looked", 39, 0)], 0),
         ([("looked", 10, 0), ("looked", 11 + LONGEST_PAUSE.total_seconds(), 0)], 41),
         ([("interrupted", 50, 0), ("interrupted", 20, 0)], 50),
+        ([("closed", 10, 0)], 1000),
+        ([("closed", 10, 0), ("interrupted", 20, 0)], 1000),
+        ([("closed", 10, 0), ("opened", 60, 0)], 60),
+        ([("opened", 60, 0), ("opened", 70, 0)], 70),
         ([("received", 100, 110)], 0),
         ([("received", 100, 101 + LONGEST_LAG.total_seconds())], 131),
     ],
