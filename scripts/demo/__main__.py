@@ -37,6 +37,8 @@ def main() -> int:
     verdict = "ok" if ending.right else "failed"
     named, expected = ending.named or "not-enough-evidence", ending.expected or "not-enough-evidence"
     rank = 1 if ending.right else ending.rank
+    for link in ending.links:
+        print(f"open {link}")
     print(f"demo: {verdict} cause={named} expected={expected} rank={rank} seconds={seconds:.0f}")
     return 0 if ending.right else 1
 

@@ -50,6 +50,11 @@ class Scenario:
         """Tell whether a node is the culprit and the outage has begun."""
         return node == self.culprit and at >= self.onset
 
+    def version(self, service: str, at: datetime) -> str:
+        """Return what a service runs at a time: what its last finished deploy brought, else what it began with."""
+        deployed = [d.version for d in self.deployments if d.service == service and d.finished_at <= at]
+        return deployed[-1] if deployed else _version(random.Random(f"{self.seed}/{service}"), major=0)
+
 
 def draw(cause: str, seed: int, onset: datetime) -> Scenario:
     """Return the scenario of a cause and seed; raises KeyError for an unknown cause."""
@@ -66,5 +71,5 @@ def draw(cause: str, seed: int, onset: datetime) -> Scenario:
     return Scenario(cause, seed, culprit, noisy, onset, tuple(sorted(deployments, key=lambda d: d.finished_at)))
 
 
-def _version(rng: random.Random) -> str:
-    return f"v{rng.randint(1, 4)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}"
+def _version(rng: random.Random, major: int | None = None) -> str:
+    return f"v{rng.randint(1, 4) if major is None else major}.{rng.randint(0, 30)}.{rng.randint(0, 9)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
@@ -43,6 +43,7 @@ class Ending:
     named: str
     expected: str
     rank: int
+    links: tuple[str, ...] = ()  # the pages to open
 
     @property
     def right(self) -> bool:
@@ -187,6 +188,7 @@ class _Watch:
         self._since = since
         self._incidents = incidents
         self._link = f"{console_url}/incidents/%s?tenant={tenant}"
+        self._front = f"{console_url}/?tenant={tenant}"
         self._say = say
         self._opened: dict[str, float] = {}
         self._analyses: dict[str, HypothesesPublished] = {}
@@ -229,8 +231,9 @@ class _Watch:
         return time.monotonic() - judged >= MIN_EVIDENCE_SECONDS
 
     def ending(self, expected: str) -> Ending:
-        """Return what the suite said of all incidents."""
-        return judge(self._analyses.values(), expected)
+        """Return what the suite said of all incidents, and where to read it."""
+        links = [self._link % incident for incident in (*self._opened, *self._false)]
+        return replace(judge(self._analyses.values(), expected), links=(*links, self._front))
 
 
 def _progress(share: float, text: str) -> None:

@@ -39,13 +39,14 @@ def _any(value: str | int | float) -> AnyValue:
     return AnyValue(int_value=value) if isinstance(value, int) else AnyValue(double_value=value)
 
 
-def _resource(service: str) -> Resource:
+def _resource(service: str, version: str) -> Resource:
     return Resource(
         attributes=_attributes(
             deployment__environment__name="production",
             service__instance__id=f"{service}-7c9d5",
             service__name=service,
             service__namespace="shop",
+            service__version=version,
             telemetry__sdk__language="python",
             telemetry__sdk__name="opentelemetry",
         )
@@ -60,30 +61,30 @@ class Exporter:
         self._rng = random.Random(scenario.seed * 104729 + 1)
 
     def traces(self, traces: Iterable[Trace]) -> ExportTraceServiceRequest:
-        """Return the spans of requests, grouped by service."""
-        by_service: dict[str, list[OtlpSpan]] = defaultdict(list)
+        """Return the spans of requests, grouped by service and version."""
+        by_resource: dict[tuple[str, str], list[OtlpSpan]] = defaultdict(list)
         for trace in traces:
             origin = _nanos(trace.started_at)
             for span in trace.spans:
                 if not self._lost(span, trace.started_at):
-                    by_service[span.service].append(_otlp_span(span, origin))
+                    by_resource[self._runs(span, trace)].append(_otlp_span(span, origin))
         request = ExportTraceServiceRequest()
-        for service, spans in by_service.items():
-            scoped = request.resource_spans.add(resource=_resource(service)).scope_spans.add(scope=SCOPE)
+        for resource, spans in by_resource.items():
+            scoped = request.resource_spans.add(resource=_resource(*resource)).scope_spans.add(scope=SCOPE)
             scoped.spans.extend(spans)
         return request
 
     def logs(self, traces: Iterable[Trace]) -> ExportLogsServiceRequest:
         """Return the log records of requests, with the ids of the spans they were written in."""
-        by_service: dict[str, list[LogRecord]] = defaultdict(list)
+        by_resource: dict[tuple[str, str], list[LogRecord]] = defaultdict(list)
         for trace in traces:
             origin = _nanos(trace.started_at)
             for span in trace.spans:
                 if not span.client and not self._lost(span, trace.started_at):
-                    by_service[span.service].extend(self._span_logs(span, origin))
+                    by_resource[self._runs(span, trace)].extend(self._span_logs(span, origin))
         request = ExportLogsServiceRequest()
-        for service, records in by_service.items():
-            scoped = request.resource_logs.add(resource=_resource(service)).scope_logs.add(scope=SCOPE)
+        for resource, records in by_resource.items():
+            scoped = request.resource_logs.add(resource=_resource(*resource)).scope_logs.add(scope=SCOPE)
             scoped.log_records.extend(records)
         return request
 
@@ -99,6 +100,9 @@ class Exporter:
                     request.resource_metrics.append(self._resource_metrics(service, at))
             at += METRIC_INTERVAL
         return request
+
+    def _runs(self, span: Span, trace: Trace) -> tuple[str, str]:
+        return span.service, self.scenario.version(span.service, trace.started_at)
 
     def _lost(self, span: Span, at: datetime) -> bool:
         """A service that is down sends nothing."""
@@ -123,7 +127,7 @@ class Exporter:
             cpu = self._rng.uniform(0.45, 0.80)
         if self.scenario.cause == sc.CPU_STARVATION and self.scenario.broken(service, at):
             cpu = self._rng.uniform(0.97, 1.0)
-        metrics = ResourceMetrics(resource=_resource(service))
+        metrics = ResourceMetrics(resource=_resource(service, self.scenario.version(service, at)))
         scoped = metrics.scope_metrics.add(scope=SCOPE)
         scoped.metrics.append(_gauge("container.cpu.utilization", cpu, at))
         scoped.metrics.append(_gauge("container.memory.utilization", memory, at))
