@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from infra.local import logs, ports, state, status
+from infra.local import logs, ports, state, status, supervisor
 from infra.local.errors import LocalStackError
 from infra.local.stack import HOME_VARIABLE, START_SECONDS, Stack, default_home
 
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Run Kafka, PostgreSQL, ClickHouse and every service on this machine, without Docker.",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_up, _add_down, _add_status, _add_logs, _add_env):
+    for add in (_add_up, _add_down, _add_status, _add_logs, _add_env, _add_supervise):
         add(commands)
     return parser
 
@@ -101,6 +101,10 @@ def _add_env(commands: Commands) -> None:
     )
 
 
+def _add_supervise(commands: Commands) -> None:
+    _command(commands, "supervise", "start parts again that die, until `down`; `up` runs this by itself", _supervise)
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -119,7 +123,9 @@ def _up(options: argparse.Namespace) -> int:
     given = dict(ports.parse_assignment(text) for text in options.port)
     chosen = ports.choose(os.environ, state.load(home).ports, options.port_offset, given)
     stack = Stack(home, chosen, say=say)
+    supervisor.quit_running(stack.home)
     stack.up(options.only, options.infra_only, options.timeout)
+    supervisor.launch(stack.home)
     say(f"all is ready; console {stack.addresses['CONSOLE_URL']}, data in {stack.home}")
     return _print_env(stack) if options.print_env else 0
 
@@ -151,6 +157,11 @@ def _logs(options: argparse.Namespace) -> int:
 
 def _env(options: argparse.Namespace) -> int:
     return _print_env(Stack(_existing(_home(options))))
+
+
+def _supervise(options: argparse.Namespace) -> int:
+    supervisor.run(_existing(_home(options)))
+    return 0
 
 
 def _print_env(stack: Stack) -> int:

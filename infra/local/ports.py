@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+
+import psutil
 
 from infra.local.errors import LocalStackError
 
@@ -126,16 +128,46 @@ def in_use(number: int) -> bool:
 
 
 def require_free(ports: Ports, names: Iterable[str], patience_seconds: float = 0.0) -> None:
-    """Raise LocalStackError for the first port that is taken, and stays so for that long."""
+    """Raise LocalStackError that tells all ports that are taken, and stay so for that long, and by which program."""
     deadline = time.monotonic() + patience_seconds
-    for name in names:
-        while (taken := in_use(ports[name])) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        if taken:
-            raise LocalStackError(
-                f"port {ports[name]} ({name}) is in use by another program: stop that program, "
-                f"or choose another port with --port {name}=<number> or {variable(name)}=<number>"
-            )
+    taken = [name for name in names if in_use(ports[name])]
+    while taken and time.monotonic() < deadline:
+        time.sleep(0.1)
+        taken = [name for name in taken if in_use(ports[name])]
+    if taken:
+        raise LocalStackError(_conflict(ports, taken))
+
+
+def _conflict(ports: Ports, taken: Sequence[str]) -> str:
+    holders = listeners()
+    unseen = "a program of another user"
+    held = "".join(f"\n  {ports[name]} ({name}) by {holders.get(ports[name], unseen)}" for name in taken)
+    free = free_offset()
+    move = f"{OFFSET_VARIABLE}={free} make up (all ports + {free}), or " if free is not None else ""
+    one = f"one port: --port {taken[0]}=<number> or {variable(taken[0])}=<number>"
+    return (
+        f"{len(taken)} {'ports are' if len(taken) > 1 else 'port is'} in use:{held}\n"
+        f"stop what holds them, or start elsewhere, which is remembered until the data is deleted: {move}{one}"
+    )
+
+
+def listeners() -> dict[int, str]:
+    """Return the programs that listen on TCP ports, as far as this user may see them, as `name (pid 812)`."""
+    found: dict[int, str] = {}
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.pid is not None:
+            with suppress(psutil.Error):
+                found[connection.laddr.port] = f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return found
+
+
+def free_offset() -> int | None:
+    """Return the smallest whole thousand at which every default port is free now; None when there is none."""
+    highest = max(DEFAULTS.values())
+    for offset in range(1000, HIGHEST - highest + 1, 1000):
+        if not any(in_use(number + offset) for number in DEFAULTS.values()):
+            return offset
+    return None
 
 
 def _number(name: str, text: str) -> int:

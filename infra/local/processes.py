@@ -145,6 +145,18 @@ def stop(identity: Identity, number: int = signal.SIGTERM, grace_seconds: float 
     return clean
 
 
+def end_alone(identity: Identity, grace_seconds: float) -> None:
+    """End a process by SIGTERM, after the grace by SIGKILL, and leave its children running."""
+    deadline = time.monotonic() + grace_seconds
+    number = signal.SIGTERM
+    while alive(identity):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(identity.pid, number)
+        while alive(identity) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        number, deadline = signal.SIGKILL, time.monotonic() + 10.0
+
+
 def _gone_within(members: Sequence[psutil.Process], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while any(_runs(m) for m in members):

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from infra.local import credentials, ports, processes, schema, services, state
+from infra.local import credentials, disk, ports, processes, schema, services, state
 from infra.local.clickhouse import PROJECT, ClickHouse
 from infra.local.errors import LocalStackError
 from infra.local.kafka import Kafka
@@ -28,6 +28,7 @@ PART_VARIABLE = "INCIDENTSCOPE_PART"
 INFRASTRUCTURE = ("kafka", "postgres", "clickhouse")
 START_SECONDS = 120.0
 CLEARING_SECONDS = 10.0
+SUPERVISOR_SECONDS = 5.0
 NOT_FOR_SERVICES = {"INCIDENTSCOPE_API_KEY", "POSTGRES_SERVICE_URL"}
 FORGOTTEN = "a part the state does not name"
 DATA = ("kafka", "postgres", "clickhouse", "services", "logs", "state.json", "secrets.json", "tenants.json", "lock")
@@ -97,6 +98,8 @@ class Stack:
             "CONSOLE_URL": f"http://{self.ports.address('console')}",
             "GITHUB_WEBHOOK_SECRET": secret.github_webhook_secret,
             "ARGOCD_WEBHOOK_TOKEN": secret.argocd_webhook_token,
+            "GENERIC_WEBHOOK_SECRET": secret.generic_webhook_secret,
+            "GITLAB_WEBHOOK_TOKEN": secret.gitlab_webhook_token,
             "INCIDENTSCOPE_API_KEY": secret.api_key,
             "INCIDENTSCOPE_HOME": str(self.home),
         }
@@ -155,12 +158,15 @@ class Stack:
         timeout_seconds: float = START_SECONDS,
         *,
         bare: bool = False,
+        mend: bool = False,
     ) -> None:
         """Start what is missing and return when all that was asked for is ready; `bare` leaves schema and topics out.
 
+        `mend` starts parts again that died: schema and topics are there, and how often they died is not forgotten.
         `timeout_seconds` is for each part to get ready, not for fetching packages. Raises LocalStackError.
         """
         _require_folder(self.home)
+        disk.require_room(self.home)
         with state.locked(self.home):
             begun = time.monotonic()
             selected = self.select(only, infra_only)
@@ -172,9 +178,12 @@ class Stack:
             missing = [part for part in selected if part.name not in memory.processes]
             self._require_same_ports(memory)
             ports.require_free(self.ports, [name for part in missing for name in part.ports], patience)
+            memory.restarts = memory.restarts if mend else {}
             self._remember(memory, selected)
-            self._start(selected, memory, timeout_seconds, bare)
-            if missing and (len(missing) == len(selected) or memory.ready_seconds is None):  # mending does not count
+            self._start(selected, memory, timeout_seconds, bare or mend)
+            if (
+                missing and not mend and (len(missing) == len(selected) or memory.ready_seconds is None)
+            ):  # mending does not count
                 memory.ready_seconds = round(time.monotonic() - begun, 1)
                 state.save(self.home, memory)
 
@@ -243,13 +252,15 @@ class Stack:
         if not self.home.exists():  # deleted by hand, perhaps while things ran
             self._stop([(FORGOTTEN, i) for i in self._strays()])
             return []
+        if (supervisor := state.load(self.home).supervisor) is not None:  # else it would start again what is stopped
+            processes.end_alone(supervisor, SUPERVISOR_SECONDS)
         with state.locked(self.home):
             memory = state.load(self.home)
             running = {name: i for name, i in memory.processes.items() if processes.alive(i)}
             self._stop([(n, i) for n, i in running.items() if n not in INFRASTRUCTURE])
             self._stop([(n, i) for n, i in running.items() if n in INFRASTRUCTURE])
             self._stop([(FORGOTTEN, i) for i in self._strays()])
-            memory.processes, memory.wanted = {}, []
+            memory.processes, memory.wanted, memory.restarts, memory.supervisor = {}, [], {}, None
             state.save(self.home, memory)
             if wipe:
                 self._wipe()

@@ -18,6 +18,15 @@ from infra.local.processes import Identity
 LOCK_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """How often a part died since `up`, why it did the last time, and when that was seen (ISO 8601)."""
+
+    times: int
+    why: str
+    at: str
+
+
 @dataclass(slots=True)
 class State:
     """`<home>/state.json`. `wanted` are the parts the last `up`s asked for; `processes` those started."""
@@ -26,6 +35,8 @@ class State:
     processes: dict[str, Identity] = field(default_factory=dict)
     wanted: list[str] = field(default_factory=list)
     ready_seconds: float | None = None
+    supervisor: Identity | None = None
+    restarts: dict[str, Restart] = field(default_factory=dict)
 
 
 def load(home: Path) -> State:
@@ -44,10 +55,18 @@ def load(home: Path) -> State:
 def _decode(raw: dict[str, Any]) -> State:
     return State(
         ports={str(name): int(number) for name, number in raw["ports"].items()},
-        processes={str(n): Identity(int(i["pid"]), str(i["started"])) for n, i in raw["processes"].items()},
+        processes={str(n): _identity(i) for n, i in raw["processes"].items()},
         wanted=[str(name) for name in raw["wanted"]],
         ready_seconds=None if raw["ready_seconds"] is None else float(raw["ready_seconds"]),
+        supervisor=_identity(raw["supervisor"]) if raw.get("supervisor") else None,
+        restarts={
+            str(n): Restart(int(r["times"]), str(r["why"]), str(r["at"])) for n, r in raw.get("restarts", {}).items()
+        },
     )
+
+
+def _identity(raw: dict[str, Any]) -> Identity:
+    return Identity(int(raw["pid"]), str(raw["started"]))
 
 
 def save(home: Path, state: State) -> None:

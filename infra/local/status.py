@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.local import processes, state
+from infra.local import disk, processes, state
 from infra.local.part import Part
-from infra.local.processes import Identity
 from infra.local.stack import Stack
+from infra.local.state import State
+from infra.local.supervisor import how_it_ended
 
 MEMORY_LIMIT_MIB = 4096  # what the idle stack must stay under
 MIB = 1024 * 1024
 READY, STARTING, DOWN = "ready", "starting", "down"
+NONE, RUNNING, DIED = "none", "running", "died"  # of the supervisor, which only the command `up` starts
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One part. `state` is `ready`, `starting` (runs, does not answer well) or `down`."""
+    """One part. `state` is `ready`, `starting` (runs, does not answer well) or `down`; `restarts` since `up`."""
 
     part: str
     pid: int | None
@@ -28,6 +31,7 @@ class Row:
     memory_mib: float | None
     uptime_seconds: float | None
     problem: str | None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Report:
 
     rows: tuple[Row, ...]
     ready_seconds: float | None
+    disk_free_gib: float = math.inf
+    supervisor: str = NONE
 
     @property
     def all_ready(self) -> bool:
@@ -54,6 +60,8 @@ class Report:
             "memory_mib": round(self.memory_mib),
             "memory_limit_mib": MEMORY_LIMIT_MIB,
             "ready_seconds": self.ready_seconds,
+            "disk_free_gib": round(self.disk_free_gib, 1) if math.isfinite(self.disk_free_gib) else None,
+            "supervisor": self.supervisor,
             "parts": [asdict(row) for row in self.rows],
         }
 
@@ -61,20 +69,40 @@ class Report:
 def report(stack: Stack) -> Report:
     """Look at the parts that were asked for (all of them when nothing was)."""
     memory = state.load(stack.home)
+    supervisor = _supervisor(memory)
     parts = [part for name, part in stack.parts().items() if not memory.wanted or name in memory.wanted]
     with ThreadPoolExecutor(len(parts)) as pool:
-        rows = pool.map(lambda part: _look(part, stack, memory.processes.get(part.name)), parts)
-    return Report(tuple(rows), memory.ready_seconds)
+        rows = pool.map(lambda part: _look(part, stack, memory, supervisor), parts)
+        return Report(tuple(rows), memory.ready_seconds, disk.free_gib(stack.home), supervisor)
 
 
-def _look(part: Part, stack: Stack, identity: Identity | None) -> Row:
-    port = stack.ports[part.ports[0]]
+def _supervisor(memory: State) -> str:
+    if memory.supervisor is None:
+        return NONE
+    return RUNNING if processes.alive(memory.supervisor) else DIED
+
+
+def _look(part: Part, stack: Stack, memory: State, supervisor: str) -> Row:
+    port, identity = stack.ports[part.ports[0]], memory.processes.get(part.name)
     used = processes.usage(identity) if identity is not None else None
+    restart = memory.restarts.get(part.name)
+    times = restart.times if restart else 0
     if identity is None or used is None:
-        return Row(part.name, None, DOWN, port, None, None, None)
+        why = None if identity is None and restart is None else _why_down(part.name, stack, memory, supervisor)
+        return Row(part.name, None, DOWN, port, None, None, why, times)
     problem = part.problem()
     condition = READY if problem is None else STARTING
-    return Row(part.name, identity.pid, condition, port, used.memory_bytes / MIB, used.age_seconds, problem)
+    told = problem or (f"died {times} times since `up`, the last time: {restart.why}" if restart else None)
+    return Row(part.name, identity.pid, condition, port, used.memory_bytes / MIB, used.age_seconds, told, times)
+
+
+def _why_down(part: str, stack: Stack, memory: State, supervisor: str) -> str:
+    restart = memory.restarts.get(part)
+    why = restart.why if restart else how_it_ended(stack.home, part, memory.processes.get(part))
+    times = f" (death {restart.times} since `up`)" if restart else ""
+    return f"{why}{times}; " + (
+        "it is started again by itself" if supervisor == RUNNING else "`make up` starts it again"
+    )
 
 
 def render(seen: Report) -> str:
@@ -83,6 +111,9 @@ def render(seen: Report) -> str:
     lines = _table([head, *(_cells(row) for row in seen.rows)])
     lines += [f"{row.part}: {row.problem}" for row in seen.rows if row.problem]
     lines.append(f"memory: {seen.memory_mib:.0f} MiB of {MEMORY_LIMIT_MIB} MiB")
+    lines += [text for text in (disk.warning(seen.disk_free_gib),) if text]
+    if seen.supervisor == DIED:
+        lines.append("supervisor: died: parts that die stay dead; `make up` starts it again")
     if seen.ready_seconds is not None:
         lines.append(f"ready in {seen.ready_seconds:.1f} s")
     return "\n".join(lines)

@@ -80,6 +80,8 @@ def test_the_log_of_no_part_holds_a_secret(suite: Stack) -> None:
         suite.credentials.api_key,
         suite.credentials.github_webhook_secret,
         suite.credentials.argocd_webhook_token,
+        suite.credentials.generic_webhook_secret,
+        suite.credentials.gitlab_webhook_token,
         suite.credentials.service_secret,
         suite.credentials.postgres_password,
         suite.credentials.postgres_service_password,

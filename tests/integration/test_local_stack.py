@@ -206,15 +206,15 @@ def test_killing_one_part_restarts_only_that_part(own: Stack) -> None:
     assert {n: after[n] for n in ("kafka", "clickhouse")} == {n: before[n] for n in ("kafka", "clickhouse")}
 
 
-def test_another_stack_on_the_same_ports_is_refused_in_one_sentence(own: Stack, tmp_path: Path) -> None:
+def test_another_stack_on_the_same_ports_is_told_of_all_of_them(own: Stack, tmp_path: Path) -> None:
     numbers = [word for name in ports.DEFAULTS for word in ("--port", f"{name}={own.ports[name]}")]
     try:
         ended = command(tmp_path / "second", "up", "--infra-only", *numbers)
     finally:
         Stack(tmp_path / "second").down(wipe=True)
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"local: port {own.ports['kafka']} (kafka) is in use by another program")
-    assert ended.stderr.count("\n") == 1
+    holder = f"(pid {pids(own)['kafka']})"
+    assert ended.stderr.startswith(f"local: 5 ports are in use:\n  {own.ports['kafka']} (kafka) by java {holder}\n")
 
 
 def test_running_parts_cannot_be_moved_to_another_port(own: Stack) -> None:
@@ -239,6 +239,36 @@ def test_down_leaves_no_process_and_no_port(own: Stack) -> None:
     assert [pid for pid in members if processes.identify(pid) is not None] == []
     assert not any(ports.in_use(own.ports[name]) for name in ("kafka", "kafka_controller", "postgres"))
     assert own.down() == []
+
+
+def test_a_part_that_died_comes_back_until_down_and_its_death_is_told(postgres_only: Stack) -> None:
+    numbers = [w for name, number in postgres_only.ports.numbers.items() for w in ("--port", f"{name}={number}")]
+    up = command(postgres_only.home, "up", "--only", "postgres", *numbers)
+    assert up.returncode == 0, up.stderr
+    first = state.load(postgres_only.home)
+    assert first.supervisor is not None
+    kill(postgres_only, "postgres")
+    deadline = time.monotonic() + 60
+    while (
+        pids(postgres_only) == {"postgres": first.processes["postgres"].pid}
+        or not status.report(postgres_only).all_ready
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (row,) = status.report(postgres_only).rows
+    assert (row.state, row.restarts) == ("ready", 1)
+    assert str(row.problem).startswith("died 1 times since `up`, the last time: died, last logged: ")
+
+    os.kill(first.supervisor.pid, signal.SIGKILL)
+    kill(postgres_only, "postgres")
+    told = command(postgres_only.home, "status").stdout
+    assert "`make up` starts it again" in told
+    assert "supervisor: died" in told
+    assert command(postgres_only.home, "up", "--only", "postgres").returncode == 0
+    again = state.load(postgres_only.home)
+    assert again.supervisor not in {None, first.supervisor}
+    assert command(postgres_only.home, "down").returncode == 0
+    assert processes.marked({"INCIDENTSCOPE_HOME": str(postgres_only.home)}) == []
 
 
 def test_wipe_leaves_nothing(postgres_only: Stack) -> None:

@@ -47,15 +47,12 @@ def test_down_where_nothing_runs_is_fine(home: Path, capsys: pytest.CaptureFixtu
     assert "0 parts stopped" in capsys.readouterr().out
 
 
-def test_a_port_in_use_ends_in_one_sentence_before_anything_is_started(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_port_in_use_is_told_before_anything_is_started(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         assert main(["up", "--only", "kafka", "--port", f"kafka={number}"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"local: port {number} (kafka) is in use by another program: stop that program, or")
-    assert error.count("\n") == 1
+    assert error.startswith(f"local: 1 port is in use:\n  {number} (kafka) by ")
     assert state.load(home).processes == {}
 
 

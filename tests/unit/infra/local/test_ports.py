@@ -1,5 +1,8 @@
+import os
 import socket
+import threading
 
+import psutil
 import pytest
 
 from infra.local import ports
@@ -61,12 +64,44 @@ def test_free_ports_are_distinct_and_can_be_bound() -> None:
     assert not any(ports.in_use(number) for number in free.numbers.values())
 
 
-def test_a_port_in_use_is_told_with_what_to_do() -> None:
+def test_all_ports_in_use_are_told_at_once_with_who_holds_them_and_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        taken = {"kafka": one.getsockname()[1], "console": other.getsockname()[1]}
+        chosen = Ports.free().with_numbers(taken)
+        with pytest.raises(LocalStackError) as caught:
+            ports.require_free(chosen, ["postgres", "kafka", "console"])
+    lines = str(caught.value).splitlines()
+    me = f"{psutil.Process().name()} (pid {os.getpid()})"
+    assert lines[0] == "2 ports are in use:"
+    assert lines[1:3] == [f"  {number} ({name}) by {me}" for name, number in taken.items()]
+    assert "--port kafka=<number> or KAFKA_PORT=<number>" in lines[3]
+    offset = int(lines[3].partition("INCIDENTSCOPE_PORT_OFFSET=")[2].split()[0])
+    assert not any(ports.in_use(number) for number in Ports.defaults(offset).numbers.values())
+
+
+def test_a_holder_that_cannot_be_seen_is_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "listeners", dict)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        chosen = Ports.free().with_numbers({"kafka": number})
-        with pytest.raises(LocalStackError) as caught:
-            ports.require_free(chosen, ["postgres", "kafka"])
-    text = str(caught.value)
-    assert text.startswith(f"port {number} (kafka) is in use by another program")
-    assert "--port kafka=<number> or KAFKA_PORT=<number>" in text
+        with pytest.raises(
+            LocalStackError, match=f"1 port is in use:\n  {number} .kafka. by a program of another user"
+        ):
+            ports.require_free(Ports.free().with_numbers({"kafka": number}), ["kafka"])
+
+
+def test_a_port_that_gets_free_in_time_is_no_conflict() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        chosen = Ports.free().with_numbers({"kafka": taken.getsockname()[1]})
+        soon = threading.Timer(0.3, taken.close)
+        soon.start()
+        ports.require_free(chosen, ["kafka"], patience_seconds=20)
+        soon.join()
+
+
+def test_no_offset_is_offered_where_none_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "in_use", lambda _number: True)
+    assert ports.free_offset() is None
+    with pytest.raises(LocalStackError) as caught:
+        ports.require_free(Ports.defaults(), DEFAULTS)
+    assert "18 ports are in use" in str(caught.value)
+    assert "OFFSET" not in str(caught.value)

@@ -7,13 +7,21 @@ import pytest
 from infra.local import credentials, state
 from infra.local.errors import LocalStackError
 from infra.local.processes import Identity
-from infra.local.state import State
+from infra.local.state import Restart, State
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    memory = State({"kafka": 9092}, {"kafka": Identity(12, "boot:34")}, ["kafka"], 4.5)
+    restarts = {"kafka": Restart(3, "ended with exit code 1", "2026-03-01T12:00:00+00:00")}
+    memory = State(
+        {"kafka": 9092}, {"kafka": Identity(12, "boot:34")}, ["kafka"], 4.5, Identity(13, "boot:35"), restarts
+    )
     state.save(tmp_path, memory)
     assert state.load(tmp_path) == memory
+
+
+def test_a_state_of_a_release_without_a_supervisor_is_read(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"ports": {}, "processes": {}, "wanted": [], "ready_seconds": null}')
+    assert state.load(tmp_path) == State()
 
 
 def test_a_new_home_has_an_empty_state(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from infra.local.status import Report, Row, duration, render
+from infra.local.status import DIED, Report, Row, duration, render
 
 ROWS = (
     Row("kafka", 4711, "ready", 9092, 350.4, 3725.0, None),
@@ -17,6 +17,12 @@ def test_the_table_lines_up_and_ends_with_memory_and_start_up_time() -> None:
         "memory: 430 MiB of 4096 MiB",
         "ready in 31.2 s",
     ]
+
+
+def test_a_full_disk_and_a_dead_supervisor_are_told() -> None:
+    told = render(Report(ROWS[:1], None, 0.42, DIED))
+    assert "disk: only 0.4 GiB left: parts stop writing, then die" in told
+    assert "supervisor: died: parts that die stay dead; `make up` starts it again" in told
 
 
 def test_all_is_ready_only_when_every_part_is() -> None:
