@@ -57,6 +57,10 @@ class TenantRegistry:
         """Tell whether a tenant exists, as last known."""
         return tenant in self.ids
 
+    def choices(self, caller: Identity) -> tuple[str, ...]:
+        """Return the tenants a caller may choose among: its own, or all where it is believed without a key."""
+        return tuple(sorted(self.ids)) if self._trust_header and not caller.key_id else (caller.tenant,)
+
     def admit(self, headers: Mapping[str, str], asked: Requirement) -> Identity:
         """Return the caller, header names in lower case, if it may do what asks this; raises AccessDenied."""
         caller = self.identify(headers)

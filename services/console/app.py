@@ -40,7 +40,7 @@ async def start(lifecycle: Lifecycle, settings: ConsoleSettings) -> None:
     lifecycle.thread("live feed", live.run, live.stop)
     app = http.build(
         incidents, deploys, Rollups(clickhouse), feed, tenants, SystemClock(),
-        lifecycle.health.routes(), settings.allowed_hosts, _sessions(lifecycle, settings, tenants),
+        lifecycle.health.routes(), settings.allowed_hosts, _sessions(lifecycle, settings, tenants), settings.doors,
     )  # fmt: skip
     door = TenantChoice(app, tenants) if settings.trust_tenant_header else app
     await lifecycle.serve_http(door, settings.health_port)

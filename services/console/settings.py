@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.runtime.settings import ServiceSettings
+from services.console.domain.models import Doors
 
 
 class ConsoleSettings(ServiceSettings):
@@ -25,6 +26,20 @@ class ConsoleSettings(ServiceSettings):
     """Seconds that a call of another service may take before its part of the page says so."""
     console_allowed_hosts: str = ""
     """Further host names with a dot that the console answers to, with commas between."""
+
+    otlp_grpc_url: str = "http://localhost:4317"
+    """Where senders reach otlp_receiver by gRPC; told on pages that have nothing to show yet."""
+    otlp_http_url: str = "http://localhost:4318"
+    """The same by HTTP."""
+    alert_url: str = "http://localhost:9093"
+    """Where Prometheus and others reach alert_router; told likewise."""
+    deploy_url: str = "http://localhost:8081"
+    """Where webhooks reach deploy_normalizer; told likewise."""
+
+    @property
+    def doors(self) -> Doors:
+        """Return where this installation takes things in."""
+        return Doors(self.otlp_grpc_url, self.otlp_http_url, self.alert_url, self.deploy_url)
 
     @property
     def allowed_hosts(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -22,14 +23,18 @@ from libs.access.tenants import TenantRegistry
 from libs.access.tokens import Signer
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput, Unavailable
+from libs.runtime.bodies import BodyRefused
 from services.console.adapters import http_api, http_status
+from services.console.adapters.http_forms import Kept, kept, page_of
 from services.console.adapters.http_live import Events
 from services.console.adapters.http_pages import PageRoutes
 from services.console.adapters.http_problems import problem_of
 from services.console.adapters.http_security import Guard
 from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
+from services.console.domain.models import Doors
 from services.console.handlers.causes import CausePages
+from services.console.handlers.elsewhere import Elsewhere
 from services.console.handlers.incidents import IncidentPages
 from services.console.handlers.live import LiveFeed
 from services.console.handlers.response import Responding
@@ -41,6 +46,7 @@ _HANDLED = (
     AccessDenied, InvalidInput, Refused, Unavailable, HTTPException, RequestValidationError, Exception,
 )  # fmt: skip
 OPENAPI = "/api/openapi.json"
+KEYS_ONLY = frozenset({"/sign-in", "/sign-out"})
 _DATA_PATHS = ("/api/", "/status/")
 DESCRIPTION = "Incidents in protobuf's JSON mapping. Errors are RFC 9457 problem details with a stable `code`."
 
@@ -66,6 +72,7 @@ def build(
     health: Sequence[BaseRoute] = (),
     allowed_hosts: frozenset[str] = frozenset(),
     sessions: Sessions | None = None,
+    doors: Doors | None = None,
 ) -> Guard:
     """Return the ASGI application."""
     app = FastAPI(
@@ -73,20 +80,23 @@ def build(
         docs_url=None, redoc_url=None, openapi_url=OPENAPI,
     )  # fmt: skip
     responding = Responding(incidents, clock)
+    templates = Pages(doors, tenants.choices)
     pages = PageRoutes(
         IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), responding,
-        CausePages(incidents, clock), Pages(),
+        CausePages(incidents, clock), Elsewhere(incidents, tenants), templates,
     )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
     # not included: each is to stand behind the gate by itself
     app.router.routes += http_api.build(incidents, tenants).routes
     app.router.routes += http_status.build(responding, clock).routes
     app.router.routes += [*health, *pages.routes(), Route("/events", Events(feed, tenants).__call__, methods=["GET"])]
-    app.router.routes += [*SignIn(sessions, Pages()).routes(), Mount("/static", _Static(directory=STATIC))]
+    app.router.routes += [*SignIn(sessions, templates).routes(), Mount("/static", _Static(directory=STATIC))]
     guard(app.router.routes, Gate(sessions.admit, public=frozenset({OPENAPI})))
     _answer_problems(app, pages)
     _describe(app)
-    return Guard(app, allowed_hosts)
+    # Pages hold no secret beside what a visitor sends (forms are known by their origin, not by a token), so that sizes
+    # of compressed answers tell nothing (BREACH). The event stream is never held back to be compressed.
+    return Guard(GZipMiddleware(app, minimum_size=1024, compresslevel=5), allowed_hosts)
 
 
 def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:
@@ -95,10 +105,18 @@ def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:
         PROBLEMS.labels(str(problem.status.value), problem.code).inc()
         if problem.status.value >= 500:
             structlog.get_logger().warning("request_failed", path=request.url.path, code=problem.code, error=str(error))
-        return problem.response() if request.url.path.startswith(_DATA_PATHS) else pages.problem(problem)
+        if request.url.path.startswith(_DATA_PATHS):
+            return problem.response()
+        return pages.problem(problem, page_of(request), await _kept(request, error))
 
     for kind in _HANDLED:
         app.add_exception_handler(kind, answer)
+
+
+async def _kept(request: Request, error: Exception) -> Kept | None:
+    if isinstance(error, BodyRefused) or request.url.path in KEYS_ONLY:
+        return None  # there is no whole body, or it is a key
+    return await kept(request)
 
 
 def _describe(app: FastAPI) -> None:

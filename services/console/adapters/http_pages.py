@@ -13,11 +13,12 @@ from starlette.routing import Route
 from libs.access.http import needs
 from libs.access.identity import Role, Scope, current_identity
 from libs.kernel.errors import InvalidInput
+from services.console.adapters import http_forms
 from services.console.adapters.http_problems import Problem, problem_of
-from services.console.adapters.http_security import WriteCheck, check_write
-from services.console.adapters.http_templates import Pages
+from services.console.adapters.http_templates import HERE, Pages
 from services.console.handlers.causes import CausePages
 from services.console.handlers.checks import MAX_NOTE
+from services.console.handlers.elsewhere import Elsewhere
 from services.console.handlers.incidents import IncidentPages
 from services.console.handlers.response import ACTIONS, Responding, version
 from services.console.handlers.services import ServicePages
@@ -66,6 +67,7 @@ class PageRoutes:
     services: ServicePages
     responding: Responding
     causes: CausePages
+    elsewhere: Elsewhere
     pages: Pages
 
     def routes(self) -> list[Route]:
@@ -88,7 +90,8 @@ class PageRoutes:
         query = request.query_params
         tenant = self._tenant(request)
         page = await self.incidents.incident_list(tenant, query.get("status", ""), query.get("page", ""))
-        return self.pages.render("incidents.html", tenant, {"page": page})
+        elsewhere = () if page.rows or page.missing or page.status else await self.elsewhere()
+        return self.pages.render("incidents.html", tenant, {"page": page, "elsewhere": elsewhere})
 
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def incident(self, request: Request) -> Response:
@@ -110,7 +113,7 @@ class PageRoutes:
         """Do what a form on the incident's page says, then back; a refusal shows the page again as it was typed."""
         tenant = self._tenant(request)
         action, incident_id = request.path_params["action"], request.path_params["incident_id"]
-        form = await _form(request, action, DONE)
+        form = await http_forms.read(request, action, DONE)
         try:
             await self._do(tenant, incident_id, action, form)
         except (InvalidInput, Refused) as exc:
@@ -158,7 +161,7 @@ class PageRoutes:
         """Draft, save, publish or archive, then back to the page; a refusal shows it again as it was typed."""
         tenant = self._tenant(request)
         action, incident_id = request.path_params["action"], request.path_params["incident_id"]
-        form = await _form(request, action, POSTMORTEM_DONE)
+        form = await http_forms.read(request, action, POSTMORTEM_DONE)
         try:
             await self.responding.write_postmortem(tenant, incident_id, action, form)
         except (InvalidInput, Refused) as exc:
@@ -191,31 +194,16 @@ class PageRoutes:
         tenant = self._tenant(request)
         return self.pages.render("deploys.html", tenant, {"page": await self.services.deploy_list(tenant)})
 
-    def problem(self, problem: Problem) -> HTMLResponse:
-        """The page for when there is no page."""
-        answer = self.pages.render("error.html", "", {"problem": problem}, problem.status.value)
+    def problem(self, problem: Problem, page: str = "/", kept: http_forms.Kept | None = None) -> HTMLResponse:
+        """The page for when there is no page; it keeps what was typed, and leads back to the page it was typed on."""
+        shown = {"problem": problem, "page": page, "kept": kept}
+        answer = self.pages.render("error.html", "", shown, problem.status.value)
         answer.headers.update(problem.headers)
         return answer
 
-    def _tenant(self, _request: Request) -> str:
+    def _tenant(self, request: Request) -> str:
+        HERE.set(http_forms.page_of(request))
         return current_identity().tenant
-
-
-_REFUSED_WRITES = {
-    WriteCheck.CROSS_SITE: "The form was sent from another site. Open the incident here and send it again.",
-    WriteCheck.NO_ORIGIN: "The form does not say which site it comes from. Programs use the REST interface, /api/v1.",
-}
-
-
-async def _form(request: Request, action: str, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the text fields of a form from one of our own pages; raises Refused."""
-    if action not in known:
-        raise Refused(RefusalReason.NOT_FOUND, f"An incident cannot be asked to {action[:30]!r}.")
-    checked = check_write(dict(request.headers), browser_form=True)
-    if checked is not WriteCheck.SAME_ORIGIN:
-        raise Refused(RefusalReason.PERMISSION_DENIED, _REFUSED_WRITES[checked])
-    async with request.form(max_files=0, max_fields=30) as form:
-        return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _status_of(error: InvalidInput | Refused) -> int:

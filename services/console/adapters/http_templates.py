@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -10,18 +11,25 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from libs.access.identity import CALLER
+from libs.access.identity import CALLER, Decision, Identity, Requirement, Role, Scope, decide
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, formats, servicemap
+from services.console.domain.models import Doors
 
 FOLDER = Path(__file__).parent.parent / "templates"
 STATIC = Path(__file__).parent.parent / "static"
 
 
-class Pages:
-    """Renders templates."""
+HERE: ContextVar[str] = ContextVar("here", default="/")  # the page that links lead back to
+_RESPOND = Requirement(Role.RESPONDER, Scope.INCIDENTS_WRITE)
 
-    def __init__(self) -> None:
+
+class Pages:
+    """Renders templates. `tenants` are those that a caller may choose among."""
+
+    def __init__(
+        self, doors: Doors | None = None, tenants: Callable[[Identity], Sequence[str]] = lambda caller: (caller.tenant,)
+    ) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
@@ -35,7 +43,8 @@ class Pages:
             self._environment.filters[name] = getattr(formats, name)
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(
-            caller=lambda: CALLER.get(None),
+            identity=lambda: CALLER.get(None), may_respond=_may_respond, here_now=HERE.get,
+            doors=doors or Doors(), tenants=tenants,
             quantity=formats.quantity, offset=formats.offset, service_href=service_href, chart_box=_CHART_BOX,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
         )  # fmt: skip
@@ -44,6 +53,11 @@ class Pages:
         """Return a page; raises jinja2's errors, which are faults of ours."""
         text = self._environment.get_template(template).render(tenant=tenant, **shown)
         return HTMLResponse(text, status)
+
+
+def _may_respond() -> bool:
+    caller = CALLER.get(None)
+    return caller is not None and decide(caller, _RESPOND) is Decision.ALLOWED
 
 
 _CHART_BOX = {

@@ -58,6 +58,15 @@ class IncidentList:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenElsewhere:
+    """How many incidents of another tenant go on; `more` when there are more than were counted."""
+
+    tenant: str
+    incidents: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceCard:
     """Charts of one service, and the minutes behind them for the table."""
 

@@ -48,7 +48,7 @@ def test_without_a_key_a_page_asks_for_one_and_links_to_where_to_sign_in(world: 
     answer = console(world).get("/")
 
     assert answer.status_code == 401
-    assert 'href="/sign-in"' in answer.text
+    assert 'href="/sign-in?next=%2F"' in answer.text
 
 
 def test_a_key_opens_a_session_that_acts_as_its_holder_and_ends_on_signing_out(world: World) -> None:
