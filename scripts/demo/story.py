@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 from incidentscope.correlation.v1.correlation_pb2 import VERDICT_CAUSE_NAMED
 
+from libs.kernel import quantities
 from libs.storage.clickhouse import ClickHouse
 from scripts.demo import scenario as sc
 from scripts.demo.doors import Addresses, GitHub, Incidents, Otlp, rows_stored
@@ -217,7 +218,7 @@ class _Watch:
     def _tell(self, title: str, analysis: HypothesesPublished) -> None:
         self._say(f"analysis {analysis.version} of {title!r}: {analysis.reason}")
         for h in analysis.hypotheses[:3]:
-            self._say(f"    {h.rank}. {h.statement} (confidence {h.confidence:.0%})")
+            self._say(f"    {h.rank}. {h.statement} ({quantities.confidence(h.confidence)} confident)")
             for evidence in h.evidence[:3] if h.rank == 1 else ():
                 self._say(f"         {evidence.statement}")
 

@@ -170,8 +170,22 @@ def timeline_entry(message: incident_pb2.TimelineEntry) -> models.TimelineEntry:
 
 
 _TIMELINE_KINDS = frozenset(incident_pb2.TimelineKind.values())
-_EVIDENCE_KINDS = frozenset(correlation.EvidenceKind.values())
-_STORY_PARTS = frozenset(correlation.StoryPart.values())
+_EVIDENCE_KINDS = {
+    correlation.EVIDENCE_KIND_ERROR_ORIGIN: "fails by itself",
+    correlation.EVIDENCE_KIND_SELF_LATENCY: "slow by itself",
+    correlation.EVIDENCE_KIND_RESOURCE_SATURATION: "resource at its limit",
+    correlation.EVIDENCE_KIND_UNHEALTHY_DEPENDENCY: "as callers see it",
+    correlation.EVIDENCE_KIND_TRAFFIC_CHANGE: "traffic",
+    correlation.EVIDENCE_KIND_LOG_SIGNATURE: "log line",
+    correlation.EVIDENCE_KIND_DEPLOY: "deploy",
+    correlation.EVIDENCE_KIND_LOST_BEHAVIOUR: "work not done",
+    correlation.EVIDENCE_KIND_NETWORK_GAP: "lost on the way",
+}
+_PARTS = {
+    correlation.STORY_PART_CHANGE: "change",
+    correlation.STORY_PART_FIRST_FAILURE: "first sign",
+    correlation.STORY_PART_BLAST_RADIUS: "who suffers",
+}
 _VERDICTS = {
     correlation.FEEDBACK_VERDICT_CONFIRMED: "confirmed",
     correlation.FEEDBACK_VERDICT_REJECTED: "rejected",
@@ -229,10 +243,10 @@ def _hypothesis(message: correlation.Hypothesis) -> models.Hypothesis:
 
 
 def _step(message: correlation.StoryStep) -> causes.StoryStep:
-    name = correlation.StoryPart.Name(message.part) if message.part in _STORY_PARTS else ""
     return causes.StoryStep(
-        _words(name, "STORY_PART_"), message.service, message.statement, _when(message, "at"), message.url
-    )
+        _PARTS.get(message.part, ""), message.service, message.statement, _when(message, "at"), message.url,
+        message.at_to_the_minute,
+    )  # fmt: skip
 
 
 def _check(message: correlation.Check) -> causes.Check:
@@ -309,7 +323,7 @@ def _evidence(message: correlation.Evidence) -> models.Evidence:
 
 
 def _evidence_kind(number: correlation.EvidenceKind.ValueType) -> str:
-    return _words(correlation.EvidenceKind.Name(number) if number in _EVIDENCE_KINDS else "", "EVIDENCE_KIND_")
+    return _EVIDENCE_KINDS.get(number, "")
 
 
 def deploy(message: deploy_pb2.Deploy) -> models.Deploy:

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.correlation.v1 import correlation_pb2 as pb
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 
+from libs.kernel import quantities
 from services.correlation_engine.domain import wording
 from services.correlation_engine.domain.checks import Check, checks_for, looked_at
 from services.correlation_engine.domain.model import Analysis, Evidence, EvidenceKind, Hypothesis, StoryStep, Window
@@ -105,6 +106,7 @@ def _step(step: StoryStep, window: Window, links: Links) -> pb.StoryStep:
         service=step.service,
         statement=step.statement,
         at=_timestamp(step.at) if step.at else None,
+        at_to_the_minute=step.at is not None and step.kind is not EvidenceKind.DEPLOY,
         url=url,
     )
 
@@ -178,20 +180,24 @@ def explain(published: HypothesesPublished | None, fresh: HypothesesPublished, w
 
 def _told(old: HypothesesPublished, new: HypothesesPublished, why: str) -> str:
     before, now = _first(old), _first(new)
-    sure = f"{now.service} ({wording.percent(now.confidence)} likely)"
     match why:
         case "first":
             which = "The first analysis after the reopening" if old.version else "The first analysis"
-            return f"{which} names {sure if new.verdict == pb.VERDICT_CAUSE_NAMED else 'no cause'}."
+            return f"{which} names {now.service if new.verdict == pb.VERDICT_CAUSE_NAMED else 'no cause'}."
         case "verdict":
             named = new.verdict == pb.VERDICT_CAUSE_NAMED
-            return f"Evidence now suffices to name {sure}." if named else f"{before.service} is no longer named."
+            return f"Evidence now suffices to name {now.service}." if named else f"{before.service} is no longer named."
         case "ranking" if before.service != now.service:
-            return f"{sure} comes first instead of {before.service or 'nobody'}." if now.service else "Nobody is left."
+            return (
+                f"{now.service} comes first instead of {before.service or 'nobody'}."
+                if now.service
+                else "Nobody is left."
+            )
         case "ranking":
-            return f"{sure} stays first{_order_news(old, new)}."
+            return f"{now.service} stays first{_order_news(old, new)}."
         case "confidence":
-            return f"{now.service} went from {wording.percent(before.confidence)} to {wording.percent(now.confidence)}."
+            then, since = quantities.confidence(before.confidence), quantities.confidence(now.confidence)
+            return f"{now.service} went from {then} to {since} confident."
         case _:
             return f"{now.service}: {_evidence_news(before, now)}."
 

@@ -136,7 +136,7 @@ def test_hypotheses_are_kept_and_named_on_the_timeline(world: IncidentWorld, ope
     told = [e.text for e in world.timeline("default", opened.id) if e.kind == incident_pb2.TIMELINE_KIND_HYPOTHESIS]
     assert told == [
         "Not enough evidence to name a cause: every service is within its own noise",
-        "Likely cause: payments: deploy v42 raised its error rate from 0 to 31 % (83% confident)",
+        "Likely cause: payments: deploy v42 raised its error rate from 0 to 31 % (83 % confident)",
     ]
     answer = world.stub.GetIncident(rpc.GetIncidentRequest(id=opened.id), metadata=DEFAULT, timeout=10)
     assert list(answer.incident.services) == ["checkout", "frontend"]

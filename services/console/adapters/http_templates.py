@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from libs.access.identity import CALLER, Decision, Identity, Requirement, Role, Scope, decide
+from libs.kernel import quantities
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, formats, servicemap
 from services.console.domain.models import Doors
@@ -38,14 +39,16 @@ class Pages:
             lstrip_blocks=True,
         )
         for name in (
-            "absolute", "iso", "clock", "minute", "relative", "milliseconds", "percent", "significant", "safe_url",
+            "absolute", "iso", "clock", "minute", "relative", "safe_url",
         ):  # fmt: skip
             self._environment.filters[name] = getattr(formats, name)
+        for name in ("milliseconds", "percent", "confidence", "significant"):
+            self._environment.filters[name] = getattr(quantities, name)
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(
             identity=lambda: CALLER.get(None), may_respond=_may_respond, here_now=HERE.get,
             doors=doors or Doors(), tenants=tenants,
-            quantity=formats.quantity, offset=formats.offset, service_href=service_href, chart_box=_CHART_BOX,
+            service_href=service_href, chart_box=_CHART_BOX,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
         )  # fmt: skip
 

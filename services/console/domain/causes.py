@@ -9,13 +9,17 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class StoryStep:
-    """One step from change over first failure to blast radius; `part` is the words people read."""
+    """One step from the change over the first sign to who suffers; `part` is the words people read.
+
+    `to_the_minute`: it began some time in the minute of `at`.
+    """
 
     part: str
     service: str
     statement: str
     at: datetime | None = None
     url: str = ""
+    to_the_minute: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from libs.kernel.quantities import milliseconds, percent, significant
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain.formats import milliseconds, percent, significant, size
+from services.console.domain.formats import size
 
 WIDTH, HEIGHT = 440.0, 126.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 432.0, 20.0, 104.0

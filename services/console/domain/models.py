@@ -202,6 +202,12 @@ class Hypothesis:
     story: tuple[StoryStep, ...] = ()
     checks: tuple[Check, ...] = ()
 
+    @property
+    def untold(self) -> tuple[Evidence, ...]:
+        """Return the evidence that the story does not tell already."""
+        told = {step.statement for step in self.story}
+        return tuple(e for e in self.evidence if e.statement not in told)
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:

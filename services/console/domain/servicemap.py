@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.console.domain.formats import milliseconds, percent, significant
+from libs.kernel.quantities import milliseconds, percent, significant
 from services.console.domain.layers import Layout, lay_out
 from services.console.domain.models import Edge
 

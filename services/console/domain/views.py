@@ -40,6 +40,7 @@ class IncidentRow:
     """One line of the list. `confidence` is None until a cause was named."""
 
     incident: Incident
+    began: datetime
     age: str
     cause: str = ""
     cause_kind: str = ""
@@ -125,7 +126,7 @@ class IncidentPage:
     @property
     def age(self) -> str:
         """Return how long the incident lasts, or lasted."""
-        return age(self.incident, self.now)
+        return age(self.incident, self.onset, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +189,21 @@ class DeployList:
     missing: tuple[Missing, ...] = ()
 
 
-def age(incident: Incident, now: datetime) -> str:
-    """Return how long an incident lasts, or lasted once resolved."""
+def began(incident: Incident, analysis: Analysis | None) -> datetime:
+    """Return when an incident began: the onset once it was analysed, until then when its first alert began."""
+    return (analysis.onset if analysis else None) or incident.started_at
+
+
+def age(incident: Incident, since: datetime, now: datetime) -> str:
+    """Return how long an incident lasts since it began, or lasted once resolved."""
     end = incident.resolved_at if incident.status.over and incident.resolved_at else now
-    return duration(max(end, incident.started_at) - incident.started_at)
+    return duration(max(end, since) - since)
 
 
 def row(incident: Incident, analysis: Analysis | None, now: datetime) -> IncidentRow:
     """Return an incident's line in the list, with its cause when one was named."""
-    line = IncidentRow(incident, age(incident, now))
+    since = began(incident, analysis)
+    line = IncidentRow(incident, since, age(incident, since, now))
     if analysis is None or not analysis.named or not analysis.hypotheses:
         return line
     first = analysis.hypotheses[0]

@@ -76,7 +76,7 @@ class CausePages:
         )
         incident, analysis = decode.incident(opened.incident), decode.analysis(found.analysis)
         now = self.clock.now()
-        window = windows.around_onset(incident, analysis.onset or incident.started_at, now)
+        window = windows.around_onset(incident, views.began(incident, analysis), now)
         return views.AnalysisPage(incident, now, window, analysis, background, parts.missing)
 
 

@@ -103,7 +103,7 @@ class IncidentPages:
             ),
         )
         incident = decode.incident(answer.incident)
-        onset = (analysis.onset if analysis else None) or incident.started_at
+        onset = views.began(incident, analysis)
         page = await self._around(tenant, incident, analysis, timeline, onset, parts)
         return replace(page, tasks=tasks, links=links, alerts=alerts, background=background)
 

@@ -192,11 +192,13 @@ def _verdict(
     first = hypotheses[0] if hypotheses else None
     certain = first is not None and (_clear(first) or (bool(known) and not unhurt))
     if first and first.score >= NAMED_SCORE and certain and not unseen:
-        detail = f"{first.service} clears its own noise and explains most of what the affected services suffer."
+        detail = (
+            f"{first.service} differs clearly from how it usually is; most of what the affected services suffer fits."
+        )
         return Verdict.CAUSE_NAMED, Reason.CLEARS_NOISE, detail
     if not any(s.requests[window.baseline].any() for s in telemetry.services):
         return refused, Reason.NO_BASELINE, f"Nothing was measured before {window.onset:%H:%M} UTC to compare with."
     if unhurt:
-        detail = f"Errors and latency of {', '.join(sorted(known))} stay within their usual noise."
+        detail = f"Errors and latency of {', '.join(sorted(known))} stay as they usually are."
         return refused, Reason.NO_SYMPTOM, detail
-    return refused, Reason.NOTHING_CLEARS_NOISE, "No service or dependency stands out from its own usual noise."
+    return refused, Reason.NOTHING_CLEARS_NOISE, "No service or dependency differs clearly from how it usually is."

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from datetime import timedelta
 
-from services.correlation_engine.domain import wording
 from services.correlation_engine.domain.graph import CallGraph
 from services.correlation_engine.domain.model import Change, Evidence, EvidenceKind, Telemetry, Window
 
@@ -71,7 +70,7 @@ def _score(change: Change, window: Window) -> Evidence | None:
     return Evidence(
         EvidenceKind.DEPLOY,
         change.service,
-        f"{what} at {change.started_at:%H:%M:%S} UTC, {wording.ahead(minutes)} at {window.onset:%H:%M} UTC.",
+        f"{what} at {change.started_at:%H:%M:%S} UTC, the onset is at {window.onset:%H:%M} UTC.",
         observed=minutes,
         baseline=0.0,
         unit="min",

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from services.correlation_engine.domain import calls, stats, wording
+from libs.kernel import quantities
+from services.correlation_engine.domain import calls, stats
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, ServiceSeries, Telemetry, Window
 
 MIN_FAILURES = 3.0  # one or two failed requests are an anecdote
@@ -33,9 +34,9 @@ def _score(series: ServiceSeries, below: calls.Calls | None, window: Window) -> 
     return Evidence(
         EvidenceKind.ERROR_ORIGIN,
         series.service,
-        f"{wording.percent(shift.observed)} of {requests:.0f} requests to {series.service} failed "
-        f"({wording.percent(shift.baseline)} before); failing calls to others explain "
-        f"{wording.percent(min(explained, shift.excess))}.",
+        f"{quantities.percent(shift.observed)} of {requests:.0f} requests to {series.service} failed "
+        f"({quantities.percent(shift.baseline)} before); failing calls to others explain "
+        f"{quantities.percent(min(explained, shift.excess))}.",
         observed=shift.observed,
         baseline=shift.baseline,
         unit="1",

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from services.correlation_engine.domain import saturation, stats, wording
+from libs.kernel import quantities
+from services.correlation_engine.domain import saturation, stats
 from services.correlation_engine.domain.fusion import Scene, relevance
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, Gauge, ServiceSeries, Telemetry, Window
 from services.correlation_engine.domain.stats import Shift
@@ -108,5 +109,5 @@ def _lead(
 
 def _amount(value: float, unit: str) -> str:
     if unit == "1":
-        return wording.percent(value)
-    return wording.milliseconds(value) if unit == "ms" else f"{value:.4g} {unit}".strip()
+        return quantities.percent(value)
+    return quantities.milliseconds(value) if unit == "ms" else f"{value:.4g} {unit}".strip()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from libs.kernel import quantities
 from services.correlation_engine.domain import stats, wording
 from services.correlation_engine.domain.model import (
     Evidence,
@@ -103,7 +104,7 @@ def _evidence(loss: _Loss, window: Window) -> Evidence:
     return Evidence(
         EvidenceKind.LOST_BEHAVIOUR,
         loss.service,
-        f"In {wording.percent(loss.share)} of the cases ({loss.count:.0f}) {loss.what}.",
+        f"In {quantities.percent(loss.share)} of the cases ({loss.count:.0f}) {loss.what}.",
         observed=float(np.clip(loss.usual - loss.share, 0.0, 1.0)),
         baseline=loss.usual,
         unit="1",

@@ -82,18 +82,15 @@ def _own_trouble(suspicion: Suspicion) -> str:
 def _noticed(chain: tuple[str, ...], symptoms: Mapping[str, Symptom]) -> str:
     if len(chain) < 2:
         return ""
-    last = chain[-1]
-    symptom = symptoms.get(last)
-    return f"; {last}, {len(chain) - 1} call{'s' if len(chain) > 2 else ''} away, {_suffers(symptom)}"
+    suffering = _suffers(symptoms.get(chain[-1]))
+    return f"; {chain[-1]}, {len(chain) - 1} call{'s' if len(chain) > 2 else ''} away, {suffering} because of it"
 
 
 def _suffers(symptom: Symptom | None) -> str:
+    """Return how a service suffers, without the numbers: the story has them."""
     if symptom and symptom.errors and symptom.error_strength >= max(symptom.latency_strength, 0.01):
-        return f"fails {wording.percent(symptom.errors.observed)} of its requests because of it"
-    if symptom and not any(map(math.isnan, symptom.p95_ms)):
-        now, before = (wording.milliseconds(v) for v in symptom.p95_ms)
-        return f"went from {before} to {now} at the 95th percentile because of it"
-    return "suffers from it"
+        return "fails requests"
+    return "became slow" if symptom and not any(map(math.isnan, symptom.p95_ms)) else "suffers"
 
 
 def chain(node: str, affected: Collection[str], graph: CallGraph, symptomatic: Collection[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from libs.kernel import quantities
 from services.correlation_engine.domain import calls, stats, unhealthy_dependency, wording
 from services.correlation_engine.domain.model import Edge, Evidence, EvidenceKind, Telemetry, Window
 from services.correlation_engine.domain.stats import Shift
@@ -82,8 +83,8 @@ def _evidence(node: str, found: list[_Gap], window: Window) -> Evidence:
     return Evidence(
         EvidenceKind.NETWORK_GAP,
         node,
-        f"Calls between {node} and {ends} wait up to {wording.milliseconds(gap.shift.observed)} beyond what the callee "
-        f"reports ({wording.milliseconds(gap.shift.baseline)} before).",
+        f"Calls between {node} and {ends} wait up to {quantities.milliseconds(gap.shift.observed)} "
+        f"beyond what the callee reports ({quantities.milliseconds(gap.shift.baseline)} before).",
         observed=gap.shift.observed,
         baseline=gap.shift.baseline,
         unit="ms",

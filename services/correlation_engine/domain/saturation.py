@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from services.correlation_engine.domain import stats, wording
+from libs.kernel import quantities
+from services.correlation_engine.domain import stats
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, FloatArray, Gauge, Telemetry, Window
 
 RESOURCE = re.compile(r"cpu|memory|filesystem|disk|utili[sz]ation|usage|open_fds|file_descriptor|threads|connections")
@@ -47,7 +48,7 @@ def _score(gauge: Gauge, window: Window) -> Evidence | None:
     if strength <= 0:
         return None
     observed, before = (
-        (wording.percent(shift.observed), wording.percent(shift.baseline))
+        (quantities.percent(shift.observed), quantities.percent(shift.baseline))
         if share
         else (f"{shift.observed:.4g} {gauge.unit}".strip(), f"{shift.baseline:.4g} {gauge.unit}".strip())
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.correlation_engine.domain import calls, stats, wording
+from libs.kernel import quantities
+from services.correlation_engine.domain import calls, stats
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, ServiceSeries, Telemetry, Window
 
 FLOOR_MS = 0.2  # clocks and exporters round
@@ -37,8 +38,8 @@ def _score(series: ServiceSeries, below: calls.Calls | None, window: Window) -> 
     return Evidence(
         EvidenceKind.SELF_LATENCY,
         series.service,
-        f"{series.service} spends {wording.milliseconds(own.observed)} per request in itself "
-        f"({wording.milliseconds(own.baseline)} before), of {wording.milliseconds(whole.observed)} in all, "
+        f"{series.service} spends {quantities.milliseconds(own.observed)} per request in itself "
+        f"({quantities.milliseconds(own.baseline)} before), of {quantities.milliseconds(whole.observed)} in all, "
         f"over {requests:.0f} requests.",
         observed=own.observed,
         baseline=own.baseline,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
+from libs.kernel import quantities
 from services.correlation_engine.domain import wording
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, StoryPart, StoryStep, Window
 from services.correlation_engine.domain.symptoms import Symptom
@@ -64,9 +65,9 @@ def _suffers(symptom: Symptom | None) -> str:
     if symptom.silent:
         return "gets almost no requests any more"
     if symptom.errors and symptom.error_strength >= max(symptom.latency_strength, 0.01):
-        now, before = wording.percent(symptom.errors.observed), wording.percent(symptom.errors.baseline)
+        now, before = quantities.percent(symptom.errors.observed), quantities.percent(symptom.errors.baseline)
         return f"fails {now} of its requests ({before} before)"
     if not any(map(math.isnan, symptom.p95_ms)):
-        now, before = (wording.milliseconds(v) for v in symptom.p95_ms)
+        now, before = (quantities.milliseconds(v) for v in symptom.p95_ms)
         return f"answers in {now} at the 95th percentile ({before} before)"
     return "became slower"

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from libs.kernel import quantities
 from services.correlation_engine.domain import calls, stats, wording
 from services.correlation_engine.domain.model import Evidence, EvidenceKind, ServiceSeries, Telemetry, Window
 
@@ -40,8 +41,9 @@ def _failures(node: str, seen: calls.Calls, reported: ServiceSeries | None, wind
     return Evidence(
         EvidenceKind.UNHEALTHY_DEPENDENCY,
         node,
-        f"{wording.percent(shift.observed)} of {total:.0f} calls to {node} failed as its callers "
-        f"({wording.names(seen.peers)}) see it ({wording.percent(shift.baseline)} before){_report(reported, window)}.",
+        f"{quantities.percent(shift.observed)} of {total:.0f} calls to {node} failed as its callers "
+        f"({wording.names(seen.peers)}) see it ({quantities.percent(shift.baseline)} before)"
+        f"{_report(reported, window)}.",
         observed=shift.observed,
         baseline=shift.baseline,
         unit="1",
@@ -79,8 +81,8 @@ def _waiting(node: str, seen: calls.Calls, reported: ServiceSeries | None, windo
     return Evidence(
         EvidenceKind.UNHEALTHY_DEPENDENCY,
         node,
-        f"Calls to {node} take {wording.milliseconds(shift.observed)} as its callers ({wording.names(seen.peers)}) "
-        f"see it ({wording.milliseconds(shift.baseline)} before); {silence}.",
+        f"Calls to {node} take {quantities.milliseconds(shift.observed)} as its callers ({wording.names(seen.peers)}) "
+        f"see it ({quantities.milliseconds(shift.baseline)} before); {silence}.",
         observed=shift.observed,
         baseline=shift.baseline,
         unit="ms",

@@ -8,16 +8,6 @@ SHOWN_NAMES = 3
 SHOWN_TEXT = 160
 
 
-def percent(share: float) -> str:
-    """Return a share as a percentage with three significant digits at most."""
-    return f"{100 * share:.3g} %" if abs(share) < 9.995 else f"{100 * share:.0f} %"
-
-
-def milliseconds(value: float) -> str:
-    """Return a duration in the unit a person would use."""
-    return f"{value / 1000:.2f} s" if abs(value) >= 1000 else f"{value:.3g} ms"
-
-
 def ahead(minutes: float) -> str:
     """Return how long before the onset something was; the onset is known to the minute."""
     return "in the minute of the onset" if minutes < 1 else f"{minutes:.0f} min before the onset"

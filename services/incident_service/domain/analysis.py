@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from libs.kernel import quantities
 from services.incident_service.domain.model import Change, Decision, Entry, EntryKind, Incident, Reason, unique
 
 SOURCE = "correlation.hypotheses"
@@ -68,5 +69,5 @@ def apply_analysis(incident: Incident, analysis: Analysis, latest: StoredAnalysi
 def _told(analysis: Analysis) -> str:
     if not analysis.cause_named:
         return f"Not enough evidence to name a cause: {analysis.statement}"
-    sure = f" ({analysis.confidence:.0%} confident)" if analysis.confidence > 0 else ""
+    sure = f" ({quantities.confidence(analysis.confidence)} confident)" if analysis.confidence > 0 else ""
     return f"Likely cause: {analysis.conclusion.service}: {analysis.statement}{sure}"

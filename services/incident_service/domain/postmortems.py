@@ -154,7 +154,7 @@ def _impact(incident: Incident, now: datetime) -> str:
     severity = "not judged" if incident.severity is Severity.UNSPECIFIED else incident.severity.name.lower()
     services = ", ".join(incident.services) or "no service named"
     times = f"{incident.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    return f"Severity: {severity}.\nServices: {services}.\nBegan {times}, {lasted}."
+    return f"Severity: {severity}.\nServices: {services}.\nAlerts fired from {times}; it {lasted}."
 
 
 def _unmeasured(incident: Incident) -> str:

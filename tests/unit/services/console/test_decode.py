@@ -50,5 +50,5 @@ def test_hypotheses_come_by_rank_with_kinds_in_words() -> None:
     )
     found = decode.analysis(message)
     assert [(h.service, h.cause) for h in found.hypotheses] == [("a", "dead dependency"), ("b", "unknown kind")]
-    assert found.hypotheses[0].evidence[0].kind == "error origin"
+    assert found.hypotheses[0].evidence[0].kind == "fails by itself"
     assert (found.named, found.onset) == (True, None)

@@ -52,17 +52,17 @@ def test_only_a_material_difference_is_news(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        (None, BEFORE, "The first analysis names a (80 % likely)."),
+        (None, BEFORE, "The first analysis names a."),
         (None, answer(verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE), "The first analysis names no cause."),
-        (BEFORE, answer(("a", 0.655), ("b", 0.1)), "a went from 80 % to 65.5 %."),
-        (BEFORE, answer(("b", 0.80), ("a", 0.1)), "b (80 % likely) comes first instead of a."),
-        (BEFORE, answer(("a", 0.80)), "a (80 % likely) stays first; behind it nobody instead of b."),
+        (BEFORE, answer(("a", 0.655), ("b", 0.1)), "a went from 80 % to 66 % confident."),
+        (BEFORE, answer(("b", 0.80), ("a", 0.1)), "b comes first instead of a."),
+        (BEFORE, answer(("a", 0.80)), "a stays first; behind it nobody instead of b."),
         (BEFORE, answer(), "Nobody is left."),
         (BEFORE, answer(("a", 0.8), ("b", 0.1), verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE), "a is no longer named."),
         (
             answer(("a", 0.8), verdict=pb.VERDICT_NOT_ENOUGH_EVIDENCE),
             answer(("a", 0.8)),
-            "Evidence now suffices to name a (80 % likely).",
+            "Evidence now suffices to name a.",
         ),
         (
             BEFORE,

@@ -107,6 +107,27 @@ def test_an_opened_incident_is_analysed_at_once_and_the_cause_published(around: 
     assert analysis.baseline_end_time.seconds < analysis.onset_at.seconds == analysis.window_start_time.seconds
 
 
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_the_story_never_tells_a_failure_before_the_deploy_that_caused_it(seed: int) -> None:
+    scenario = world.simulate(seed, "bad-deploy")
+    around = Surroundings(scenario, ManualClock(scenario.telemetry.grid.end))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(opened(around))
+        await correlator.run_due()
+
+    go(work)
+
+    (analysis,) = around.published
+    told = {step.part: step for step in analysis.hypotheses[0].story}
+    change, sign = told[pb.STORY_PART_CHANGE], told[pb.STORY_PART_FIRST_FAILURE]
+    assert (change.at_to_the_minute, sign.at_to_the_minute) == (False, True)
+    assert sign.at.seconds // 60 >= change.at.seconds // 60
+    assert sign.at.seconds % 60 == analysis.onset_at.seconds % 60 == 0
+    assert f"the onset is at {analysis.onset_at.ToDatetime():%H:%M} UTC" in change.statement
+
+
 def test_evidence_links_to_the_console_over_the_window(around: Surroundings) -> None:
     async def work() -> None:
         correlator = engine(around)

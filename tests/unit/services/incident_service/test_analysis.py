@@ -20,7 +20,7 @@ def test_a_named_cause_is_told_and_widens_the_services_once_each() -> None:
     assert decision.incident == replace(INCIDENT, services=("checkout", "cart"), version=2)
     (entry,) = decision.entries
     assert entry.kind is EntryKind.HYPOTHESIS
-    assert entry.text == "Likely cause: db: queries take 9 times longer (90% confident)"
+    assert entry.text == "Likely cause: db: queries take 9 times longer (90 % confident)"
 
 
 def test_a_lack_of_evidence_is_told_and_widens_nothing() -> None:

@@ -113,7 +113,8 @@ def test_a_draft_tells_what_the_timeline_knows() -> None:
     assert drafted.what_happened.splitlines()[0] == "2026-03-01 03:00:00 UTC: Opened by ann"
     assert "dashboard" not in drafted.what_happened
     assert drafted.cause == "Likely cause: payments"
-    assert drafted.impact == "Severity: major.\nServices: checkout.\nBegan 2026-03-01 03:00 UTC, lasted 1 h 30 min."
+    lasted = "Alerts fired from 2026-03-01 03:00 UTC; it lasted 1 h 30 min."
+    assert drafted.impact == f"Severity: major.\nServices: checkout.\n{lasted}"
     assert drafted.mitigations == "Mitigated by ann: rolled back\nResolved by bob"
     assert drafted.follow_ups == "add an alert (ann)"
 

@@ -278,7 +278,7 @@ class Evidence(_message.Message):
     service: _builtins.str
     """The service the numbers are about."""
     statement: _builtins.str
-    """One sentence for a person."""
+    """One sentence for a person, with its numbers."""
     observed: _builtins.float
     """Value during the incident, in `unit`."""
     baseline: _builtins.float
@@ -333,6 +333,7 @@ class StoryStep(_message.Message):
     STATEMENT_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
+    AT_TO_THE_MINUTE_FIELD_NUMBER: _builtins.int
     part: Global___StoryPart.ValueType
     """Which part of the story it tells."""
     service: _builtins.str
@@ -341,6 +342,8 @@ class StoryStep(_message.Message):
     """What happened, with its numbers."""
     url: _builtins.str
     """Where to see it."""
+    at_to_the_minute: _builtins.bool
+    """`at` is the beginning of the minute in which it began: it was measured by the minute. A deploy is known to the second."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When it began; unset when it is not known."""
@@ -353,10 +356,11 @@ class StoryStep(_message.Message):
         statement: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         url: _builtins.str = ...,
+        at_to_the_minute: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "part", b"part", "service", b"service", "statement", b"statement", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "at_to_the_minute", b"at_to_the_minute", "part", b"part", "service", b"service", "statement", b"statement", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from incidentscope.incident.v1 import incident_pb2
 
@@ -158,13 +160,30 @@ def test_a_wrong_version_or_incident_of_a_judgement_is_not_found(client: Client,
 
 def test_the_page_tells_story_checks_history_and_similar_incidents(client: Client, world: World) -> None:
     shown = page(client, world)
-    for part in ("change", "first failure", "blast radius"):
+    for part in ("change", "first sign", "who suffers"):
         assert f'<span class="kind">{part}</span>' in shown
     assert "<b>Against it:</b> The trouble of payments began before the deploy reached it" in shown
     assert "WHERE TenantId = &#39;shop&#39;" in shown
     assert f'href="/incidents/{world.main.id}/analyses/1"' in shown
     assert "✓ cause confirmed by Ana" in shown
     assert "Resolved by Ana: rolled payments back to v2.28.0" in shown
+
+
+def test_each_number_is_told_once_the_onset_to_the_minute_and_confidence_in_one_way(
+    client: Client, world: World
+) -> None:
+    causes = page(client, world).partition('id="causes"')[2].partition("</section>")[0]
+    shown = causes.partition("What would confirm")[0]
+    read = re.sub(r"<[^>]*>", "", shown)
+    for statement in ("31 % of 2210 requests to payments failed", "payments was deployed to v2.31.0", "812 ms"):
+        assert read.count(statement) == 1, statement
+    assert re.findall(r"\d[\d.]* % <span class=\"quiet\">confident", shown) == ['87 % <span class="quiet">confident']
+    onset = f"{world.onset:%H:%M} UTC"
+    assert re.findall(r"Onset <time[^>]*>([^<]*)</time>", shown) == [onset]
+    sign = shown.partition("first sign</span>")[2].partition("</li>")[0]
+    assert re.findall(r"<time[^>]*>([^<]*)</time>", sign) == [onset]
+    lead = page(client, world).partition('<p class="state">')[2].partition("</p>")[0]
+    assert f'began <time datetime="{world.onset:%Y-%m-%dT%H:%M:%SZ}"' in lead
 
 
 def test_an_older_analysis_has_a_page_and_one_that_is_not_there_none(client: Client, world: World) -> None:

@@ -30,33 +30,6 @@ def test_instants_are_said_relative_to_now_and_absolutely_in_utc() -> None:
     assert formats.relative(NOW - timedelta(seconds=2), NOW) == "just now"
     assert formats.absolute(NOW) == "2026-01-31 14:05:09 UTC"
     assert formats.iso(NOW) == "2026-01-31T14:05:09Z"
-    assert formats.offset(NOW, NOW - timedelta(minutes=4)) == "+4 min"
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "words"),
-    [
-        (812, "ms", "812 ms"),
-        (1.24, "s", "1.24 s"),
-        (0.32, "ms", "320 µs"),
-        (2.5e6, "ns", "2.50 ms"),
-        (150, "s", "2.50 min"),
-        (0.31, "1", "31 %"),
-        (0.07, "1", "7 %"),
-        (0.0004, "1", "< 0.1 %"),
-        (0, "1", "0 %"),
-        (3.2, "%", "3.2 %"),
-        (3670016, "By", "3.50 MiB"),
-        (81.2, "{record}/min", "81.2 records/min"),
-        (12345, "{error}", "12,345 errors"),
-        (7, "", "7"),
-        (float("nan"), "ms", "–"),
-        (float("inf"), "1", "–"),
-        (float("nan"), "{error}", "– errors"),
-    ],
-)
-def test_a_quantity_carries_its_unit(value: float, unit: str, words: str) -> None:
-    assert formats.quantity(value, unit) == words
 
 
 @pytest.mark.parametrize(

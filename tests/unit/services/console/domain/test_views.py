@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from libs.kernel.timewindow import TimeWindow
@@ -30,9 +31,17 @@ def test_a_row_names_the_cause_only_when_one_was_named() -> None:
 
 
 def test_an_incident_lasts_until_it_is_resolved() -> None:
-    assert views.age(incident(), NOW) == "42 min"
-    assert views.age(incident(Status.RESOLVED, NOW - timedelta(minutes=30)), NOW) == "12 min"
-    assert views.age(incident(Status.RESOLVED, NOW - timedelta(hours=3)), NOW) == "0 s"
+    since = incident().started_at
+    assert views.age(incident(), since, NOW) == "42 min"
+    assert views.age(incident(Status.RESOLVED, NOW - timedelta(minutes=30)), since, NOW) == "12 min"
+    assert views.age(incident(Status.RESOLVED, NOW - timedelta(hours=3)), since, NOW) == "0 s"
+
+
+def test_an_incident_began_at_its_onset_once_that_is_known_and_lasts_since_then() -> None:
+    onset = NOW - timedelta(minutes=45)
+    known = replace(analysis(), onset=onset)
+    assert views.began(incident(), None) == views.began(incident(), analysis()) == incident().started_at
+    assert (views.row(incident(), known, NOW).began, views.row(incident(), known, NOW).age) == (onset, "45 min")
 
 
 def test_only_plausible_suspects_are_marked_and_never_as_affected() -> None:
