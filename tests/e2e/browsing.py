@@ -74,11 +74,11 @@ def text(driver: Chrome, selector: str) -> str:
     return str(driver.find_element(By.CSS_SELECTOR, selector).text)
 
 
-def keep(driver: Chrome, name: str) -> None:
-    """Write a screenshot of the whole page where CONSOLE_SCREENSHOTS says, to be looked at."""
+def keep(driver: Chrome, name: str, whole: bool = True) -> None:
+    """Write a screenshot of the whole page, or of what fits the screen, where CONSOLE_SCREENSHOTS says."""
     folder = os.environ.get("CONSOLE_SCREENSHOTS")
     if folder:
-        shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": whole})
         (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
 

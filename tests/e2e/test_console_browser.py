@@ -96,7 +96,7 @@ def test_an_open_incident_page_follows_events_and_keeps_what_is_being_typed(brow
     browser.find_element(By.ID, "text").send_keys("half a thou")
     world.incidents.no_analysis = False
     world.tell("HypothesesPublished", world.main.id, "correlation.hypotheses")
-    until(browser, lambda: "Errors begin in payments itself" in text(browser, "#causes"))
+    until(browser, lambda: "31 % of 2210 requests to payments failed" in text(browser, "#causes"))
     browser.switch_to.active_element.send_keys("ght")
     assert browser.find_element(By.ID, "text").get_attribute("value") == "half a thought"
 
@@ -249,7 +249,7 @@ def test_pages_work_without_script(browser: Chrome, site: Site) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         browser.get(site.incident)
-        assert "Errors begin in payments itself" in text(browser, "#causes")
+        assert "31 % of 2210 requests to payments failed" in text(browser, "#causes")
         browser.find_element(By.ID, "actor").send_keys("Ana")
         browser.find_element(By.CSS_SELECTOR, "button[formaction$=acknowledge]").click()
         until(browser, lambda: "You have taken this incident." in text(browser, ".respond"))
@@ -262,3 +262,22 @@ def test_lost_contact_is_shown(browser: Chrome, site: Site) -> None:
     until(browser, lambda: text(browser, "#live") == "Live")
     site.world.feed.close()  # ends the stream; the page connects again and is turned away
     until(browser, lambda: text(browser, "#live").startswith("Not live"))
+
+
+def test_the_pictures_of_the_readme_show_the_cause_without_scrolling(browser: Chrome, site: Site) -> None:
+    for path, name in (("/", "incidents"), (f"/incidents/{site.world.main.id}", "incident")):
+        browser.get(site.address + path)
+        until(browser, lambda: text(browser, "#live") == "Live")
+        keep(browser, f"readme-{name}", whole=False)
+    assert _in_sight(browser, ".hypothesis.first h3")
+    look(browser, PHONE)
+    browser.get(site.incident)
+    until(browser, lambda: text(browser, "#live") == "Live")
+    keep(browser, "readme-incident-phone", whole=False)
+    assert _in_sight(browser, ".hypothesis.first h3")
+
+
+def _in_sight(browser: Chrome, selector: str) -> bool:
+    found = browser.find_element(By.CSS_SELECTOR, selector)
+    script = "const b = arguments[0].getBoundingClientRect(); return b.top >= 0 && b.bottom <= window.innerHeight"
+    return bool(browser.execute_script(script, found))

@@ -12,7 +12,8 @@ from libs.kernel.errors import Unavailable
 from tests.access_world import MINE, OTHER, registry
 from tests.unit.services.console.adapters.test_http_session import OWN, console, sign_in
 from tests.unit.services.console.client import Client
-from tests.unit.services.console.world import TENANT, World
+from tests.unit.services.console.memory_services import TENANT
+from tests.unit.services.console.world import World
 
 NOTE = "rolled back, <waiting>"
 
