@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from libs.storage.postgres import containing
 from services.incident_service.adapters import postgres_rows as rows
 from services.incident_service.domain.listing import Listing, Place, Sort, id_beginning
 from services.incident_service.domain.model import Severity
@@ -42,14 +43,9 @@ def select(wanted: Listing, limit: int, after: Place | None) -> tuple[str, dict[
 def _words(words: tuple[str, ...], values: dict[str, Any]) -> Iterator[str]:
     for number, word in enumerate(words):
         name, prefix = f"word_{number}", f"id_{number}"
-        values[name] = f"%{literal(word)}%"
+        values[name] = containing(word)
         places = [f"{text} ILIKE %({name})s" for text in ("title", "summary", "array_to_string(services, ' ')")]
         if (beginning := id_beginning(word)) is not None:
             values[prefix] = f"{beginning}%"
             places.append(f"id::text LIKE %({prefix})s")
         yield f"({' OR '.join([*places, _NOTED.format(name=name)])})"
-
-
-def literal(word: str) -> str:
-    """Return a word as a LIKE pattern that matches it and nothing else."""
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from incidentscope.incident.v1 import incident_service_pb2 as rpc
 
 from libs.kernel.errors import InvalidInput
+from libs.kernel.search import words
 from services.incident_service.adapters import requests as check
 from services.incident_service.adapters.encode import SEVERITIES
 from services.incident_service.domain.listing import Listing, Place, Sort
@@ -21,7 +22,6 @@ SORTS = {
     Sort.SEVERITY: rpc.INCIDENT_SORT_SEVERITY,
 }
 ORDERS = {"DESC": rpc.SORT_ORDER_DESC, "ASC": rpc.SORT_ORDER_ASC}
-QUERY_CHARS, MOST_WORDS = 200, 10
 LONGEST_AGO = timedelta(days=3660)
 
 
@@ -55,14 +55,6 @@ def severities(numbers: Sequence[int]) -> tuple[Severity, ...]:
 def services(names: Sequence[str]) -> tuple[str, ...]:
     """Return services to filter by, each once; raises InvalidInput."""
     return tuple(sorted(set(check.services(names))))
-
-
-def words(q: str) -> tuple[str, ...]:
-    """Return the words to search for, each once; raises InvalidInput."""
-    found = check.text("q", q, QUERY_CHARS, required=False).split()
-    if len(found) > MOST_WORDS:
-        raise InvalidInput("q", f"q has {len(found)} words, at most {MOST_WORDS} are allowed")
-    return tuple(sorted(set(found)))
 
 
 def ago(field: str, span: Duration) -> timedelta:

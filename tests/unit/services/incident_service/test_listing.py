@@ -14,7 +14,7 @@ from incidentscope.incident.v1 import incident_service_pb2 as rpc
 
 from libs.kernel.errors import InvalidInput
 from services.incident_service.adapters.grpc_watch import admits, watched
-from services.incident_service.adapters.postgres_listing import literal, select
+from services.incident_service.adapters.postgres_listing import select
 from services.incident_service.adapters.requests import page_token
 from services.incident_service.adapters.requests_listing import listing, place, token
 from services.incident_service.domain.listing import Listing, Place, Sort, id_beginning
@@ -124,10 +124,6 @@ def test_only_a_long_hexadecimal_word_can_begin_an_id() -> None:
     assert id_beginning("0190C5A0-00") == "0190c5a0-00"
     assert id_beginning("0190c5a") is None
     assert id_beginning("checkout") is None
-
-
-def test_a_word_is_searched_for_as_it_is() -> None:
-    assert literal(r"100%_\d") == r"100\%\_\\d"
 
 
 def test_the_statement_holds_only_what_is_asked_for() -> None:
