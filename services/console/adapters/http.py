@@ -74,7 +74,7 @@ def build(
     )  # fmt: skip
     responding = Responding(incidents, clock)
     pages = PageRoutes(
-        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), responding,
+        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(incidents, deploys, telemetry, clock), responding,
         CausePages(incidents, clock), Pages(),
     )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))

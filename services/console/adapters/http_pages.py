@@ -16,6 +16,8 @@ from libs.kernel.errors import InvalidInput
 from services.console.adapters.http_problems import Problem, problem_of
 from services.console.adapters.http_security import WriteCheck, check_write
 from services.console.adapters.http_templates import Pages
+from services.console.domain import filters
+from services.console.domain.views import DeployList, IncidentList, ServiceList
 from services.console.handlers.causes import CausePages
 from services.console.handlers.checks import MAX_NOTE
 from services.console.handlers.incidents import IncidentPages
@@ -85,10 +87,10 @@ class PageRoutes:
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def list(self, request: Request) -> Response:
         """The live list of incidents."""
-        query = request.query_params
         tenant = self._tenant(request)
-        page = await self.incidents.incident_list(tenant, query.get("status", ""), query.get("page", ""))
-        return self.pages.render("incidents.html", tenant, {"page": page})
+        asked = filters.Filters.read(filters.INCIDENTS, request.query_params.multi_items())
+        page = await self.incidents.incident_list(tenant, asked, request.query_params.get("page", ""))
+        return self.pages.render("incidents.html", tenant, {"page": page}, _found(page))
 
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def incident(self, request: Request) -> Response:
@@ -99,7 +101,8 @@ class PageRoutes:
     async def _incident(self, request: Request, form: Mapping[str, str], status: int) -> HTMLResponse:
         tenant = self._tenant(request)
         try:
-            page = await self.incidents.page(tenant, request.path_params["incident_id"])
+            query = request.query_params.multi_items()
+            page = await self.incidents.page(tenant, request.path_params["incident_id"], query)
         except InvalidInput as exc:
             raise Refused(RefusalReason.NOT_FOUND, str(exc)) from exc
         shown = {"page": page, "form": {"done": "", "error": "", "text": "", "actor": "", **form}, "max_note": MAX_NOTE}
@@ -173,7 +176,9 @@ class PageRoutes:
     async def service_list(self, request: Request) -> Response:
         """Every service of the last hour."""
         tenant = self._tenant(request)
-        return self.pages.render("services.html", tenant, {"page": await self.services.service_list(tenant)})
+        asked = filters.Filters.read(filters.SERVICES, request.query_params.multi_items())
+        page = await self.services.service_list(tenant, asked)
+        return self.pages.render("services.html", tenant, {"page": page}, _found(page))
 
     @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service(self, request: Request) -> Response:
@@ -187,9 +192,11 @@ class PageRoutes:
 
     @needs(Role.VIEWER, Scope.DEPLOYS_READ)
     async def deploy_list(self, request: Request) -> Response:
-        """The deploys of the last week."""
+        """The deploys of the last week, or those asked for."""
         tenant = self._tenant(request)
-        return self.pages.render("deploys.html", tenant, {"page": await self.services.deploy_list(tenant)})
+        asked = filters.Filters.read(filters.DEPLOYS, request.query_params.multi_items())
+        page = await self.services.deploy_list(tenant, asked)
+        return self.pages.render("deploys.html", tenant, {"page": page}, _found(page))
 
     def problem(self, problem: Problem) -> HTMLResponse:
         """The page for when there is no page."""
@@ -199,6 +206,11 @@ class PageRoutes:
 
     def _tenant(self, _request: Request) -> str:
         return current_identity().tenant
+
+
+def _found(page: IncidentList | ServiceList | DeployList) -> int:
+    """Return the status of a list's page."""
+    return 400 if page.error else 200
 
 
 _REFUSED_WRITES = {
