@@ -74,8 +74,8 @@ def build(
     )  # fmt: skip
     responding = Responding(incidents, clock)
     pages = PageRoutes(
-        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(incidents, deploys, telemetry, clock), responding,
-        CausePages(incidents, clock), Pages(),
+        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(incidents, deploys, telemetry, clock),
+        responding, CausePages(incidents, clock), Pages(),
     )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
     # not included: each is to stand behind the gate by itself

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from libs.access.identity import CALLER
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain import charts, formats, servicemap
+from services.console.domain import charts, filters, formats, servicemap
 
 FOLDER = Path(__file__).parent.parent / "templates"
 STATIC = Path(__file__).parent.parent / "static"
@@ -37,6 +37,7 @@ class Pages:
         self._environment.globals.update(
             caller=lambda: CALLER.get(None),
             quantity=formats.quantity, offset=formats.offset, service_href=service_href, chart_box=_CHART_BOX,
+            periods=filters.PERIODS, going_on=filters.GOING_ON, over=filters.OVER,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
         )  # fmt: skip
 

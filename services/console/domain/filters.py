@@ -98,7 +98,9 @@ class Filters:
             value = " ".join(text.split())
             if name in names and value and value not in found.get(name, ()):
                 found[name] = (*found.get(name, ()), value) if name in SEVERAL else (value,)
-        return cls(offer, found)
+        read = cls(offer, found)
+        usual = {"sort": next(iter(offer.sorts), ""), "order": read._usual(read.sort)}
+        return cls(offer, {n: v for n, v in found.items() if v != (usual.get(n),)})
 
     def values(self, name: str) -> tuple[str, ...]:
         """Return every value of a filter."""
@@ -154,12 +156,19 @@ class Filters:
         """Return `since` or `until`, None when it is not set; raises InvalidInput."""
         return windows.instant(name, self.value(name)) if self.value(name) else None
 
+    def minute(self, name: str) -> str:
+        """Return `since` or `until` as a form's field holds it, in UTC; empty when it is no time."""
+        try:
+            at = self.instant(name)
+        except InvalidInput:
+            return ""
+        return f"{at:%Y-%m-%dT%H:%M}" if at else ""
+
     def window(self, now: datetime, usual: timedelta) -> TimeWindow:
         """Return the stretch of time asked for, up to now and `usual` long where nothing is said."""
         until = self.instant("until") or now + timedelta(minutes=1)
-        if self.value("last"):
-            return TimeWindow(now - windows.span("last", self.value("last")), until)
-        since = self.instant("since") or until - usual
+        ago = windows.span("last", self.value("last")) if self.value("last") else usual
+        since = self.instant("since") or min(until, now) - ago
         return TimeWindow(since, max(until, since + timedelta(minutes=1)))
 
     def href(self, **changes: str | tuple[str, ...]) -> str:

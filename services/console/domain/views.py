@@ -94,6 +94,7 @@ class IncidentPage:
     links: tuple[Link, ...] = ()
     alerts: tuple[Alert, ...] = ()
     alert_filters: Filters = field(default_factory=lambda: Filters(alerts_of("")))
+    alert_error: str = ""
     background: Background = field(default_factory=Background)
     missing: tuple[Missing, ...] = ()
 

@@ -97,8 +97,16 @@ class IncidentPages:
         incident = decode.incident(answer.incident)
         onset = (analysis.onset if analysis else None) or incident.started_at
         page = await self._around(tenant, incident, analysis, timeline, onset, parts)
-        narrowed = Filters.read(alerts_of(incident.id), query)
-        return replace(page, tasks=tasks, links=links, alerts=alerts, background=background, alert_filters=narrowed)
+        narrowed, wrong = _narrowed(incident.id, query)
+        return replace(
+            page,
+            tasks=tasks,
+            links=links,
+            alerts=alerts,
+            background=background,
+            alert_filters=narrowed,
+            alert_error=wrong,
+        )
 
     async def _around(
         self,
@@ -192,6 +200,16 @@ class IncidentPages:
         await self.incidents.add_note(tenant, request)
 
 
+def _narrowed(incident_id: str, query: Sequence[tuple[str, str]]) -> tuple[Filters, str]:
+    """Return what the alerts of an incident are narrowed by, and why not when it is nothing they can be."""
+    filters = Filters.read(alerts_of(incident_id), query)
+    try:
+        filters.check()
+    except InvalidInput as exc:
+        return Filters(filters.offer), str(exc)
+    return filters, ""
+
+
 def _cards(
     services: Sequence[str],
     minutes: Iterable[MinuteHealth],
@@ -224,7 +242,10 @@ async def deploys_in(
     source: Deploys, tenant: str, services: Sequence[str], window: TimeWindow, limit: int = 100,
     kinds: Sequence[deploy_pb2.ChangeKind.ValueType] = CHANGES_WHAT_RUNS, q: str = "",
 ) -> list[Deploy]:  # fmt: skip
-    """Return the deploys that touched a window, newest first; of all services, or kinds, when none are given; `q` are words."""
+    """Return the deploys that touched a window, newest first; of all services, or kinds, when none are given.
+
+    `q` are words that each must have.
+    """
     request = deploy_contract.ListDeploysRequest(
         services=services,
         start_time=decode.timestamp(window.start),
