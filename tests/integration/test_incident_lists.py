@@ -27,6 +27,8 @@ T = TypeVar("T")
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 TITLES = ("checkout: errors", "Search is SLOW", "100% of_all fail", "queue \\ full", "nothing")
 SERVICES = (("checkout",), ("search", "index"), (), ("payments", "checkout"))
+ANALYSIS = """INSERT INTO analysis (tenant_id, incident_id, version, cause_service, cause_kind, event, cause)
+VALUES (%s, %s, %s, %s, %s, %s, %s)"""
 NOTE = "INSERT INTO timeline (tenant_id, incident_id, id, kind, occurred_at, actor, source, text, url) "
 
 
@@ -37,6 +39,7 @@ class Kept:
     tenant: str
     incidents: tuple[Incident, ...]
     notes: dict[str, str]
+    causes: dict[str, str]
 
     def expected(self, wanted: Listing) -> list[str]:
         """Return the ids of a listing, worked out in Python."""
@@ -45,11 +48,12 @@ class Kept:
         return [i.id for i in found]
 
     def _wanted(self, wanted: Listing, incident: Incident) -> bool:
-        said = [incident.title, incident.summary, *incident.services, self.notes.get(incident.id, "")]
+        cause = self.causes.get(incident.id, "")
+        said = [cause, incident.title, incident.summary, *incident.services, self.notes.get(incident.id, "")]
         return (
             (not wanted.statuses or incident.status in wanted.statuses)
             and (not wanted.severities or incident.severity in wanted.severities)
-            and (not wanted.services or bool(set(wanted.services) & set(incident.services)))
+            and (not wanted.services or bool(set(wanted.services) & {cause, *incident.services}))
             and (wanted.since is None or incident.opened_at >= wanted.since)
             and (wanted.until is None or incident.opened_at < wanted.until)
             and all(
@@ -93,6 +97,7 @@ def kept(postgres_url: str) -> Kept:
     dice, tenant = random.Random(14), f"lists-{uuid.uuid4().hex[:8]}"
     incidents = tuple(made(dice, tenant, n) for n in range(60))
     notes = {i.id: "Rolled back v2.31" for i in dice.sample(incidents, 12)}
+    causes = {i.id: "kafka" for i in dice.sample(incidents, 9)}
 
     async def story(pool: Pool) -> None:
         for incident in (*incidents, replace(made(dice, "somebody-else", 0), title=TITLES[0])):
@@ -111,9 +116,12 @@ def kept(postgres_url: str) -> Kept:
                         "",
                     )
                     await conn.execute(f"{NOTE} VALUES ({', '.join(['%s'] * 9)})", values)
+                for version, cause in enumerate(("zookeeper", causes[incident.id]) if incident.id in causes else (), 1):
+                    values = (incident.tenant, incident.id, version, cause, "x", b"", "broker is full")
+                    await conn.execute(ANALYSIS, values)
 
     with_pool(postgres_url, story)
-    return Kept(tenant, incidents, notes)
+    return Kept(tenant, incidents, notes, causes)
 
 
 async def pages(store: PostgresStore, tenant: str, wanted: Listing, size: int) -> list[str]:
@@ -137,6 +145,10 @@ FILTERS: list[dict[str, Any]] = [
     {"words": ("CHECKOUT",)},
     {"words": ("slow", "index")},
     {"words": ("rolled", "v2.31")},
+    {"words": ("Kafka",)},
+    {"words": ("zookeeper",)},  # what an older analysis named
+    {"services": ("kafka", "index")},
+    {"services": ("zookeeper",)},
     {"words": ("köln",)},
     {"words": ("100%",)},
     {"words": ("of_all",)},

@@ -32,7 +32,8 @@ ALERT_STATES = {"firing": "firing", "no_data": "no data", "resolved": "resolved"
 class Offer:
     """What one list can be narrowed and sorted by: names of filters, words of those that have fixed ones, columns.
 
-    The first of `sorts` is the usual one; `rising` are those that usually begin with the smallest.
+    The first of `sorts` is the usual one; `rising` are those that usually begin with the smallest. `ends` are what the
+    descending and the ascending order are called, `anytime` what no time is.
     """
 
     path: str
@@ -40,6 +41,8 @@ class Offer:
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sorts: Mapping[str, str] = field(default_factory=dict)
     rising: frozenset[str] = frozenset()
+    ends: tuple[str, str] = ("largest first", "smallest first")
+    anytime: str = "any time"
 
 
 INCIDENTS = Offer(
@@ -47,6 +50,7 @@ INCIDENTS = Offer(
     ("q", "service", "severity", "status", *TIMES),
     {"severity": SEVERITIES, "status": STATUSES},
     {"opened": "Opened", "updated": "Updated", "severity": "Severity"},
+    ends=("newest or worst first", "oldest or mildest first"),
 )
 SERVICES = Offer(
     "/services",
@@ -56,7 +60,7 @@ SERVICES = Offer(
     },
     rising=frozenset({"service"}),
 )  # fmt: skip
-DEPLOYS = Offer("/deploys", ("q", "service", *TIMES))
+DEPLOYS = Offer("/deploys", ("q", "service", *TIMES), anytime="usual: last 7 days")
 
 
 def alerts_of(incident_id: str) -> Offer:

@@ -11,15 +11,19 @@ from services.incident_service.domain.listing import Listing, Place, Sort, id_be
 from services.incident_service.domain.model import Severity
 
 _COLUMNS = {Sort.OPENED: "opened_at", Sort.UPDATED: "changed_at", Sort.SEVERITY: "severity"}
+_LATEST = """(SELECT cause_service, cause FROM analysis a WHERE a.tenant_id = incident.tenant_id
+AND a.incident_id = incident.id ORDER BY a.version DESC LIMIT 1) latest"""
 _FILTERS = {
     "statuses": "status = ANY(%(statuses)s::text[])",
     "severities": "severity = ANY(%(severities)s::smallint[])",
-    "services": "services && %(services)s::text[]",
+    "services": f"""(services && %(services)s::text[]
+OR EXISTS (SELECT 1 FROM {_LATEST} WHERE latest.cause_service = ANY(%(services)s::text[])))""",
     "since": "opened_at >= %(since)s",
     "until": "opened_at < %(until)s",
 }
 _NOTED = """EXISTS (SELECT 1 FROM timeline t WHERE t.tenant_id = incident.tenant_id AND t.incident_id = incident.id
 AND t.kind = 'note' AND t.text ILIKE %({name})s)"""
+_NAMED = f"EXISTS (SELECT 1 FROM {_LATEST} WHERE concat_ws(' ', latest.cause_service, latest.cause) ILIKE %({{name}})s)"
 
 
 def select(wanted: Listing, limit: int, after: Place | None) -> tuple[str, dict[str, Any]]:
@@ -48,4 +52,4 @@ def _words(words: tuple[str, ...], values: dict[str, Any]) -> Iterator[str]:
         if (beginning := id_beginning(word)) is not None:
             values[prefix] = f"{beginning}%"
             places.append(f"id::text LIKE %({prefix})s")
-        yield f"({' OR '.join([*places, _NOTED.format(name=name)])})"
+        yield f"({' OR '.join([*places, _NAMED.format(name=name), _NOTED.format(name=name)])})"

@@ -112,12 +112,14 @@ class MemoryIncidents(MemoryResponse):
 
     def _asked_for(self, request: contract.ListIncidentsRequest, incident: incident_pb2.Incident) -> bool:
         opened = incident.opened_at.ToDatetime(UTC)
+        named = self.analyses[incident.id].hypotheses if incident.id in self.analyses else ()
+        cause = min(named, key=lambda h: h.rank).service if named else ""
         notes = [entry.text for entry in self.entries.get(incident.id, ())]
         return (
             (not request.statuses or incident.status in request.statuses)
             and (not request.severities or incident.severity in request.severities)
-            and (not request.services or bool(set(request.services) & set(incident.services)))
-            and holds(words(request.q), incident.title, *incident.services, *notes)
+            and (not request.services or bool(set(request.services) & {*incident.services, cause}))
+            and holds(words(request.q), incident.title, *incident.services, cause, *notes)
             and (not request.HasField("since") or opened >= request.since.ToDatetime(UTC))
             and (not request.HasField("until") or opened < request.until.ToDatetime(UTC))
             and (not request.HasField("last") or opened >= self.clock.now() - request.last.ToTimedelta())

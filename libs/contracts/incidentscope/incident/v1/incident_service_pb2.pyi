@@ -220,8 +220,8 @@ class ListIncidentsRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first. It goes with the filters and the sorting it came from."""
     q: _builtins.str
-    """Words, at most 10, each of which must be in the title, the summary, the name of a service or a note, in any case;
-    or be the beginning of the id, of at least 8 characters.
+    """Words, at most 10, each of which must be in the title, the summary, the name of a service, the cause that the latest
+    analysis names or a note, in any case; or be the beginning of the id, of at least 8 characters.
     """
     sort: Global___IncidentSort.ValueType
     """What to sort by."""
@@ -237,7 +237,7 @@ class ListIncidentsRequest(_message.Message):
 
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only incidents that touch one of these services; all when empty."""
+        """Only incidents that touch one of these services, or whose latest analysis names one as the cause; all when empty."""
 
     @_builtins.property
     def severities(self) -> _containers.RepeatedScalarFieldContainer[_incident_pb2.IncidentSeverity.ValueType]:

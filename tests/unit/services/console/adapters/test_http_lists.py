@@ -127,6 +127,7 @@ def test_deploys_are_searched_and_filtered(client: Client, world: World) -> None
 
 
 def test_a_service_page_names_what_goes_on_first_then_what_is_over(client: Client, world: World) -> None:
+    assert f'href="{page(world)}">checkout' in client.get("/services/payments").text  # suspected of it
     text = client.get("/services/checkout").text
     assert f'href="{page(world)}">checkout: error rate 28 % (threshold 5 %)</a>' in text
     assert "opened <time" in text
