@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import uuid
@@ -344,6 +345,20 @@ def test_the_list_is_watched_by_status_and_never_across_tenants(world: IncidentW
     for one in (watcher, other):
         one.stream.cancel()
     assert incident.id
+
+
+def test_the_list_is_watched_by_service_and_severity(world: IncidentWorld) -> None:
+    service = f"s-{uuid.uuid4().hex}"
+    wanted = {"services": [service], "severities": [pb.INCIDENT_SEVERITY_MAJOR]}
+    make = functools.partial(world.stub.OpenIncident, metadata=DEFAULT, timeout=10)
+    there = make(rpc.OpenIncidentRequest(title="there", actor="ann", services=[service], severity=2)).incident
+    watcher = Watcher(world.stub.WatchIncidents(rpc.WatchIncidentsRequest(**wanted), metadata=DEFAULT, timeout=60))
+    assert watcher.next().incident == there
+    for severity, services in ((1, [service]), (2, ["other"]), (2, [service, "other"])):
+        make(rpc.OpenIncidentRequest(title=f"{severity} {services}", actor="ann", services=services, severity=severity))
+    heard = watcher.next()
+    assert (heard.event, list(heard.incident.services)) == ("IncidentOpened", [service, "other"])
+    watcher.stream.cancel()
 
 
 def _mitigated_when_heard(world: IncidentWorld, watcher: Watcher) -> bool:

@@ -88,6 +88,15 @@ def test_a_watch_of_a_tenant_without_incidents_begins_and_waits(client: Client) 
     assert answer.text.startswith(": watching")
 
 
+def test_a_watch_of_the_list_takes_the_filters_of_the_list(client: Client, world: World) -> None:
+    client.get(f"{API}:watch?status=open&service=cart&service=mail&severity=major")
+    assert world.incidents.watched == [
+        contract.WatchIncidentsRequest(statuses=[1], services=["cart", "mail"], severities=[2])
+    ]  # fmt: skip
+    answer = client.get(f"{API}:watch?severity=sev1")
+    assert (answer.status_code, "there are unspecified, minor, major, critical" in answer.text) == (400, True)
+
+
 def publish(client: Client, world: World) -> None:
     """Show the main incident on the status page, with one update."""
     facts = {"actor": "A", "incident": {"public": True}, "updateMask": "public"}
