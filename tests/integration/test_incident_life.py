@@ -349,12 +349,13 @@ def test_the_list_is_watched_by_status_and_never_across_tenants(world: IncidentW
 
 def test_the_list_is_watched_by_service_and_severity(world: IncidentWorld) -> None:
     service = f"s-{uuid.uuid4().hex}"
-    wanted = {"services": [service], "severities": [pb.INCIDENT_SEVERITY_MAJOR]}
+    major, minor = pb.INCIDENT_SEVERITY_MAJOR, pb.INCIDENT_SEVERITY_MINOR
+    wanted = rpc.WatchIncidentsRequest(services=[service], severities=[major])
     make = functools.partial(world.stub.OpenIncident, metadata=DEFAULT, timeout=10)
-    there = make(rpc.OpenIncidentRequest(title="there", actor="ann", services=[service], severity=2)).incident
-    watcher = Watcher(world.stub.WatchIncidents(rpc.WatchIncidentsRequest(**wanted), metadata=DEFAULT, timeout=60))
+    there = make(rpc.OpenIncidentRequest(title="there", actor="ann", services=[service], severity=major)).incident
+    watcher = Watcher(world.stub.WatchIncidents(wanted, metadata=DEFAULT, timeout=60))
     assert watcher.next().incident == there
-    for severity, services in ((1, [service]), (2, ["other"]), (2, [service, "other"])):
+    for severity, services in ((minor, [service]), (major, ["other"]), (major, [service, "other"])):
         make(rpc.OpenIncidentRequest(title=f"{severity} {services}", actor="ann", services=services, severity=severity))
     heard = watcher.next()
     assert (heard.event, list(heard.incident.services)) == ("IncidentOpened", [service, "other"])

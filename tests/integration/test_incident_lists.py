@@ -117,8 +117,8 @@ def kept(postgres_url: str) -> Kept:
                     )
                     await conn.execute(f"{NOTE} VALUES ({', '.join(['%s'] * 9)})", values)
                 for version, cause in enumerate(("zookeeper", causes[incident.id]) if incident.id in causes else (), 1):
-                    values = (incident.tenant, incident.id, version, cause, "x", b"", "broker is full")
-                    await conn.execute(ANALYSIS, values)
+                    named = (incident.tenant, incident.id, version, cause, "x", b"", "broker is full")
+                    await conn.execute(ANALYSIS, named)
 
     with_pool(postgres_url, story)
     return Kept(tenant, incidents, notes, causes)

@@ -33,7 +33,7 @@ class Offer:
     """What one list can be narrowed and sorted by: names of filters, words of those that have fixed ones, columns.
 
     The first of `sorts` is the usual one; `rising` are those that usually begin with the smallest. `ends` are what the
-    descending and the ascending order are called, `anytime` what no time is.
+    descending and the ascending order are called, `anytime` what no time is, `anchor` where on its page the list is.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Offer:
     rising: frozenset[str] = frozenset()
     ends: tuple[str, str] = ("largest first", "smallest first")
     anytime: str = "any time"
+    anchor: str = ""
 
 
 INCIDENTS = Offer(
@@ -66,7 +67,8 @@ DEPLOYS = Offer("/deploys", ("q", "service", *TIMES), anytime="usual: last 7 day
 def alerts_of(incident_id: str) -> Offer:
     """Return what the alerts of an incident can be narrowed by, on its page."""
     choices = {"severity": SEVERITIES, "status": ALERT_STATES}
-    return Offer(f"/incidents/{incident_id}", ("q", "service", "severity", "status"), choices)
+    names = ("q", "service", "severity", "status")
+    return Offer(f"/incidents/{incident_id}", names, choices, anchor="#alerts-h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class Filters:
         """Return the address of the list with some values changed; an empty one takes it out."""
         changed = dict(self.given) | {n: (v,) if isinstance(v, str) else v for n, v in changes.items()}
         pairs = [(name, value) for name, values in changed.items() for value in values if value]
-        return f"{self.offer.path}?{urlencode(pairs)}" if pairs else self.offer.path
+        return f"{self.offer.path}{'?' if pairs else ''}{urlencode(pairs)}{self.offer.anchor}"
 
     @property
     def cleared(self) -> str:

@@ -151,7 +151,8 @@ def test_a_service_page_names_what_goes_on_first_then_what_is_over(client: Clien
 def test_many_alerts_can_be_narrowed_on_the_page_of_their_incident(client: Client, world: World) -> None:
     world.incidents.alerts[world.main.id] = [
         incident_pb2.IncidentAlert(
-            name=f"Alert{n}", service="checkout", status=alert_pb2.ALERT_STATUS_FIRING, severity=2,
+            name=f"Alert{n}", service="checkout", status=alert_pb2.ALERT_STATUS_FIRING,
+            severity=incident_pb2.INCIDENT_SEVERITY_MAJOR,
             starts_at=stamp(world.onset), runbook_url=f"https://wiki.test/{n}",
         )
         for n in range(7)
@@ -166,6 +167,6 @@ def test_many_alerts_can_be_narrowed_on_the_page_of_their_incident(client: Clien
     assert "None of its 7 alerts matches." in text
     assert "https://wiki.test/0" in text  # the runbooks on top stay
     text = client.get(f"{page(world)}?status=lost").text
-    assert "There is no status &#39;lost&#39;; there are firing, no_data, resolved." in text
+    assert "All alerts are shown:</strong> There is no status &#39;lost&#39;; there are firing, no_data" in text
     del world.incidents.alerts[world.main.id][5:]
     assert "Search and filter alerts" not in client.get(page(world)).text

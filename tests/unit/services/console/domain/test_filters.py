@@ -79,6 +79,8 @@ def test_an_address_says_what_is_set_and_can_be_read_back() -> None:
     assert filters.href(status=("mitigated",), page="t") == "/?q=a+%26+b&status=mitigated&order=asc&page=t"
     assert filters.href(q="", status=(), order="") == "/"
     assert filters.cleared == "/?order=asc"
+    alerts = read("q=a&status=firing", alerts_of("i"))
+    assert (alerts.href(), alerts.cleared) == ("/incidents/i?q=a&status=firing#alerts-h", "/incidents/i#alerts-h")
 
 
 def test_each_filter_that_is_set_can_be_taken_out_alone() -> None:
