@@ -82,8 +82,8 @@ def build(
     responding = Responding(incidents, clock)
     templates = Pages(doors, tenants.choices)
     pages = PageRoutes(
-        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), responding,
-        CausePages(incidents, clock), Elsewhere(incidents, tenants), templates,
+        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(incidents, deploys, telemetry, clock),
+        responding, CausePages(incidents, clock), Elsewhere(incidents, tenants), templates,
     )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
     # not included: each is to stand behind the gate by itself

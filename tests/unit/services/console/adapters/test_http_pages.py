@@ -30,7 +30,9 @@ def test_the_list_shows_each_incident_with_its_cause(client: Client, world: Worl
     assert f'href="{page(world)}">checkout: error rate 28 % (threshold 5 %)</a>' in text
     assert "<b>payments</b>" in text
     assert "87 %&nbsp;confident" in text
-    assert "19 min ago" in text
+    assert "17 min ago</time>" in text
+    opened = world.main.opened_at.ToDatetime()
+    assert f'<time datetime="{opened:%Y-%m-%dT%H:%M:%SZ}" title="{opened:%Y-%m-%d %H:%M:%S} UTC" data-relative>' in text
 
 
 def test_the_list_filters_by_status(client: Client) -> None:
@@ -39,9 +41,11 @@ def test_the_list_filters_by_status(client: Client) -> None:
     assert "No incident is" not in client.get("/?status=acknowledged").text
 
 
-def test_an_unknown_status_or_page_is_a_bad_request(client: Client) -> None:
-    assert client.get("/?status=broken").status_code == 400
-    assert client.get("/?page=nonsense").status_code == 400
+def test_an_unknown_page_is_a_bad_request_and_says_so_on_the_list(client: Client) -> None:
+    answer = client.get("/?page=nonsense&q=checkout")
+    assert answer.status_code == 400
+    assert "This page belongs to another list, or is none at all; go back to the first." in answer.text
+    assert 'value="checkout"' in answer.text
 
 
 def test_the_list_is_paged(client: Client, world: World) -> None:
