@@ -22,6 +22,8 @@ class Credentials:
     api_key: str
     github_webhook_secret: str
     argocd_webhook_token: str
+    gitlab_webhook_token: str
+    generic_webhook_secret: str
     postgres_password: str
     postgres_service_password: str
     service_secret: str
@@ -31,6 +33,8 @@ _MAKE: dict[str, Callable[[], str]] = {
     "api_key": new_key,
     "github_webhook_secret": lambda: secrets.token_urlsafe(32),
     "argocd_webhook_token": lambda: secrets.token_urlsafe(32),
+    "gitlab_webhook_token": lambda: secrets.token_urlsafe(32),
+    "generic_webhook_secret": lambda: secrets.token_urlsafe(32),
     "postgres_password": lambda: secrets.token_urlsafe(24),
     "postgres_service_password": lambda: secrets.token_urlsafe(24),
     "service_secret": lambda: secrets.token_urlsafe(32),

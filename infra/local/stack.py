@@ -97,6 +97,8 @@ class Stack:
             "CONSOLE_URL": f"http://{self.ports.address('console')}",
             "GITHUB_WEBHOOK_SECRET": secret.github_webhook_secret,
             "ARGOCD_WEBHOOK_TOKEN": secret.argocd_webhook_token,
+            "GITLAB_WEBHOOK_TOKEN": secret.gitlab_webhook_token,
+            "GENERIC_WEBHOOK_SECRET": secret.generic_webhook_secret,
             "INCIDENTSCOPE_API_KEY": secret.api_key,
             "INCIDENTSCOPE_HOME": str(self.home),
         }

@@ -89,7 +89,9 @@ def test_env_prints_lines_a_shell_can_evaluate(home: Path, capsys: pytest.Captur
     assert all(words[0] == "export" and len(words) == 2 for words in lines)
     values = dict(words[1].split("=", 1) for words in lines)
     assert values["KAFKA_BOOTSTRAP"] == "127.0.0.1:7001"
-    assert values["GITHUB_WEBHOOK_SECRET"] == credentials.ensure(home).github_webhook_secret
+    made = credentials.ensure(home)
+    for name in ("github_webhook_secret", "argocd_webhook_token", "gitlab_webhook_token", "generic_webhook_secret"):
+        assert values[name.upper()] == getattr(made, name)
     assert values["INCIDENTSCOPE_HOME"] == str(home)
 
 
