@@ -29,6 +29,7 @@ from services.console.adapters.http_problems import problem_of
 from services.console.adapters.http_security import Guard
 from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
+from services.console.domain.doors import Doors
 from services.console.handlers.causes import CausePages
 from services.console.handlers.incidents import IncidentPages
 from services.console.handlers.live import LiveFeed
@@ -63,6 +64,7 @@ def build(
     feed: LiveFeed,
     tenants: TenantRegistry,
     clock: Clock,
+    doors: Doors,
     health: Sequence[BaseRoute] = (),
     allowed_hosts: frozenset[str] = frozenset(),
     sessions: Sessions | None = None,
@@ -72,17 +74,17 @@ def build(
         title="IncidentScope", version="1", description=DESCRIPTION,
         docs_url=None, redoc_url=None, openapi_url=OPENAPI,
     )  # fmt: skip
-    responding = Responding(incidents, clock)
+    responding, templates = Responding(incidents, clock), Pages(doors)
     pages = PageRoutes(
         IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), responding,
-        CausePages(incidents, clock), Pages(),
+        CausePages(incidents, clock), templates,
     )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
     # not included: each is to stand behind the gate by itself
     app.router.routes += http_api.build(incidents, tenants).routes
     app.router.routes += http_status.build(responding, clock).routes
     app.router.routes += [*health, *pages.routes(), Route("/events", Events(feed, tenants).__call__, methods=["GET"])]
-    app.router.routes += [*SignIn(sessions, Pages()).routes(), Mount("/static", _Static(directory=STATIC))]
+    app.router.routes += [*SignIn(sessions, templates).routes(), Mount("/static", _Static(directory=STATIC))]
     guard(app.router.routes, Gate(sessions.admit, public=frozenset({OPENAPI})))
     _answer_problems(app, pages)
     _describe(app)

@@ -13,15 +13,16 @@ from starlette.responses import HTMLResponse
 from libs.access.identity import CALLER
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, formats, servicemap
+from services.console.domain.doors import Doors
 
 FOLDER = Path(__file__).parent.parent / "templates"
 STATIC = Path(__file__).parent.parent / "static"
 
 
 class Pages:
-    """Renders templates."""
+    """Renders templates. `doors` are told where nothing has come in yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, doors: Doors) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
@@ -35,7 +36,7 @@ class Pages:
             self._environment.filters[name] = getattr(formats, name)
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(
-            caller=lambda: CALLER.get(None),
+            caller=lambda: CALLER.get(None), doors=doors,
             quantity=formats.quantity, offset=formats.offset, service_href=service_href, chart_box=_CHART_BOX,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
         )  # fmt: skip
