@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from infra.local import logs, ports, state, status
 from infra.local.errors import LocalStackError
-from infra.local.stack import HOME_VARIABLE, START_SECONDS, Stack, default_home
+from infra.local.part import HOME_VARIABLE
+from infra.local.stack import START_SECONDS, Stack, default_home
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
+        ports.offset_in(os.environ)  # a mistake is told by every command, not by `up` alone
         return command(options)
     except LocalStackError as exc:
         print(f"local: {exc}", file=sys.stderr)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -35,6 +34,7 @@ DEFAULTS: Mapping[str, int] = {
     "correlation_engine": 9108,
     "console": 8080,
 }
+LOWEST_OFFSET, HIGHEST_OFFSET = 1 - min(DEFAULTS.values()), HIGHEST - max(DEFAULTS.values())
 OFFSET_VARIABLE = "INCIDENTSCOPE_PORT_OFFSET"
 
 
@@ -58,7 +58,17 @@ class Ports:
     @classmethod
     def defaults(cls, offset: int = 0) -> Ports:
         """Return the default ports, all moved by `offset`; raises LocalStackError when one leaves 1..65535."""
+        if not LOWEST_OFFSET <= offset <= HIGHEST_OFFSET:
+            raise LocalStackError(
+                f"with an offset of {offset} a port is not between 1 and {HIGHEST}: "
+                f"use one from {LOWEST_OFFSET} to {HIGHEST_OFFSET}"
+            )
         return cls(_distinct({name: number + offset for name, number in DEFAULTS.items()}))
+
+    @classmethod
+    def remembered(cls, numbers: Mapping[str, int]) -> Ports:
+        """Return the ports that a home keeps; names of another version are left out, new ones have their default."""
+        return cls.defaults().with_numbers({name: number for name, number in numbers.items() if name in DEFAULTS})
 
     @classmethod
     def free(cls) -> Ports:
@@ -92,13 +102,16 @@ def choose(
 
     Raises LocalStackError for a number that is none, out of range, or used twice.
     """
-    if offset is None and environment.get(OFFSET_VARIABLE):
-        offset = _number(OFFSET_VARIABLE, environment[OFFSET_VARIABLE])
-    ports = Ports.defaults(offset or 0)
-    if offset is None:
-        ports = ports.with_numbers({n: p for n, p in remembered.items() if n in DEFAULTS})
+    offset = offset_in(environment) if offset is None else offset
+    ports = Ports.remembered(remembered) if offset is None else Ports.defaults(offset)
     asked = {n: _number(variable(n), environment[variable(n)]) for n in DEFAULTS if environment.get(variable(n))}
     return ports.with_numbers({**asked, **(given or {})})
+
+
+def offset_in(environment: Mapping[str, str]) -> int | None:
+    """Return the offset that INCIDENTSCOPE_PORT_OFFSET asks for; raises LocalStackError when it is no number."""
+    text = environment.get(OFFSET_VARIABLE)
+    return _number(OFFSET_VARIABLE, text) if text else None
 
 
 def variable(name: str) -> str:
@@ -118,24 +131,10 @@ def in_use(number: int) -> bool:
     """Return whether something on this machine holds the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections are no obstacle
-        try:
+        with suppress(OSError):
             probe.bind((HOST, number))
-        except OSError:
-            return True
-    return False
-
-
-def require_free(ports: Ports, names: Iterable[str], patience_seconds: float = 0.0) -> None:
-    """Raise LocalStackError for the first port that is taken, and stays so for that long."""
-    deadline = time.monotonic() + patience_seconds
-    for name in names:
-        while (taken := in_use(ports[name])) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        if taken:
-            raise LocalStackError(
-                f"port {ports[name]} ({name}) is in use by another program: stop that program, "
-                f"or choose another port with --port {name}=<number> or {variable(name)}=<number>"
-            )
+            return False
+    return True
 
 
 def _number(name: str, text: str) -> int:

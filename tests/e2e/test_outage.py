@@ -14,9 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from infra.local.part import HOME_VARIABLE
 from infra.local.ports import Ports
 from infra.local.processes import marked
-from infra.local.stack import HOME_VARIABLE, Stack
+from infra.local.stack import Stack
 
 pytestmark = pytest.mark.e2e
 DEMO_SECONDS = 420
@@ -68,10 +69,10 @@ def test_the_idle_suite_is_ready_and_small(suite: Stack) -> None:
 
 
 def test_what_a_stranger_sends_without_a_known_key_is_refused(suite: Stack) -> None:
-    port = suite.addresses["OTLP_HTTP_PORT"]
+    url = f"{suite.addresses['OTLP_HTTP_URL']}/v1/traces"
 
     headers = {"x-api-key": "guess", "content-type": "application/x-protobuf"}
-    answer = httpx.post(f"http://127.0.0.1:{port}/v1/traces", headers=headers, content=b"", trust_env=False)
+    answer = httpx.post(url, headers=headers, content=b"", trust_env=False)
 
     assert answer.status_code == 401
 

@@ -1,5 +1,3 @@
-import socket
-
 import pytest
 
 from infra.local import ports
@@ -29,6 +27,15 @@ def test_an_offset_asked_for_now_beats_what_is_remembered() -> None:
     assert ports.choose({}, {"kafka": 7001}, offset=10)["kafka"] == DEFAULTS["kafka"] + 10
 
 
+def test_an_offset_of_nothing_goes_back_to_the_defaults() -> None:
+    assert ports.choose({"INCIDENTSCOPE_PORT_OFFSET": "0"}, {"kafka": 7001}).numbers == DEFAULTS
+
+
+@pytest.mark.parametrize("offset", [ports.LOWEST_OFFSET, ports.HIGHEST_OFFSET])
+def test_every_port_stays_a_port_at_the_offsets_that_are_offered(offset: int) -> None:
+    assert all(0 < number <= 65535 for number in Ports.defaults(offset).numbers.values())
+
+
 def test_a_port_from_an_older_version_that_no_longer_exists_is_forgotten() -> None:
     assert ports.choose({}, {"gone": 7001}).numbers == DEFAULTS
 
@@ -40,7 +47,10 @@ def test_a_port_from_an_older_version_that_no_longer_exists_is_forgotten() -> No
         ({"KAFKA_PORT": "70000"}, "port 70000 (kafka) is not between 1 and 65535"),
         ({"KAFKA_PORT": "0"}, "port 0 (kafka) is not between"),
         ({"KAFKA_PORT": "8080"}, "port 8080 is given to both kafka and console"),
-        ({"INCIDENTSCOPE_PORT_OFFSET": "60000"}, "is not between 1 and 65535"),
+        ({"INCIDENTSCOPE_PORT_OFFSET": "60000"}, "is not between 1 and 65535: use one from -4316 to 15483"),
+        ({"INCIDENTSCOPE_PORT_OFFSET": "-4317"}, "is not between 1 and 65535: use one from -4316 to 15483"),
+        ({"INCIDENTSCOPE_PORT_OFFSET": "lots"}, "INCIDENTSCOPE_PORT_OFFSET must be a whole number, not 'lots'"),
+        ({"INCIDENTSCOPE_PORT_OFFSET": "1.5"}, "INCIDENTSCOPE_PORT_OFFSET must be a whole number, not '1.5'"),
     ],
 )
 def test_a_useless_number_is_refused_with_its_name(environment: dict[str, str], said: str) -> None:
@@ -59,14 +69,3 @@ def test_free_ports_are_distinct_and_can_be_bound() -> None:
     free = Ports.free()
     assert len(set(free.numbers.values())) == len(DEFAULTS)
     assert not any(ports.in_use(number) for number in free.numbers.values())
-
-
-def test_a_port_in_use_is_told_with_what_to_do() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        number = taken.getsockname()[1]
-        chosen = Ports.free().with_numbers({"kafka": number})
-        with pytest.raises(LocalStackError) as caught:
-            ports.require_free(chosen, ["postgres", "kafka"])
-    text = str(caught.value)
-    assert text.startswith(f"port {number} (kafka) is in use by another program")
-    assert "--port kafka=<number> or KAFKA_PORT=<number>" in text
