@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from infra.local import logs, ports, state, status, supervisor
 from infra.local.errors import LocalStackError
-from infra.local.stack import HOME_VARIABLE, START_SECONDS, Stack, default_home
+from infra.local.part import HOME_VARIABLE
+from infra.local.stack import START_SECONDS, Stack, default_home
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
+        ports.offset_in(os.environ)  # a mistake is told by every command, not by `up` alone
         return command(options)
     except LocalStackError as exc:
         print(f"local: {exc}", file=sys.stderr)
@@ -90,7 +92,7 @@ def _add_status(commands: Commands) -> None:
 
 def _add_logs(commands: Commands) -> None:
     parser = _command(commands, "logs", "the last lines each part logged", _logs)
-    parser.add_argument("part", nargs="?", help="only this part")
+    parser.add_argument("part", nargs="?", help="only this part, or `supervisor`")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
     parser.add_argument("-n", "--lines", type=int, default=10, help="how many lines (default %(default)s)")
 
@@ -124,8 +126,11 @@ def _up(options: argparse.Namespace) -> int:
     chosen = ports.choose(os.environ, state.load(home).ports, options.port_offset, given)
     stack = Stack(home, chosen, say=say)
     supervisor.quit_running(stack.home)
-    stack.up(options.only, options.infra_only, options.timeout)
-    supervisor.launch(stack.home)
+    try:
+        stack.up(options.only, options.infra_only, options.timeout)
+    finally:
+        if state.load(stack.home).wanted:  # also after a start that failed half way: what runs is looked after
+            supervisor.launch(stack.home)
     say(f"all is ready; console {stack.addresses['CONSOLE_URL']}, data in {stack.home}")
     return _print_env(stack) if options.print_env else 0
 
@@ -145,8 +150,11 @@ def _status(options: argparse.Namespace) -> int:
 
 def _logs(options: argparse.Namespace) -> int:
     stack = Stack(_existing(_home(options)))
-    parts = stack.select([options.part] if options.part else None)
-    files = {part.name: stack.log_of(part.name) for part in parts}
+    if options.part == supervisor.NAME:
+        files = {supervisor.NAME: stack.log_of(supervisor.NAME)}
+    else:
+        parts = stack.select([options.part] if options.part else None)
+        files = {part.name: stack.log_of(part.name) for part in parts}
     for line in logs.last_lines(files, options.lines):
         print(line)
     if options.follow:

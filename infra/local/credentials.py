@@ -22,22 +22,22 @@ class Credentials:
     api_key: str
     github_webhook_secret: str
     argocd_webhook_token: str
+    gitlab_webhook_token: str
+    generic_webhook_secret: str
     postgres_password: str
     postgres_service_password: str
     service_secret: str
-    generic_webhook_secret: str
-    gitlab_webhook_token: str
 
 
 _MAKE: dict[str, Callable[[], str]] = {
     "api_key": new_key,
     "github_webhook_secret": lambda: secrets.token_urlsafe(32),
     "argocd_webhook_token": lambda: secrets.token_urlsafe(32),
+    "gitlab_webhook_token": lambda: secrets.token_urlsafe(32),
+    "generic_webhook_secret": lambda: secrets.token_urlsafe(32),
     "postgres_password": lambda: secrets.token_urlsafe(24),
     "postgres_service_password": lambda: secrets.token_urlsafe(24),
     "service_secret": lambda: secrets.token_urlsafe(32),
-    "generic_webhook_secret": lambda: secrets.token_urlsafe(32),
-    "gitlab_webhook_token": lambda: secrets.token_urlsafe(32),
 }
 
 FIRST = {"api_key", "github_webhook_secret", "argocd_webhook_token", "postgres_password"}  # in every home's file

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from infra.local.ports import HOST
 from infra.local.processes import Command
 
+HOME_VARIABLE, PART_VARIABLE = "INCIDENTSCOPE_HOME", "INCIDENTSCOPE_PART"  # what every process of a stack carries
 PROBE_SECONDS = 2.0
 Say = Callable[[str], None]
 

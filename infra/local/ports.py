@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import random
 import socket
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import psutil
 
 from infra.local.errors import LocalStackError
 
@@ -37,6 +34,7 @@ DEFAULTS: Mapping[str, int] = {
     "correlation_engine": 9108,
     "console": 8080,
 }
+LOWEST_OFFSET, HIGHEST_OFFSET = 1 - min(DEFAULTS.values()), HIGHEST - max(DEFAULTS.values())
 OFFSET_VARIABLE = "INCIDENTSCOPE_PORT_OFFSET"
 
 
@@ -60,7 +58,17 @@ class Ports:
     @classmethod
     def defaults(cls, offset: int = 0) -> Ports:
         """Return the default ports, all moved by `offset`; raises LocalStackError when one leaves 1..65535."""
+        if not LOWEST_OFFSET <= offset <= HIGHEST_OFFSET:
+            raise LocalStackError(
+                f"with an offset of {offset} a port is not between 1 and {HIGHEST}: "
+                f"use one from {LOWEST_OFFSET} to {HIGHEST_OFFSET}"
+            )
         return cls(_distinct({name: number + offset for name, number in DEFAULTS.items()}))
+
+    @classmethod
+    def remembered(cls, numbers: Mapping[str, int]) -> Ports:
+        """Return the ports that a home keeps; names of another version are left out, new ones have their default."""
+        return cls.defaults().with_numbers({name: number for name, number in numbers.items() if name in DEFAULTS})
 
     @classmethod
     def free(cls) -> Ports:
@@ -94,13 +102,16 @@ def choose(
 
     Raises LocalStackError for a number that is none, out of range, or used twice.
     """
-    if offset is None and environment.get(OFFSET_VARIABLE):
-        offset = _number(OFFSET_VARIABLE, environment[OFFSET_VARIABLE])
-    ports = Ports.defaults(offset or 0)
-    if offset is None:
-        ports = ports.with_numbers({n: p for n, p in remembered.items() if n in DEFAULTS})
+    offset = offset_in(environment) if offset is None else offset
+    ports = Ports.remembered(remembered) if offset is None else Ports.defaults(offset)
     asked = {n: _number(variable(n), environment[variable(n)]) for n in DEFAULTS if environment.get(variable(n))}
     return ports.with_numbers({**asked, **(given or {})})
+
+
+def offset_in(environment: Mapping[str, str]) -> int | None:
+    """Return the offset that INCIDENTSCOPE_PORT_OFFSET asks for; raises LocalStackError when it is no number."""
+    text = environment.get(OFFSET_VARIABLE)
+    return _number(OFFSET_VARIABLE, text) if text else None
 
 
 def variable(name: str) -> str:
@@ -120,54 +131,10 @@ def in_use(number: int) -> bool:
     """Return whether something on this machine holds the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections are no obstacle
-        try:
+        with suppress(OSError):
             probe.bind((HOST, number))
-        except OSError:
-            return True
-    return False
-
-
-def require_free(ports: Ports, names: Iterable[str], patience_seconds: float = 0.0) -> None:
-    """Raise LocalStackError that tells all ports that are taken, and stay so for that long, and by which program."""
-    deadline = time.monotonic() + patience_seconds
-    taken = [name for name in names if in_use(ports[name])]
-    while taken and time.monotonic() < deadline:
-        time.sleep(0.1)
-        taken = [name for name in taken if in_use(ports[name])]
-    if taken:
-        raise LocalStackError(_conflict(ports, taken))
-
-
-def _conflict(ports: Ports, taken: Sequence[str]) -> str:
-    holders = listeners()
-    unseen = "a program of another user"
-    held = "".join(f"\n  {ports[name]} ({name}) by {holders.get(ports[name], unseen)}" for name in taken)
-    free = free_offset()
-    move = f"{OFFSET_VARIABLE}={free} make up (all ports + {free}), or " if free is not None else ""
-    one = f"one port: --port {taken[0]}=<number> or {variable(taken[0])}=<number>"
-    return (
-        f"{len(taken)} {'ports are' if len(taken) > 1 else 'port is'} in use:{held}\n"
-        f"stop what holds them, or start elsewhere, which is remembered until the data is deleted: {move}{one}"
-    )
-
-
-def listeners() -> dict[int, str]:
-    """Return the programs that listen on TCP ports, as far as this user may see them, as `name (pid 812)`."""
-    found: dict[int, str] = {}
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.pid is not None:
-            with suppress(psutil.Error):
-                found[connection.laddr.port] = f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    return found
-
-
-def free_offset() -> int | None:
-    """Return the smallest whole thousand at which every default port is free now; None when there is none."""
-    highest = max(DEFAULTS.values())
-    for offset in range(1000, HIGHEST - highest + 1, 1000):
-        if not any(in_use(number + offset) for number in DEFAULTS.values()):
-            return offset
-    return None
+            return False
+    return True
 
 
 def _number(name: str, text: str) -> int:

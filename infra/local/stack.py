@@ -13,18 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from infra.local import credentials, disk, ports, processes, schema, services, state
+from infra.local import conflicts, credentials, disk, processes, schema, services, state
 from infra.local.clickhouse import PROJECT, ClickHouse
 from infra.local.errors import LocalStackError
 from infra.local.kafka import Kafka
-from infra.local.part import Part, Say
+from infra.local.part import HOME_VARIABLE, PART_VARIABLE, Part, Say
 from infra.local.ports import HOST, Ports
 from infra.local.postgres import Postgres
 from infra.local.processes import Command, Identity
 from infra.local.starting import Starter
 
-HOME_VARIABLE = "INCIDENTSCOPE_HOME"
-PART_VARIABLE = "INCIDENTSCOPE_PART"
 INFRASTRUCTURE = ("kafka", "postgres", "clickhouse")
 START_SECONDS = 120.0
 CLEARING_SECONDS = 10.0
@@ -46,7 +44,7 @@ class Stack:
         self, home: Path, chosen: Ports | None = None, *, environment: Mapping[str, str] = os.environ, say: Say = print
     ) -> None:
         self.home = home.resolve()
-        self.ports = chosen or ports.choose(environment, state.load(self.home).ports)
+        self.ports = chosen or Ports.remembered(state.load(self.home).ports)
         marks = {HOME_VARIABLE: str(self.home), PART_VARIABLE: "preparation"}
         self._inherited = {**environment, "PYTHONUNBUFFERED": "1", **marks}
         self._credentials: credentials.Credentials | None = None
@@ -89,17 +87,17 @@ class Stack:
             "POSTGRES_URL": self.postgres_url,
             "POSTGRES_SERVICE_URL": self.postgres_service_url,
             "CLICKHOUSE_URL": self.clickhouse_url,
-            "OTLP_GRPC_PORT": str(self.ports["otlp_grpc"]),
-            "OTLP_HTTP_PORT": str(self.ports["otlp_http"]),
-            "ALERT_ROUTER_PORT": str(self.ports["alert_router"]),
-            "DEPLOY_HTTP_PORT": str(self.ports["deploy_http"]),
+            "OTLP_GRPC_TARGET": self.ports.address("otlp_grpc"),
+            "OTLP_HTTP_URL": f"http://{self.ports.address('otlp_http')}",
+            "ALERT_ROUTER_URL": f"http://{self.ports.address('alert_router')}",
+            "DEPLOY_WEBHOOK_URL": f"http://{self.ports.address('deploy_http')}",
             "INCIDENT_GRPC_TARGET": self.ports.address("incident_grpc"),
             "DEPLOY_GRPC_TARGET": self.ports.address("deploy_grpc"),
             "CONSOLE_URL": f"http://{self.ports.address('console')}",
             "GITHUB_WEBHOOK_SECRET": secret.github_webhook_secret,
             "ARGOCD_WEBHOOK_TOKEN": secret.argocd_webhook_token,
-            "GENERIC_WEBHOOK_SECRET": secret.generic_webhook_secret,
             "GITLAB_WEBHOOK_TOKEN": secret.gitlab_webhook_token,
+            "GENERIC_WEBHOOK_SECRET": secret.generic_webhook_secret,
             "INCIDENTSCOPE_API_KEY": secret.api_key,
             "INCIDENTSCOPE_HOME": str(self.home),
         }
@@ -112,10 +110,6 @@ class Stack:
             **{name: value for name, value in self.addresses.items() if name not in NOT_FOR_SERVICES},
             "POSTGRES_URL": self.postgres_service_url,
             "INCIDENTSCOPE_SERVICE_SECRET": self.credentials.service_secret,
-            "OTLP_GRPC_URL": f"http://localhost:{self.ports['otlp_grpc']}",
-            "OTLP_HTTP_URL": f"http://localhost:{self.ports['otlp_http']}",
-            "ALERT_URL": f"http://localhost:{self.ports['alert_router']}",
-            "DEPLOY_URL": f"http://localhost:{self.ports['deploy_http']}",
             "HOST": HOST,
             "INCIDENTSCOPE_ANONYMOUS_TENANT": credentials.TENANT,
             "INCIDENTSCOPE_TRUST_TENANT_HEADER": "true",
@@ -176,25 +170,27 @@ class Stack:
             selected = self.select(only, infra_only)
             memory = state.load(self.home)
             running = {name: i for name, i in memory.processes.items() if processes.alive(i)}
-            # A part that was killed a moment ago may hold its ports until the system has cleared it away.
-            patience = CLEARING_SECONDS if len(running) < len(memory.processes) else 0.0
-            memory.processes = running
-            missing = [part for part in selected if part.name not in memory.processes]
-            self._require_same_ports(memory)
-            ports.require_free(self.ports, [name for part in missing for name in part.ports], patience)
+            missing = [part for part in selected if part.name not in running]
+            self._require_same_ports(memory, running)
+            self._require_free_ports(memory, running, missing)
             memory.restarts = memory.restarts if mend else {}
             self._remember(memory, selected)
-            self._start(selected, memory, timeout_seconds, bare or mend)
-            if (
-                missing and not mend and (len(missing) == len(selected) or memory.ready_seconds is None)
-            ):  # mending does not count
+            self._start(selected, memory, running, timeout_seconds, bare or mend)
+            first = len(missing) == len(selected) or memory.ready_seconds is None
+            if missing and first and not mend:  # mending does not count
                 memory.ready_seconds = round(time.monotonic() - begun, 1)
                 state.save(self.home, memory)
 
-    def _require_same_ports(self, memory: state.State) -> None:
+    def _require_free_ports(self, memory: state.State, running: Collection[str], missing: Sequence[Part]) -> None:
+        # A part that was killed a moment ago may hold its ports until the system has cleared it away.
+        patience = CLEARING_SECONDS if len(running) < len(memory.processes) else 0.0
+        names = [name for part in missing for name in part.ports]
+        conflicts.require_free(self.ports, names, self._inherited, patience, running=bool(running))
+
+    def _require_same_ports(self, memory: state.State, running: Collection[str]) -> None:
         for name, part in self.parts().items():
             moved = [p for p in part.ports if memory.ports.get(p, self.ports[p]) != self.ports[p]]
-            if name in memory.processes and moved:
+            if name in running and moved:
                 raise LocalStackError(
                     f"{name} already runs on port {memory.ports[moved[0]]}: "
                     f"run `down` first to move it to {self.ports[moved[0]]}"
@@ -205,17 +201,24 @@ class Stack:
         memory.wanted = [name for name in self.parts() if name in memory.wanted or name in {p.name for p in selected}]
         state.save(self.home, memory)
 
-    def _start(self, selected: Sequence[Part], memory: state.State, timeout_seconds: float, bare: bool) -> None:
+    def _start(
+        self,
+        selected: Sequence[Part],
+        memory: state.State,
+        running: Mapping[str, Identity],
+        timeout_seconds: float,
+        bare: bool,
+    ) -> None:
         def record(name: str, identity: Identity) -> None:
             with self._lock:
                 memory.processes[name] = identity
                 state.save(self.home, memory)
 
         starter = Starter(self.log_of, self._mark, record, self._say_line, timeout_seconds)
-        starter.bring_up([p for p in selected if p.name in INFRASTRUCTURE], dict(memory.processes))
+        starter.bring_up([p for p in selected if p.name in INFRASTRUCTURE], running)
         if not bare:
             self.apply_schema([p.name for p in selected])
-        starter.bring_up([p for p in selected if p.name not in INFRASTRUCTURE], dict(memory.processes))
+        starter.bring_up([p for p in selected if p.name not in INFRASTRUCTURE], running)
 
     def _say_line(self, text: str) -> None:
         with self._lock:

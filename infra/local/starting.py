@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ class Starter:
     timeout_seconds: float
     _given_up: threading.Event = field(default_factory=threading.Event)
 
-    def bring_up(self, parts: Sequence[Part], running: dict[str, Identity]) -> None:
+    def bring_up(self, parts: Sequence[Part], running: Mapping[str, Identity]) -> None:
         """Start the parts that do not run and wait for all; raises the first failure after the others are done."""
         if not parts:
             return

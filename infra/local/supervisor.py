@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,8 +15,9 @@ from pathlib import Path
 from infra.local import processes, state
 from infra.local.clickhouse import PROJECT
 from infra.local.errors import LocalStackError, PartFailed, tail
+from infra.local.part import HOME_VARIABLE, PART_VARIABLE
 from infra.local.processes import Command, Identity
-from infra.local.stack import HOME_VARIABLE, PART_VARIABLE, Stack
+from infra.local.stack import Stack
 from infra.local.state import Restart
 
 NAME = "supervisor"
@@ -76,12 +78,12 @@ class Supervisor:
         try:
             self.start(name)
         except PartFailed as exc:  # if it has ended, the next look notes how
-            print(exc, flush=True)
+            _say(exc)
         except LocalStackError as exc:
             self._note(name, f"cannot be started: {exc}", backoff.died(self.clock()))
 
     def _note(self, name: str, why: str, delay: float) -> None:
-        print(f"{datetime.now(UTC):%H:%M:%S} {name} {why}; starting it again in {delay:.0f} s", flush=True)
+        _say(f"{datetime.now(UTC):%H:%M:%S} {name} {why}; starting it again in {delay:.0f} s")
         with state.locked(self.home):
             memory = state.load(self.home)
             past = memory.restarts.get(name)
@@ -104,24 +106,32 @@ def run(home: Path) -> None:
     def start(name: str) -> None:
         Stack(home, say=lambda text: print(text, flush=True)).up([name], timeout_seconds=READY_SECONDS, mend=True)
 
-    supervisor = Supervisor(home, start)
+    supervisor, me = Supervisor(home, start), processes.identify(os.getpid())
+    time.sleep(LOOK_SECONDS)  # until `launch` has taken note of this process
     while home.exists():
         try:
+            if state.load(home).supervisor != me:
+                return  # another one was started in its place
             supervisor.look()
         except LocalStackError as exc:  # an `up` or `down` is at work, or the state is damaged: `status` tells
-            print(exc, flush=True)
+            _say(exc)
+        except OSError as exc:  # above all a full disk: nothing can be noted, and all comes back once there is room
+            _say(exc)
         time.sleep(LOOK_SECONDS)
 
 
+def _say(what: object) -> None:
+    with contextlib.suppress(OSError):  # the log lies on the same disk
+        print(what, flush=True)
+
+
 def launch(home: Path) -> None:
-    """Start the supervisor of a home in the background, in place of one that runs."""
-    quit_running(home)
+    """Start the supervisor of a home in the background; one that was started before it ends by itself."""
     environment = {**os.environ, HOME_VARIABLE: str(home), PART_VARIABLE: NAME, "PYTHONUNBUFFERED": "1"}
     command = Command([sys.executable, "-m", "infra.local", "supervise", "--home", str(home)], environment, PROJECT)
-    identity = processes.spawn(command, home / "logs" / f"{NAME}.log")
     with state.locked(home):
         memory = state.load(home)
-        memory.supervisor = identity
+        memory.supervisor = processes.spawn(command, home / "logs" / f"{NAME}.log")
         state.save(home, memory)
 
 

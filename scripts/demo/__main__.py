@@ -66,9 +66,9 @@ def _addresses(tenant: str, key: str) -> Addresses:
     if not secret:
         raise IncidentScopeError('GITHUB_WEBHOOK_SECRET is not set; use `make demo` or eval "$(make -s env)"')
     return Addresses(
-        otlp_grpc=f"127.0.0.1:{env('OTLP_GRPC_PORT', '4317')}",
-        otlp_http=f"127.0.0.1:{env('OTLP_HTTP_PORT', '4318')}",
-        deploys_http=f"127.0.0.1:{env('DEPLOY_HTTP_PORT', '8081')}",
+        otlp_grpc=env("OTLP_GRPC_TARGET", "127.0.0.1:4317"),
+        otlp_http_url=env("OTLP_HTTP_URL", "http://127.0.0.1:4318"),
+        deploy_webhook_url=env("DEPLOY_WEBHOOK_URL", "http://127.0.0.1:8081"),
         incidents_grpc=env("INCIDENT_GRPC_TARGET", "127.0.0.1:50051"),
         clickhouse_url=env("CLICKHOUSE_URL", "clickhouse://default@127.0.0.1:9000/incidentscope?http_port=8123"),
         github_secret=derived(secret, tenant),

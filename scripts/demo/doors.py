@@ -33,8 +33,8 @@ class Addresses:
     """Where the doors are, and the keys to them."""
 
     otlp_grpc: str
-    otlp_http: str
-    deploys_http: str
+    otlp_http_url: str
+    deploy_webhook_url: str
     incidents_grpc: str
     clickhouse_url: str
     github_secret: str
@@ -56,7 +56,7 @@ class Otlp:
             "content-encoding": "gzip",
         }
         self._http = httpx.Client(
-            base_url=f"http://{addresses.otlp_http}", headers=headers, timeout=CALL_SECONDS, trust_env=False
+            base_url=addresses.otlp_http_url, headers=headers, timeout=CALL_SECONDS, trust_env=False
         )
 
     def send(
@@ -78,7 +78,7 @@ class GitHub:
     """Plays GitHub: a signed `deployment_status` delivery."""
 
     def __init__(self, addresses: Addresses) -> None:
-        self._url = f"http://{addresses.deploys_http}/webhooks/{addresses.tenant}/github"
+        self._url = f"{addresses.deploy_webhook_url}/webhooks/{addresses.tenant}/github"
         self._secret = addresses.github_secret.encode()
 
     def report(self, deployment: Deployment) -> None:

@@ -39,8 +39,8 @@ async def start(lifecycle: Lifecycle, settings: ConsoleSettings) -> None:
     live = LiveKafka(settings.kafka_bootstrap, feed)
     lifecycle.thread("live feed", live.run, live.stop)
     app = http.build(
-        incidents, deploys, Rollups(clickhouse), feed, tenants, SystemClock(),
-        lifecycle.health.routes(), settings.allowed_hosts, _sessions(lifecycle, settings, tenants), settings.doors,
+        incidents, deploys, Rollups(clickhouse), feed, tenants, SystemClock(), settings.doors,
+        lifecycle.health.routes(), settings.allowed_hosts, _sessions(lifecycle, settings, tenants),
     )  # fmt: skip
     door = TenantChoice(app, tenants) if settings.trust_tenant_header else app
     await lifecycle.serve_http(door, settings.health_port)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from libs.runtime.settings import ServiceSettings
-from services.console.domain.models import Doors
+from services.console.domain.doors import Doors
 
 
 class ConsoleSettings(ServiceSettings):
@@ -22,24 +22,24 @@ class ConsoleSettings(ServiceSettings):
     """Where incident_service answers gRPC."""
     deploy_grpc_target: str = "127.0.0.1:50052"
     """Where deploy_normalizer answers gRPC."""
+    otlp_grpc_target: str = "127.0.0.1:4317"
+    """Where telemetry is sent to by OTLP/gRPC, as told on pages that have none yet."""
+    otlp_http_url: str = "http://127.0.0.1:4318"
+    """The same by OTLP/HTTP."""
+    alert_router_url: str = "http://127.0.0.1:9093"
+    """Where alerts are sent to, as told on a page without incidents."""
+    deploy_webhook_url: str = "http://127.0.0.1:8081"
+    """Where deploys are reported to, as told on pages without deploys."""
     call_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """Seconds that a call of another service may take before its part of the page says so."""
     console_allowed_hosts: str = ""
     """Further host names with a dot that the console answers to, with commas between."""
 
-    otlp_grpc_url: str = "http://localhost:4317"
-    """Where senders reach otlp_receiver by gRPC; told on pages that have nothing to show yet."""
-    otlp_http_url: str = "http://localhost:4318"
-    """The same by HTTP."""
-    alert_url: str = "http://localhost:9093"
-    """Where Prometheus and others reach alert_router; told likewise."""
-    deploy_url: str = "http://localhost:8081"
-    """Where webhooks reach deploy_normalizer; told likewise."""
-
     @property
     def doors(self) -> Doors:
-        """Return where this installation takes things in."""
-        return Doors(self.otlp_grpc_url, self.otlp_http_url, self.alert_url, self.deploy_url)
+        """Return where data is sent to."""
+        urls = (self.otlp_http_url, self.alert_router_url, self.deploy_webhook_url)
+        return Doors(self.otlp_grpc_target, *(url.rstrip("/") for url in urls))
 
     @property
     def allowed_hosts(self) -> frozenset[str]:

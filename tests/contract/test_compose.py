@@ -52,6 +52,14 @@ def test_ports_are_published_on_loopback_only_and_once(services: dict[str, Any])
     assert len(ports) == len(set(ports))
 
 
+def test_the_console_tells_the_addresses_that_are_published(services: dict[str, Any]) -> None:
+    told = services["console"]["environment"]
+    names = ("OTLP_GRPC_TARGET", "OTLP_HTTP_URL", "ALERT_ROUTER_URL", "DEPLOY_WEBHOOK_URL")
+    published = {port.rpartition(":")[0] for block in services.values() for port in block.get("ports", [])}
+
+    assert {told[name].removeprefix("http://") for name in names} <= published
+
+
 def test_every_dependency_is_a_service_and_every_file_it_mounts_exists(services: dict[str, Any]) -> None:
     for block in services.values():
         assert set(block.get("depends_on", {})) <= services.keys()

@@ -8,14 +8,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import httpx
 import pytest
 
+from infra.local.part import HOME_VARIABLE
 from infra.local.ports import Ports
 from infra.local.processes import marked
-from infra.local.stack import HOME_VARIABLE, Stack
+from infra.local.stack import Stack
 
 pytestmark = pytest.mark.e2e
 DEMO_SECONDS = 420
@@ -67,25 +69,16 @@ def test_the_idle_suite_is_ready_and_small(suite: Stack) -> None:
 
 
 def test_what_a_stranger_sends_without_a_known_key_is_refused(suite: Stack) -> None:
-    port = suite.addresses["OTLP_HTTP_PORT"]
+    url = f"{suite.addresses['OTLP_HTTP_URL']}/v1/traces"
 
     headers = {"x-api-key": "guess", "content-type": "application/x-protobuf"}
-    answer = httpx.post(f"http://127.0.0.1:{port}/v1/traces", headers=headers, content=b"", trust_env=False)
+    answer = httpx.post(url, headers=headers, content=b"", trust_env=False)
 
     assert answer.status_code == 401
 
 
 def test_the_log_of_no_part_holds_a_secret(suite: Stack) -> None:
-    secrets = [
-        suite.credentials.api_key,
-        suite.credentials.github_webhook_secret,
-        suite.credentials.argocd_webhook_token,
-        suite.credentials.generic_webhook_secret,
-        suite.credentials.gitlab_webhook_token,
-        suite.credentials.service_secret,
-        suite.credentials.postgres_password,
-        suite.credentials.postgres_service_password,
-    ]
+    secrets = astuple(suite.credentials)
     for log in Path(suite.home, "logs").glob("*.log"):
         text = log.read_text(errors="replace")
         assert not [s for s in secrets if s in text], log.name

@@ -14,8 +14,9 @@ import httpx
 import pytest
 import yaml
 
+from infra.local.part import HOME_VARIABLE
 from infra.local.ports import Ports
-from infra.local.stack import HOME_VARIABLE, Stack
+from infra.local.stack import Stack
 from libs.storage.clickhouse import ClickHouse
 from services.deploy_normalizer.domain.mapping import parse_rules
 from tests.e2e.readme import README, ROOT, Block, blocks

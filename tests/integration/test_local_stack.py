@@ -206,15 +206,17 @@ def test_killing_one_part_restarts_only_that_part(own: Stack) -> None:
     assert {n: after[n] for n in ("kafka", "clickhouse")} == {n: before[n] for n in ("kafka", "clickhouse")}
 
 
-def test_another_stack_on_the_same_ports_is_told_of_all_of_them(own: Stack, tmp_path: Path) -> None:
+def test_another_stack_on_the_same_ports_is_refused_with_who_holds_each(own: Stack, tmp_path: Path) -> None:
     numbers = [word for name in ports.DEFAULTS for word in ("--port", f"{name}={own.ports[name]}")]
     try:
         ended = command(tmp_path / "second", "up", "--infra-only", *numbers)
     finally:
         Stack(tmp_path / "second").down(wipe=True)
     assert ended.returncode == 2
-    holder = f"(pid {pids(own)['kafka']})"
-    assert ended.stderr.startswith(f"local: 5 ports are in use:\n  {own.ports['kafka']} (kafka) by java {holder}\n")
+    head, *conflicts, _way_out = ended.stderr.splitlines()
+    assert head == "local: 5 ports are in use, nothing was started:"
+    assert f"  port {own.ports['kafka']} (kafka): java (pid {pids(own)['kafka']}), kafka of the " in conflicts[0]
+    assert all(line.endswith(f" of the IncidentScope stack in {own.home}") for line in conflicts)
 
 
 def test_running_parts_cannot_be_moved_to_another_port(own: Stack) -> None:

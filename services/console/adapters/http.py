@@ -32,7 +32,7 @@ from services.console.adapters.http_problems import problem_of
 from services.console.adapters.http_security import Guard
 from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
-from services.console.domain.models import Doors
+from services.console.domain.doors import Doors
 from services.console.handlers.causes import CausePages
 from services.console.handlers.elsewhere import Elsewhere
 from services.console.handlers.incidents import IncidentPages
@@ -69,18 +69,17 @@ def build(
     feed: LiveFeed,
     tenants: TenantRegistry,
     clock: Clock,
+    doors: Doors,
     health: Sequence[BaseRoute] = (),
     allowed_hosts: frozenset[str] = frozenset(),
     sessions: Sessions | None = None,
-    doors: Doors | None = None,
 ) -> Guard:
     """Return the ASGI application."""
     app = FastAPI(
         title="IncidentScope", version="1", description=DESCRIPTION,
         docs_url=None, redoc_url=None, openapi_url=OPENAPI,
     )  # fmt: skip
-    responding = Responding(incidents, clock)
-    templates = Pages(doors, tenants.choices)
+    responding, templates = Responding(incidents, clock), Pages(doors, tenants.choices)
     pages = PageRoutes(
         IncidentPages(incidents, deploys, telemetry, clock), ServicePages(incidents, deploys, telemetry, clock),
         responding, CausePages(incidents, clock), Elsewhere(incidents, tenants), templates,

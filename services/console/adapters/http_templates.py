@@ -15,7 +15,7 @@ from libs.access.identity import CALLER, Decision, Identity, Requirement, Role, 
 from libs.kernel import quantities
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, filters, formats, servicemap
-from services.console.domain.models import Doors
+from services.console.domain.doors import Doors
 
 FOLDER = Path(__file__).parent.parent / "templates"
 STATIC = Path(__file__).parent.parent / "static"
@@ -26,11 +26,9 @@ _RESPOND = Requirement(Role.RESPONDER, Scope.INCIDENTS_WRITE)
 
 
 class Pages:
-    """Renders templates. `tenants` are those that a caller may choose among."""
+    """Renders templates. `doors` are told where nothing has come in yet, `tenants` those a caller may choose among."""
 
-    def __init__(
-        self, doors: Doors | None = None, tenants: Callable[[Identity], Sequence[str]] = lambda caller: (caller.tenant,)
-    ) -> None:
+    def __init__(self, doors: Doors, tenants: Callable[[Identity], Sequence[str]]) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
@@ -47,7 +45,7 @@ class Pages:
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(
             identity=lambda: CALLER.get(None), may_respond=_may_respond, here_now=HERE.get,
-            doors=doors or Doors(), tenants=tenants, service_href=service_href, chart_box=_CHART_BOX,
+            doors=doors, tenants=tenants, service_href=service_href, chart_box=_CHART_BOX,
             periods=filters.PERIODS, going_on=filters.GOING_ON, over=filters.OVER,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
         )  # fmt: skip

@@ -36,16 +36,6 @@ class Severity(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
-    """Where this installation takes things in, for pages that have nothing to show yet."""
-
-    otlp_grpc: str = "http://localhost:4317"
-    otlp_http: str = "http://localhost:4318"
-    alerts: str = "http://localhost:9093"
-    deploys: str = "http://localhost:8081"
-
-
-@dataclass(frozen=True, slots=True)
 class Incident:
     """One incident as the incident service tells it."""
 

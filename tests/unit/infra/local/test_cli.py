@@ -1,13 +1,15 @@
 import json
 import shlex
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from infra.local import credentials, state
+from infra.local import credentials, ports, state
 from infra.local.cli import main
-from infra.local.ports import DEFAULTS
+from infra.local.ports import DEFAULTS, Ports
+from infra.local.stack import Stack
 from infra.local.state import State
 
 
@@ -20,8 +22,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def remember(home: Path, **ports: int) -> None:
-    state.save(home, State(ports={**DEFAULTS, **ports}, wanted=["kafka"]))
+def remember(home: Path, **numbers: int) -> None:
+    state.save(home, State(ports={**DEFAULTS, **numbers}, wanted=["kafka"]))
 
 
 @pytest.mark.parametrize("command", [[], ["up"], ["down"], ["status"], ["logs"], ["env"]])
@@ -47,13 +49,16 @@ def test_down_where_nothing_runs_is_fine(home: Path, capsys: pytest.CaptureFixtu
     assert "0 parts stopped" in capsys.readouterr().out
 
 
-def test_a_port_in_use_is_told_before_anything_is_started(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        number = taken.getsockname()[1]
-        assert main(["up", "--only", "kafka", "--port", f"kafka={number}"]) == 2
+def test_ports_in_use_are_all_told_before_anything_is_started(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ExitStack() as held:
+        taken = [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(2)]
+        given = [f"--port=kafka={taken[0]}", f"--port=kafka_controller={taken[1]}"]
+        assert main(["up", "--only", "kafka", *given]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"local: 1 port is in use:\n  {number} (kafka) by ")
-    assert state.load(home).processes == {}
+    assert error.startswith(f"local: 2 ports are in use, nothing was started:\n  port {taken[0]} (kafka): ")
+    assert f"\n  port {taken[1]} (kafka_controller): " in error
+    assert error.endswith(" make up\n")
+    assert state.load(home) == State()
 
 
 @pytest.mark.parametrize(
@@ -86,8 +91,31 @@ def test_env_prints_lines_a_shell_can_evaluate(home: Path, capsys: pytest.Captur
     assert all(words[0] == "export" and len(words) == 2 for words in lines)
     values = dict(words[1].split("=", 1) for words in lines)
     assert values["KAFKA_BOOTSTRAP"] == "127.0.0.1:7001"
-    assert values["GITHUB_WEBHOOK_SECRET"] == credentials.ensure(home).github_webhook_secret
+    made = credentials.ensure(home)
+    for name in ("github_webhook_secret", "argocd_webhook_token", "gitlab_webhook_token", "generic_webhook_secret"):
+        assert values[name.upper()] == getattr(made, name)
     assert values["INCIDENTSCOPE_HOME"] == str(home)
+
+
+def test_no_variable_that_env_prints_pins_a_port(home: Path) -> None:
+    """A shell that has them could not move the stack any more."""
+    assert {ports.variable(name) for name in DEFAULTS} & Stack(home).addresses.keys() == set()
+
+
+def test_commands_after_up_keep_to_the_ports_in_use(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state.save(home, State(ports=dict(Ports.defaults(3000).numbers)))
+    for offset in ("", "3000", "4000"):
+        monkeypatch.setenv("INCIDENTSCOPE_PORT_OFFSET", offset)
+        assert Stack(home).ports == Ports.defaults(3000)
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "logs", "env"])
+def test_an_offset_that_is_no_number_is_told_by_every_command(
+    command: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INCIDENTSCOPE_PORT_OFFSET", "some")
+    assert main([command]) == 2
+    assert capsys.readouterr().err == "local: INCIDENTSCOPE_PORT_OFFSET must be a whole number, not 'some'\n"
 
 
 def test_status_of_a_stack_that_is_down_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

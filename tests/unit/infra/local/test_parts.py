@@ -8,6 +8,8 @@ from infra.local import kafka, logs, schema, services
 from infra.local.errors import LocalStackError, PartFailed, tail
 from infra.local.ports import DEFAULTS, Ports
 from infra.local.stack import INFRASTRUCTURE, Stack
+from services.console.domain.doors import Doors
+from services.console.settings import ConsoleSettings
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -41,6 +43,15 @@ def test_a_service_gets_its_ports_and_the_addresses_of_this_stack(stack_at: Stac
     assert re.fullmatch(service, environment["POSTGRES_URL"])
     assert environment["HOST"] == "127.0.0.1"
     assert len(environment["INCIDENTSCOPE_SERVICE_SECRET"]) > 20
+
+
+def test_the_console_tells_the_addresses_of_this_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = Stack(tmp_path, Ports.defaults(3000), environment={})
+    for name, value in moved.parts()["console"].prepare(lambda _: None).environment.items():
+        monkeypatch.setenv(name, value)
+    assert ConsoleSettings().doors == Doors(
+        "127.0.0.1:7317", "http://127.0.0.1:7318", "http://127.0.0.1:12093", "http://127.0.0.1:11081"
+    )
 
 
 def test_no_service_gets_the_owners_password_or_an_api_key(stack_at: Stack) -> None:

@@ -22,6 +22,7 @@ from libs.kernel.clock import ManualClock
 from libs.kernel.timewindow import floor_minute
 from libs.runtime.health import Health
 from services.console.adapters import http
+from services.console.domain.doors import Doors
 from services.console.handlers.live import Change, LiveFeed
 from tests.unit.services.console.memory_services import TENANT, MemoryDeploys, MemoryIncidents
 from tests.unit.services.console.memory_telemetry import MemoryTelemetry
@@ -29,6 +30,10 @@ from tests.unit.services.console.stamps import stamp
 from tests.unit.services.console.story import alike, bad_deploy, too_early
 
 KEY = "test-key"
+DOORS = Doors(
+    otlp_grpc="otlp.example:1", otlp_http="http://otlp.example:3", alerts="http://alerts.example:5",
+    deploys="http://deploys.example:7",
+)  # fmt: skip
 
 
 class World:
@@ -94,7 +99,7 @@ class World:
         health = Health("console")
         health.started()
         return http.build(
-            self.incidents, self.deploys, self.telemetry, self.feed, self.tenants, self.clock, health.routes()
+            self.incidents, self.deploys, self.telemetry, self.feed, self.tenants, self.clock, DOORS, health.routes()
         )
 
     def tell(self, kind: str, subject: str, topic: str = "incidents.events") -> None:

@@ -13,6 +13,7 @@ from incidentscope.incident.v1 import incident_pb2
 
 from libs.runtime.bodies import BoundedBody
 from services.console.adapters.http_pages import ACTOR_COOKIE
+from services.console.adapters.http_templates import FOLDER, STATIC
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.stamps import stamp
 from tests.unit.services.console.world import KEY, World
@@ -61,11 +62,42 @@ def test_the_list_is_paged(client: Client, world: World) -> None:
 def test_an_empty_list_says_how_to_send_data(tmp_path: Path) -> None:
     client = Client(World(tmp_path, empty=True).app())
     text = client.get("/").text
-    for words in ("No incidents yet", "OTEL_EXPORTER_OTLP_ENDPOINT", "9093", "8081", "make demo"):
+    for words in ("No incidents yet", "make demo", "OTEL_EXPORTER_OTLP_ENDPOINT=http://otlp.example:3"):
         assert words in text
     assert "No service has sent traces" in client.get("/services").text
     assert "No deploys in the last 7 days" in client.get("/deploys").text
     assert "Nothing was heard of" in client.get("/services/x").text
+
+
+@pytest.mark.parametrize(
+    ("path", "doors"),
+    [
+        (
+            "/",
+            [
+                "otlp.example:1<",
+                "http://otlp.example:3<",
+                "http://alerts.example:5<",
+                "deploys.example:7/webhooks/shop/",
+            ],
+        ),
+        ("/services", ["otlp.example:1<", "http://otlp.example:3<"]),
+        ("/deploys", ["http://deploys.example:7/webhooks/shop/github<"]),
+    ],
+)
+def test_an_empty_page_tells_the_addresses_in_use(tmp_path: Path, path: str, doors: list[str]) -> None:
+    text = Client(World(tmp_path, empty=True).app()).get(path).text
+    assert [door for door in doors if door not in text] == []
+
+
+def test_an_incident_before_any_deploy_tells_where_to_report_them(client: Client, world: World) -> None:
+    world.deploys.kept.clear()
+    assert "<code>http://deploys.example:7/webhooks/shop/</code>" in client.get(page(world)).text
+
+
+def test_no_page_has_a_port_written_into_it() -> None:
+    for path in (*FOLDER.iterdir(), *STATIC.rglob("*.js")):
+        assert re.findall(r"(?:localhost|[0-9]):[0-9]{4,5}\b", path.read_text()) == [], path.name
 
 
 def test_an_incident_page_holds_everything(client: Client, world: World) -> None:

@@ -18,7 +18,7 @@ from services.console.adapters import http
 from services.console.adapters.http_session import COOKIE, Sessions
 from tests.access_world import MINE, OTHER, Answer, ask, registry
 from tests.unit.services.console.client import Client
-from tests.unit.services.console.world import World
+from tests.unit.services.console.world import DOORS, World
 
 OWN = {"sec-fetch-site": "same-origin"}
 SIGNER = Signer("a secret of the console")
@@ -34,7 +34,14 @@ def world(tmp_path: Path) -> World:
 def console(world: World, secure: bool = False, record: Callable[[Entry], None] = lambda _entry: None) -> Client:
     sessions = Sessions(world.tenants, SIGNER, secure, record)
     app = http.build(
-        world.incidents, world.deploys, world.telemetry, world.feed, world.tenants, world.clock, sessions=sessions
+        world.incidents,
+        world.deploys,
+        world.telemetry,
+        world.feed,
+        world.tenants,
+        world.clock,
+        DOORS,
+        sessions=sessions,
     )
     return Client(app)
 
