@@ -10,12 +10,12 @@ from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts
 from services.console.domain.causes import Background
 from services.console.domain.charts import Chart, Marker, Measure, Point
+from services.console.domain.edgechange import EdgeChange
 from services.console.domain.formats import duration
 from services.console.domain.models import (
     Alert,
     Analysis,
     Deploy,
-    Edge,
     GaugeMinute,
     Incident,
     Link,
@@ -160,8 +160,8 @@ class ServicePage:
     window: TimeWindow
     card: ServiceCard | None
     load: Chart | None
-    callers: tuple[Edge, ...]
-    callees: tuple[Edge, ...]
+    callers: tuple[EdgeChange, ...]
+    callees: tuple[EdgeChange, ...]
     signatures: tuple[LogSignature, ...]
     deploys: tuple[Deploy, ...]
     resources: tuple[Chart, ...] = ()

@@ -25,11 +25,19 @@ def around_onset(incident: Incident, onset: datetime, now: datetime) -> TimeWind
     return TimeWindow(start, max(floor_minute(end) + timedelta(minutes=1), start + timedelta(minutes=5)))
 
 
-def troubled(incident: Incident, onset: datetime, shown: TimeWindow) -> TimeWindow:
-    """Return the part of a shown window in which the trouble lasted: what the service map counts."""
+def troubled(incident: Incident, onset: datetime, shown: TimeWindow, now: datetime) -> TimeWindow:
+    """Return the whole minutes of a shown window in which the trouble lasted: what the service map counts."""
     start = max(floor_minute(onset), shown.start)
-    end = min(incident.resolved_at or shown.end, shown.end)
+    end = floor_minute(min(incident.resolved_at or now, shown.end))
     return TimeWindow(start, max(end, start + timedelta(minutes=1)))
+
+
+def before(window: TimeWindow, length: timedelta) -> TimeWindow:
+    """Return the time that a window is compared with; raises InvalidInput with reason `bad_window` before the year 1."""
+    try:
+        return TimeWindow(window.start - length, window.start)
+    except OverflowError as exc:
+        raise InvalidInput("bad_window", "The time window starts too early to be compared with what was before.") from exc
 
 
 def for_deploys(shown: TimeWindow) -> TimeWindow:
