@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -18,6 +18,7 @@ LEAST_RISE_OF_USUAL = 0.25
 SLOWER, LEAST_WAIT = 2.0, 20.0  # times the usual mean, and milliseconds more than it
 MUCH_RISE = 0.1
 MUCH_SLOWER, MUCH_WAIT = 5.0, 100.0
+NO_BREAK = "\N{NO-BREAK SPACE}"  # a number stays on one line with its unit
 FAILS = 0.05  # the error share that no edge has as its usual: a failure even with nothing to compare with
 
 
@@ -42,11 +43,23 @@ class Level(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Harm:
+    """What part of the harm on a map goes through one edge: a share from 0 to 1, and of what."""
+
+    share: float
+    of: str
+
+    def __str__(self) -> str:
+        """Return it in words, empty without harm."""
+        return f"{percent(self.share)} of {self.of}" if self.share else ""
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeChange:
     """An edge now and before, None where it had no calls then.
 
     `added_errors` is how many calls failed beyond the usual share, `added_wait_ms` how much longer all its calls took
-    together; both are 0 for what everyday noise explains.
+    together; both are 0 for what everyday noise explains. `by_latency` tells that the second made the level.
     """
 
     now: Edge
@@ -54,6 +67,7 @@ class EdgeChange:
     level: Level
     added_errors: float = 0.0
     added_wait_ms: float = 0.0
+    by_latency: bool = False
 
     @property
     def client(self) -> str:
@@ -72,27 +86,42 @@ class EdgeChange:
 
     @property
     def headline(self) -> str:
-        """Return the numbers that changed most to the point, empty where nothing did: `7 ms → 944 ms`."""
+        """Return in a few characters what changed, empty where nothing did: `7 → 944 ms`."""
         if self.level is Level.NO_DATA:
             return "no calls"
         if self.level is Level.NO_BASELINE:
             return f"{percent(self.now.error_ratio)} fail" if self.added_errors else ""
-        return self.errors if self.added_errors else self.latency if self.added_wait_ms else ""
+        if self.level is Level.CALM:
+            return ""
+        before, now = self._latencies if self.by_latency else self._errors
+        value, _, unit = before.rpartition(" ")
+        return f"{value if now.endswith(f' {unit}') else before} → {now}"
 
     @property
     def errors(self) -> str:
         """Return the share of failed calls: `0.1 % → 31 %`."""
-        return _moved(*(percent(e.error_ratio) if e and e.calls else NO_VALUE for e in (self.before, self.now)))
+        return _moved(*self._errors)
+
+    @property
+    def _errors(self) -> tuple[str, str]:
+        return self._told(lambda e: percent(e.error_ratio) if e.calls else NO_VALUE)
 
     @property
     def latency(self) -> str:
         """Return the mean time of a call: `7 ms → 944 ms`."""
-        return _moved(*(milliseconds(e.mean_ms) if e and e.calls else NO_VALUE for e in (self.before, self.now)))
+        return _moved(*self._latencies)
+
+    @property
+    def _latencies(self) -> tuple[str, str]:
+        return self._told(lambda e: milliseconds(e.mean_ms) if e.calls else NO_VALUE)
 
     @property
     def rate(self) -> str:
         """Return the calls while they were measured: `3.2/s → 2.9/s`."""
-        return _moved(*(per_second(e.per_second) if e else NO_VALUE for e in (self.before, self.now)))
+        return _moved(*self._told(lambda e: per_second(e.per_second) if e.minutes else NO_VALUE))
+
+    def _told(self, words: Callable[[Edge], str]) -> tuple[str, str]:
+        return words(self.before) if self.before else NO_VALUE, words(self.now)
 
     @property
     def summary(self) -> str:
@@ -114,14 +143,22 @@ def compare(now: Sequence[Edge], before: Sequence[Edge]) -> list[EdgeChange]:
     changes = [_judged(e, past.pop((e.client, e.server), None)) for e in now]
     heard = max((e.minutes for e in now), default=0)
     missed = [e for e in past.values() if e.per_second * 60 * heard >= LEAST_ERRORS]
-    silent = [replace(e, calls=0, errors=0, mean_ms=math.nan, minutes=heard) for e in missed]
+    calling = {e.client: e.minutes for e in now}
+    silent = [replace(e, calls=0, errors=0, mean_ms=math.nan, minutes=calling.get(e.client, 0)) for e in missed]
     return changes + [EdgeChange(n, b, Level.NO_DATA) for n, b in zip(silent, missed, strict=True)]
 
 
-def shares_of_harm(changes: Sequence[EdgeChange]) -> list[float]:
-    """Return for each edge its share of all added failures or of all added waiting, the larger; 0 without harm."""
+def shares_of_harm(changes: Sequence[EdgeChange]) -> list[Harm]:
+    """Return for each edge its share of all added failures or of all added waiting, whichever is larger."""
     errors, wait = sum(c.added_errors for c in changes), sum(c.added_wait_ms for c in changes)
-    return [max(c.added_errors / (errors or 1), c.added_wait_ms / (wait or 1)) for c in changes]
+    return [
+        max(
+            Harm(c.added_errors / (errors or 1), "added failures"),
+            Harm(c.added_wait_ms / (wait or 1), "added waiting"),
+            key=lambda harm: harm.share,
+        )
+        for c in changes
+    ]
 
 
 def error_bounds(edge: Edge) -> tuple[float, float]:
@@ -139,12 +176,16 @@ def _judged(now: Edge, before: Edge | None) -> EdgeChange:
         fails = now.errors >= LEAST_ERRORS and error_bounds(now)[0] >= FAILS
         return EdgeChange(now, before, Level.NO_BASELINE, float(now.errors) if fails else 0.0)
     errors, wait = _added_errors(now, before), _added_wait_ms(now, before)
-    much_slower = now.mean_ms >= MUCH_SLOWER * before.mean_ms and wait >= MUCH_WAIT * now.calls
-    if (errors and errors >= MUCH_RISE * now.calls) or (wait and much_slower):
-        level = Level.MUCH_WORSE
-    else:
-        level = Level.WORSE if errors or wait else Level.CALM
-    return EdgeChange(now, before, level, errors, wait)
+    failing = _level(errors, errors >= MUCH_RISE * now.calls)
+    slowing = _level(wait, wait >= MUCH_WAIT * now.calls and now.mean_ms >= MUCH_SLOWER * before.mean_ms)
+    by_latency = slowing.rank > failing.rank
+    return EdgeChange(now, before, slowing if by_latency else failing, errors, wait, by_latency)
+
+
+def _level(added: float, much: bool) -> Level:
+    if not added:
+        return Level.CALM
+    return Level.MUCH_WORSE if much else Level.WORSE
 
 
 def _added_errors(now: Edge, before: Edge) -> float:
@@ -163,4 +204,4 @@ def _added_wait_ms(now: Edge, before: Edge) -> float:
 
 
 def _moved(before: str, now: str) -> str:
-    return f"{before} → {now}"
+    return " → ".join(part.replace(" ", NO_BREAK) for part in (before, now))

@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.kernel.quantities import percent
-from services.console.domain.edgechange import EdgeChange, Level, per_second, shares_of_harm
+from services.console.domain.edgechange import EdgeChange, Harm, Level, per_second, shares_of_harm
 from services.console.domain.layers import Layout, lay_out
 
 MAX_NODES = 40  # a map with more is no picture any more; the neighbourhood of the suspects is shown instead
 NODE_WIDTH, NODE_HEIGHT = 132.0, 42.0
-_COLUMN, _ROW, _MARGIN, _HEAD = 224.0, 64.0, 12.0, 14.0
+_COLUMN, _ROW, _MARGIN, _HEAD = 208.0, 64.0, 12.0, 14.0
 _THIN, _THICK, _LEAST_HARM = 1.2, 7.0, 2.0
 _LONGEST_NAME = 16
 
@@ -48,10 +48,10 @@ class MapNode:
 
 @dataclass(frozen=True, slots=True)
 class MapEdge:
-    """One line: SVG path data, stroke width, and where its label stands; `harm` is its share of all, from 0 to 1."""
+    """One line: SVG path data, stroke width, and where its label stands; the label is empty on calm edges."""
 
     change: EdgeChange
-    harm: float
+    harm: Harm
     path: str
     width: float
     label: str
@@ -80,7 +80,7 @@ class ServiceMap:
     @property
     def rows(self) -> tuple[MapEdge, ...]:
         """Return the edges as a table has them, the most harm first."""
-        return tuple(sorted(self.edges, key=lambda e: (-e.harm, -e.change.level.rank, -e.change.calls)))
+        return tuple(sorted(self.edges, key=lambda e: (-e.harm.share, -e.change.level.rank, -e.change.calls)))
 
 
 def draw(changes: Sequence[EdgeChange], roles: Roles, minutes: int) -> ServiceMap:
@@ -97,7 +97,7 @@ def draw(changes: Sequence[EdgeChange], roles: Roles, minutes: int) -> ServiceMa
         edges=lines,
         description=_described(nodes, lines),
         left_out=left_out,
-        harmed=any(line.harm for line in lines),
+        harmed=any(line.harm.share for line in lines),
         minutes=minutes,
     )
 
@@ -142,12 +142,12 @@ def _load(incoming: Sequence[EdgeChange]) -> str:
 
 def _lines(changes: Sequence[EdgeChange], layout: Layout) -> tuple[MapEdge, ...]:
     harm = shares_of_harm(changes)
-    busiest = max((c.calls for c in changes), default=0)
+    harmed, busiest = any(h.share for h in harm), max((c.calls for c in changes), default=0)
     lines = [
-        _line(c, share, _harm_width(share) if any(harm) else _traffic_width(c.calls, busiest), layout)
-        for c, share in zip(changes, harm, strict=True)
+        _line(c, h, _harm_width(h.share) if harmed else _traffic_width(c.calls, busiest), layout)
+        for c, h in zip(changes, harm, strict=True)
     ]
-    return tuple(sorted(lines, key=lambda e: (e.change.level.rank, e.harm, e.change.client, e.change.server)))
+    return tuple(sorted(lines, key=lambda e: (e.change.level.rank, e.harm.share, e.change.client, e.change.server)))
 
 
 def _harm_width(share: float) -> float:
@@ -158,7 +158,7 @@ def _traffic_width(calls: int, busiest: int) -> float:
     return round(_THIN + 4.0 * math.log1p(calls) / math.log1p(max(busiest, 1)), 1)
 
 
-def _line(change: EdgeChange, harm: float, width: float, layout: Layout) -> MapEdge:
+def _line(change: EdgeChange, harm: Harm, width: float, layout: Layout) -> MapEdge:
     points = _points(layout.routes[change.client, change.server])
     middle = points[len(points) // 2 - 1 : len(points) // 2 + 1]
     return MapEdge(
@@ -169,7 +169,7 @@ def _line(change: EdgeChange, harm: float, width: float, layout: Layout) -> MapE
         label=change.headline,
         label_x=sum(x for x, _ in middle) / 2,
         label_y=sum(y for _, y in middle) / 2 - 5,
-        summary=f"{change.summary}; {percent(harm)} of the harm" if harm else change.summary,
+        summary=f"{change.summary}; {harm}" if harm.share else change.summary,
     )
 
 
@@ -209,7 +209,7 @@ def _described(nodes: Sequence[MapNode], edges: Sequence[MapEdge]) -> str:
     for role, words in (("suspect", "Suspected"), ("affected", "Affected")):
         if by_role[role]:
             parts.append(f"{words}: {', '.join(by_role[role])}.")
-    told = [f"{e.change.client} to {e.change.server} ({e.label})" for e in reversed(edges) if e.harm]
+    told = [f"{e.change.client} to {e.change.server} ({e.label})" for e in reversed(edges) if e.harm.share]
     parts.append(f"Harm goes through: {', '.join(told)}." if told else "No connection is worse than before.")
     for level, words in ((Level.NO_BASELINE, "without a baseline"), (Level.NO_DATA, "without calls now")):
         number = sum(e.change.level is level for e in edges)

@@ -33,11 +33,13 @@ def troubled(incident: Incident, onset: datetime, shown: TimeWindow, now: dateti
 
 
 def before(window: TimeWindow, length: timedelta) -> TimeWindow:
-    """Return the time that a window is compared with; raises InvalidInput with reason `bad_window` before the year 1."""
+    """Return the time that a window is compared with; raises InvalidInput (`bad_window`) before the year 1."""
     try:
         return TimeWindow(window.start - length, window.start)
     except OverflowError as exc:
-        raise InvalidInput("bad_window", "The time window starts too early to be compared with what was before.") from exc
+        raise InvalidInput(
+            "bad_window", "The time window starts too early to be compared with what was before."
+        ) from exc
 
 
 def for_deploys(shown: TimeWindow) -> TimeWindow:

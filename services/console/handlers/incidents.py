@@ -232,9 +232,7 @@ async def minutes_of(
     return own + (await telemetry.health_seen_by_callers(tenant, silent, window) if silent else [])
 
 
-async def edges_compared(
-    telemetry: Telemetry, tenant: str, window: TimeWindow, usual: TimeWindow
-) -> list[EdgeChange]:
+async def edges_compared(telemetry: Telemetry, tenant: str, window: TimeWindow, usual: TimeWindow) -> list[EdgeChange]:
     """Return who called whom over a window, compared with another; raises Unavailable."""
     now, before = await asyncio.gather(telemetry.edges(tenant, window), telemetry.edges(tenant, usual))
     return edgechange.compare(now, before)
