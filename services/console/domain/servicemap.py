@@ -13,7 +13,7 @@ from services.console.domain.layers import Layout, lay_out
 
 MAX_NODES = 40  # a map with more is no picture any more; the neighbourhood of the suspects is shown instead
 NODE_WIDTH, NODE_HEIGHT = 132.0, 42.0
-_COLUMN, _ROW, _MARGIN, _HEAD = 208.0, 64.0, 12.0, 14.0
+_COLUMN, _ROW, _MARGIN, _HEAD = 216.0, 64.0, 12.0, 14.0
 _THIN, _THICK, _LEAST_HARM = 1.2, 7.0, 2.0
 _LONGEST_NAME = 16
 

@@ -83,6 +83,24 @@ def test_an_incident_page_holds_everything(client: Client, world: World) -> None
     assert text.index("Rank </span>1") < text.index("Rank </span>2")
 
 
+def test_the_map_tells_in_words_what_changed_and_what_its_lines_mean(client: Client, world: World) -> None:
+    drawing = client.get(page(world)).text.partition('<section id="map"')[2].partition("</section>")[0]
+    drawing = drawing.replace("\N{NO-BREAK SPACE}", " ")
+    fraud = "payments calls fraud, much worse: errors 0 % → 0 %, mean latency 7 ms → 944 ms, calls 3.50/s → 3.50/s"
+    assert f'<path class="edge edge-much-worse" role="img" aria-label="{fraud}; ' in drawing
+    assert (
+        'class="edge edge-calm" role="img" aria-label="recommendations calls catalog, as before: errors 2 %' in drawing
+    )
+    assert 'class="edge edge-no-baseline" role="img" aria-label="orders calls inventory' in drawing
+    assert 'class="edge edge-no-data" role="img" aria-label="shipping calls quotes' in drawing
+    for words in ("Colour tells how a connection changed", "Width tells the share of the harm", "19 of 19 min"):
+        assert words in drawing
+    rows = drawing.partition("<tbody>")[2].split("<tr>")[1:]
+    assert "<td>checkout</td><td>payments</td>" in rows[0]
+    assert "<td>0 % → 31 %</td>" in rows[0]
+    assert "of added failures" in rows[0]
+
+
 def test_alerts_speak_for_themselves_and_their_runbooks_stand_on_top(client: Client, world: World) -> None:
     hostile = "javascript:alert(1)//<script>"
     world.incidents.alerts[world.main.id] = [
@@ -317,8 +335,23 @@ def test_a_service_page_shows_its_window(client: Client) -> None:
     ):
         assert words in text
     assert client.get("/services/payments?from=x").status_code == 400
+    early = "from=0001-01-01T00:00:00Z&to=0001-01-01T01:00:00Z"
+    assert client.get(f"/services/payments?{early}").status_code == 400
     assert client.get("/services/a%2Fb").status_code == 200
     assert client.get("/services/" + "x" * 300).status_code == 400
+
+
+def test_a_service_page_compares_its_calls_with_the_window_before(client: Client, world: World) -> None:
+    until = world.onset + timedelta(minutes=15)
+    for start, word in ((world.onset, "much worse"), (world.onset - timedelta(minutes=15), "worse")):
+        answer = client.get("/services/payments", params={"from": start.isoformat(), "to": until.isoformat()})
+        row = answer.text.partition(">fraud</a>")[2].partition("</tr>")[0]
+        assert f">{word}</td>" in row
+    steady = world.onset - timedelta(minutes=40)
+    asked = {"from": steady.isoformat(), "to": (steady + timedelta(minutes=20)).isoformat()}
+    text = client.get("/services/payments", params=asked).text
+    assert "worse" not in text
+    assert ">as before</td>" in text
 
 
 def test_the_tenant_comes_from_key_or_header_or_is_anonymous(tmp_path: Path) -> None:
