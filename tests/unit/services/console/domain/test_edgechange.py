@@ -133,8 +133,9 @@ def test_rates_are_over_the_minutes_that_were_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "words"), [(0, "0/s"), (2, "2/s"), (3.14159, "3.14/s"), (12.345, "12.3/s"), (1234.5, "1,230/s"), (1 / 300, "0.0033/s")]
-)  # fmt: skip
+    ("rate", "words"),
+    [(0, "0/s"), (2, "2/s"), (3.14159, "3.14/s"), (12.345, "12.3/s"), (1234.5, "1,230/s"), (1 / 300, "0.0033/s")],
+)
 def test_rates_are_rounded_as_other_numbers(rate: float, words: str) -> None:
     assert per_second(rate) == words
 
