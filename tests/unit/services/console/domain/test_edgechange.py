@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
 from services.console.domain.edgechange import EdgeChange, Level, compare, error_bounds, per_second, shares_of_harm
@@ -43,6 +46,19 @@ def test_a_dependency_that_went_from_7_to_944_ms_without_an_error_is_much_worse(
 def test_everyday_noise_is_calm(now: Edge, before: Edge) -> None:
     change = judged(now, before)
     assert (change.level, change.headline, change.added_errors, change.added_wait_ms) == (Level.CALM, "", 0, 0)
+
+
+def test_steady_calls_with_long_tails_stay_calm_by_chance_too() -> None:
+    chance = random.Random(7)
+
+    def seen(calls: int, share: float, middle_ms: float) -> Edge:
+        times = [chance.lognormvariate(math.log(middle_ms), 1.0) for _ in range(calls)]  # one in 100 takes ten times
+        return edge(calls, sum(chance.random() < share for _ in range(calls)), sum(times) / calls)
+
+    for _ in range(300):
+        share, middle = 10 ** chance.uniform(-3, -0.7), 10 ** chance.uniform(0, 2.5)
+        now, before = (seen(chance.randint(1, 300), share, middle) for _ in range(2))
+        assert judged(now, before).level in (Level.CALM, Level.NO_BASELINE), (now, before)
 
 
 @pytest.mark.parametrize(
