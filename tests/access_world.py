@@ -29,7 +29,7 @@ from services.alert_router.domain.listening import Listening
 from services.alert_router.handlers import ReceiveAlerts
 from services.deploy_normalizer.adapters.http import webhook_app
 from services.deploy_normalizer.domain.github import GithubRules
-from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.domain.tenant_secrets import Secrets
 from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
 from services.otlp_receiver.adapters.checkers import Checkers
 from services.otlp_receiver.adapters.http_door import HttpDoor
@@ -115,8 +115,8 @@ def http_doors(folder: Path) -> Doors:
     receive = ReceiveAlerts(taken, clock, Listening(clock.now()))
     alerts = alert_http.Doors(receive, tenants, door, door, 10_000)
     webhooks: Any = {
-        "github": GithubWebhook(deploys, Secrets("secret"), GithubRules()),
-        "argocd": ArgocdWebhook(deploys, Secrets("token")),
+        "github": GithubWebhook(deploys, Secrets("secret", tenant=MINE), GithubRules()),
+        "argocd": ArgocdWebhook(deploys, Secrets("token", tenant=MINE)),
     }
     otlp = HttpDoor(Receiver(taken, Checkers(1), ReceiverMetrics(CollectorRegistry())), tenants, 10_000, 10_000)
     apps: dict[str, Any] = {

@@ -647,9 +647,15 @@ CREATE INDEX idempotency_key_created_at ON incident.idempotency_key USING btree 
 
 CREATE INDEX inbox_received_at ON incident.inbox USING btree (received_at);
 
+CREATE INDEX incident_changed ON incident.incident USING btree (tenant_id, changed_at DESC, id DESC);
+
 CREATE INDEX incident_merged_group ON incident.incident USING btree (tenant_id, md5(group_key)) WHERE (merged_into IS NOT NULL);
 
+CREATE INDEX incident_opened ON incident.incident USING btree (tenant_id, opened_at DESC, id DESC);
+
 CREATE INDEX incident_public ON incident.incident USING btree (tenant_id, id DESC) WHERE public;
+
+CREATE INDEX incident_severity ON incident.incident USING btree (tenant_id, severity DESC, id DESC);
 
 CREATE INDEX incident_status ON incident.incident USING btree (tenant_id, status, id DESC);
 
@@ -660,6 +666,8 @@ CREATE UNIQUE INDEX role_assignment_holder ON incident.role_assignment USING btr
 CREATE INDEX task_incident ON incident.task USING btree (tenant_id, incident_id, id);
 
 CREATE INDEX task_open ON incident.task USING btree (tenant_id, due_at) WHERE (status = 'open'::text);
+
+CREATE INDEX timeline_note ON incident.timeline USING btree (tenant_id, incident_id) WHERE (kind = 'note'::text);
 
 CREATE TRIGGER api_key_told AFTER INSERT OR DELETE OR UPDATE ON access.api_key FOR EACH STATEMENT EXECUTE FUNCTION access.tell_doors();
 

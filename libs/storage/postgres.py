@@ -18,6 +18,11 @@ CONNECT_SECONDS = 15.0
 TRUST_SECONDS = 1.0  # a connection that answered so lately is handed out unasked
 
 
+def containing(word: str) -> str:
+    r"""Return the LIKE pattern of texts that hold a word as it is: `%`, `_` and `\` mean themselves."""
+    return "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
 class _Checker:
     """Asks a pooled connection whether it still lives, unless it just answered: a round trip saved on a busy pool."""
 

@@ -19,6 +19,7 @@ from scripts.create_tenant import connect, owner_url
 from scripts.demo import scenario as sc
 from scripts.demo.doors import Addresses
 from scripts.demo.story import Ending, Options, Story
+from services.deploy_normalizer.domain.tenant_secrets import derived
 
 TENANT_SECONDS = 1.0  # every process hears of a new tenant at once, but not at the same instant
 GRANT = admin.Grant("demo", Role.SERVICE, (Scope.TELEMETRY_WRITE, Scope.INCIDENTS_READ))
@@ -70,7 +71,7 @@ def _addresses(tenant: str, key: str) -> Addresses:
         deploys_http=f"127.0.0.1:{env('DEPLOY_HTTP_PORT', '8081')}",
         incidents_grpc=env("INCIDENT_GRPC_TARGET", "127.0.0.1:50051"),
         clickhouse_url=env("CLICKHOUSE_URL", "clickhouse://default@127.0.0.1:9000/incidentscope?http_port=8123"),
-        github_secret=secret,
+        github_secret=derived(secret, tenant),
         tenant=tenant,
         api_key=key,
     )

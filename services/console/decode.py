@@ -10,7 +10,7 @@ from incidentscope.alert.v1 import alert_pb2
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
 from incidentscope.correlation.v1 import correlation_pb2 as correlation
 from incidentscope.deploy.v1 import deploy_pb2
-from incidentscope.incident.v1 import communication_pb2, incident_pb2, response_pb2
+from incidentscope.incident.v1 import communication_pb2, incident_pb2, incident_service_pb2, response_pb2
 
 from services.console.domain import causes, models
 
@@ -35,13 +35,6 @@ _CAUSES = {
     correlation.CAUSE_KIND_UNCLEAR: "unclear",
 }
 SECTIONS = ("what_happened", "cause", "impact", "mitigations", "follow_ups")
-STATUS_FILTERS = {
-    "open": incident_pb2.INCIDENT_STATUS_OPEN,
-    "acknowledged": incident_pb2.INCIDENT_STATUS_ACKNOWLEDGED,
-    "mitigated": incident_pb2.INCIDENT_STATUS_MITIGATED,
-    "resolved": incident_pb2.INCIDENT_STATUS_RESOLVED,
-    "closed": incident_pb2.INCIDENT_STATUS_CLOSED,
-}
 
 
 def instant(stamp: Timestamp) -> datetime:
@@ -86,7 +79,23 @@ def incident(message: incident_pb2.Incident) -> models.Incident:
         public_title=message.public_title,
         postmortem_due_at=_when(message, "postmortem_due_at"),
         no_data_since=_when(message, "no_data_since"),
+        updated_at=_when(message, "updated_at"),
     )
+
+
+def status_number(word: str) -> incident_pb2.IncidentStatus.ValueType:
+    """Return the contract's number of a status, such as `open`."""
+    return incident_pb2.IncidentStatus.Value(f"INCIDENT_STATUS_{word.upper()}")
+
+
+def severity_number(word: str) -> incident_pb2.IncidentSeverity.ValueType:
+    """Return the contract's number of a severity, such as `major`."""
+    return incident_pb2.IncidentSeverity.Value(f"INCIDENT_SEVERITY_{word.upper()}")
+
+
+def sort_number(word: str) -> incident_service_pb2.IncidentSort.ValueType:
+    """Return the contract's number of what a list is sorted by, such as `opened`."""
+    return incident_service_pb2.IncidentSort.Value(f"INCIDENT_SORT_{word.upper()}")
 
 
 def _when(message: Message, field: str) -> datetime | None:

@@ -24,7 +24,7 @@ from services.deploy_normalizer.adapters.http import Webhook, webhook_app
 from services.deploy_normalizer.adapters.live_kafka import LiveKafka
 from services.deploy_normalizer.adapters.postgres import SCHEMA, PostgresDeploys
 from services.deploy_normalizer.adapters.rules_file import RulesFile
-from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.domain.tenant_secrets import Secrets
 from services.deploy_normalizer.handlers.live import LiveDeploys
 from services.deploy_normalizer.handlers.lookup import DeployLookup
 from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GenericWebhook, GithubWebhook, GitlabWebhook

@@ -12,8 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.runtime.settings import ServiceSettings
 from services.deploy_normalizer.domain.fields import NAME_CHARS
 from services.deploy_normalizer.domain.github import DEPLOYING_WORKFLOW, GithubRules
-from services.deploy_normalizer.domain.signature import Secrets
-from services.deploy_normalizer.domain.standard_webhooks import signing_key
+from services.deploy_normalizer.domain.tenant_secrets import Secrets, signing_key
 
 PerTenant = dict[str, tuple[SecretStr, ...]]
 Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
@@ -22,10 +21,13 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
 class DeployNormalizerSettings(ServiceSettings):
     """Ports, webhook secrets and how GitHub's repositories map to services.
 
-    `*_secrets` and `*_tokens` are JSON objects from tenant to its live secrets, `{"acme": ["new", "old"]}`; such a
-    tenant's webhooks are not verified with the shared secret. `github_service_map` is a JSON object from `owner/name`
-    or `owner/name@environment` to the service's name in telemetry; `deploy_service_rules_file` names a file of mapping
-    rules, which come first and are read again when it changes. Signing secrets are text, or `whsec_` and base64.
+    A plain secret opens the paths of one tenant, `webhook_tenant`; others send with the secret that
+    `python -m scripts.webhook_secret <tenant> <provider>` derives from it. `*_secrets` and `*_tokens` are JSON objects
+    from tenant to its live secrets, `{"acme": ["new", "old"]}`, which then are the only ones of that tenant.
+
+    `github_service_map` is a JSON object from `owner/name` or `owner/name@environment` to the service's name in
+    telemetry; `deploy_service_rules_file` names a file of mapping rules, which come first and are read again when it
+    changes. Signing secrets are text, or `whsec_` and base64.
     """
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)  # it may be a secret
@@ -34,6 +36,8 @@ class DeployNormalizerSettings(ServiceSettings):
     """The port of the webhooks, health and metrics."""
     deploy_grpc_port: int = Field(default=50052, ge=0, le=65535)
     """The port of the gRPC lookup."""
+    webhook_tenant: str = ""
+    """The tenant whose webhooks are verified with the plain secrets; when empty, the anonymous tenant."""
     github_webhook_secret: SecretStr = SecretStr("")
     """The secret GitHub signs its webhooks with."""
     github_webhook_secrets: PerTenant = Field(default_factory=dict)
@@ -92,34 +96,33 @@ class DeployNormalizerSettings(ServiceSettings):
     @property
     def github_secrets(self) -> Secrets:
         """Return what GitHub's webhooks are verified with."""
-        return _secrets(self.github_webhook_secret, self.github_webhook_secrets)
+        return self._secrets(self.github_webhook_secret, self.github_webhook_secrets)
 
     @property
     def argocd_tokens(self) -> Secrets:
         """Return what Argo CD's notifications must bear."""
-        return _secrets(self.argocd_webhook_token, self.argocd_webhook_tokens)
+        return self._secrets(self.argocd_webhook_token, self.argocd_webhook_tokens)
 
     @property
     def gitlab_tokens(self) -> Secrets:
         """Return what GitLab's webhooks must bear in `X-Gitlab-Token`."""
-        return _secrets(self.gitlab_webhook_token, self.gitlab_webhook_tokens)
+        return self._secrets(self.gitlab_webhook_token, self.gitlab_webhook_tokens)
 
     @property
     def gitlab_signing(self) -> Secrets:
         """Return what GitLab's signed webhooks are verified with."""
-        return _secrets(self.gitlab_signing_secret, self.gitlab_signing_secrets)
+        return self._secrets(self.gitlab_signing_secret, self.gitlab_signing_secrets)
 
     @property
     def generic_secrets(self) -> Secrets:
         """Return what the generic door's webhooks are verified with."""
-        return _secrets(self.generic_webhook_secret, self.generic_webhook_secrets)
+        return self._secrets(self.generic_webhook_secret, self.generic_webhook_secrets)
+
+    def _secrets(self, plain: SecretStr, per_tenant: PerTenant) -> Secrets:
+        own = {tenant: [s.get_secret_value() for s in secrets] for tenant, secrets in per_tenant.items()}
+        return Secrets(plain.get_secret_value(), own, self.webhook_tenant or self.anonymous_tenant)
 
     @property
     def github_rules(self) -> GithubRules:
         """Return how GitHub's payloads are read."""
         return GithubRules(re.compile(self.github_deploy_workflows), self.github_service_map)
-
-
-def _secrets(shared: SecretStr, per_tenant: PerTenant) -> Secrets:
-    plain = {tenant: [s.get_secret_value() for s in secrets] for tenant, secrets in per_tenant.items()}
-    return Secrets(shared.get_secret_value(), plain)

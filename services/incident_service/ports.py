@@ -11,7 +11,8 @@ from typing import Protocol
 
 from services.incident_service.domain.analysis import Analysis, StoredAnalysis
 from services.incident_service.domain.communication import Channel, Rendered, Template
-from services.incident_service.domain.model import Decision, Entry, Incident, Status
+from services.incident_service.domain.listing import Listing, Place
+from services.incident_service.domain.model import Decision, Entry, Incident
 from services.incident_service.domain.records import (
     DueKind,
     Feedback,
@@ -186,10 +187,8 @@ class Store(Protocol):
         """Return one incident."""
         ...
 
-    async def newest(
-        self, tenant: str, statuses: Sequence[Status], limit: int, older_than: str | None
-    ) -> list[Incident]:
-        """Return incidents newest first, of the given statuses (all when empty), opened before the given id."""
+    async def listed(self, tenant: str, wanted: Listing, limit: int, after: Place | None) -> list[Incident]:
+        """Return incidents in the order wanted, from behind a place on."""
         ...
 
     async def timeline(self, tenant: str, incident_id: str, limit: int, after: int) -> list[NumberedEntry]:
@@ -226,8 +225,8 @@ class Store(Protocol):
         """Return what people outside were told, newest first."""
         ...
 
-    async def public_incidents(self, tenant: str, since: datetime, limit: int) -> list[tuple[Incident, datetime]]:
-        """Return public incidents that were unresolved after an instant, newest first, with their last change."""
+    async def public_incidents(self, tenant: str, since: datetime, limit: int) -> list[Incident]:
+        """Return public incidents that were unresolved after an instant, newest first."""
         ...
 
     async def public_updates(self, tenant: str, incident_ids: Sequence[str]) -> list[StatusUpdate]:

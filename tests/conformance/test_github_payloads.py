@@ -12,7 +12,7 @@ import pytest
 
 from services.deploy_normalizer.domain.deploy import Kind, Report, Status
 from services.deploy_normalizer.domain.github import GithubRules, Ignored, read
-from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.domain.tenant_secrets import Secrets
 from services.deploy_normalizer.handlers.answers import Outcome
 from services.deploy_normalizer.handlers.webhooks import GithubWebhook
 from tests.conformance.vectors import cases
@@ -45,7 +45,7 @@ def test_every_published_payload_is_taken_or_ignored_for_a_reason(case: dict[str
     body = urlencode({"payload": text}).encode() if form else text.encode()
     headers = github_headers(body, event)
     headers["content-type"] = "application/x-www-form-urlencoded" if form else headers["content-type"]
-    webhook = GithubWebhook(store, Secrets(SECRET), GithubRules())
+    webhook = GithubWebhook(store, Secrets(SECRET, tenant="acme"), GithubRules())
     answer = asyncio.run(webhook.receive("acme", headers, body))
     assert answer.outcome is not Outcome.REFUSED
     expected = CHANGES.get(case["id"], Kind.DEPLOY if event in DEPLOYS else None)

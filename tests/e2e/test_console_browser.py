@@ -87,6 +87,40 @@ def test_a_new_incident_appears_without_reload(browser: Chrome, site: Site) -> N
     assert browser.find_elements(By.CSS_SELECTOR, f"tr.new[id='i-{made.id}']")
 
 
+def test_a_live_list_keeps_to_its_filters_and_to_what_is_being_typed(browser: Chrome, site: Site) -> None:
+    browser.get(f"{site.address}/?q=search&sort=severity")
+    until(browser, lambda: text(browser, "#live") == "Live")
+    assert "No incident matches" in text(browser, "#incidents")
+    browser.find_element(By.ID, "service").send_keys("half")
+    other = site.world.incidents.add(TENANT, "mail: nothing sent", site.world.now)
+    site.world.tell("IncidentOpened", other.id)
+    made = site.world.incidents.add(TENANT, "search: no results", site.world.now)
+    site.world.tell("IncidentOpened", made.id)
+    until(browser, lambda: "search: no results" in text(browser, "#incidents"))
+    assert "mail" not in text(browser, "#incidents")
+    assert browser.find_element(By.ID, "service").get_attribute("value") == "half"
+
+
+def test_a_list_is_narrowed_by_keyboard_on_a_phone_without_script(browser: Chrome, site: Site) -> None:
+    look(browser, PHONE)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(site.address)
+        fields = browser.find_element(By.CSS_SELECTOR, ".filters .fields")
+        assert not fields.is_displayed()
+        press(browser, "Filter and sort", Keys.ENTER)
+        until(browser, fields.is_displayed)
+        tab_to(browser, lambda at: at.get_attribute("value") == "acknowledged")
+        browser.switch_to.active_element.send_keys(Keys.SPACE, Keys.ENTER)
+        until(browser, lambda: "status acknowledged" in text(browser, ".chips"))
+        assert "cart: p95 latency" in text(browser, "#incidents")
+        assert "checkout" not in text(browser, "#incidents")
+        press(browser, "Remove filter\nstatus acknowledged ×", Keys.ENTER)
+        until(browser, lambda: "checkout: error rate" in text(browser, "#incidents"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
 def test_an_open_incident_page_follows_events_and_keeps_what_is_being_typed(browser: Chrome, site: Site) -> None:
     world = site.world
     world.incidents.no_analysis = True
@@ -180,6 +214,9 @@ def pages(site: Site) -> dict[str, str]:
     """Return every page by name."""
     return {
         "list": site.address,
+        "narrowed": f"{site.address}/?q=checkout&status=open&severity=critical&last=24h&sort=severity",
+        "nothing": f"{site.address}/?q=nothing&service=mail",
+        "refused": f"{site.address}/?status=broken",
         "incident": site.incident,
         "services": f"{site.address}/services",
         "service": f"{site.address}/services/payments",
@@ -239,7 +276,7 @@ def test_the_browser_finds_nothing_to_complain_about(browser: Chrome, site: Site
     for name, address in pages(site).items():
         browser.get(address)
         log = browser.get_log("browser")  # type: ignore[no-untyped-call]
-        assert [e for e in log if "404" not in e["message"]] == [], name
+        assert [e for e in log if "the server responded with a status of 40" not in e["message"]] == [], name
         assert browser.title != "owned"
         ids = browser.execute_script("return Array.from(document.querySelectorAll('[id]'), e => e.id)")
         assert len(ids) == len(set(ids)), name

@@ -24,6 +24,7 @@ from incidentscope.deploy.v1.deploy_service_pb2_grpc import DeployServiceStub
 
 from libs.messaging.cloudevents import CloudEvent, decode
 from libs.messaging.topics import DEPLOYS_EVENTS
+from services.deploy_normalizer.domain.tenant_secrets import derived
 from tests.unit.services.deploy_normalizer.world import SECRET, TOKEN, github_headers, minutes
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,8 @@ class Normalizer:
 
     def github(self, body: bytes, delivery: str = "", tenant: str = "", **headers: str) -> httpx.Response:
         """Post a signed `deployment_status`; keyword arguments replace headers, `_` standing for `-`."""
-        sent = github_headers(body, delivery=delivery or str(uuid.uuid4()))
+        secret = derived(SECRET, tenant) if tenant not in {"", self.tenant} else SECRET
+        sent = github_headers(body, delivery=delivery or str(uuid.uuid4()), secret=secret)
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         path = f"/webhooks/{tenant}/github" if tenant else "/webhooks/github"
         return httpx.post(self.url(path), content=body, headers=sent, timeout=20)

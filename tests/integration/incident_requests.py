@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -111,7 +112,23 @@ BAD_REQUESTS: list[tuple[str, Message, str]] = [
     bad("ListIncidents", "read_mask names 'nothing'", read_mask=mask("title", "nothing")),
     bad("ListIncidents", "statuses contains 0", statuses=[0]),
     bad("ListIncidents", "statuses contains 9", statuses=[9]),
+    bad("ListIncidents", "there are 1 (OPEN), 2 (ACKNOWLEDGED)", statuses=[9]),
+    bad("ListIncidents", "severities contains 4, which is not known: there are 0 (UNSPECIFIED)", severities=[4]),
+    bad("ListIncidents", "services[0] is required", services=[" "]),
+    bad("ListIncidents", "q has 201 characters", q="x" * 201),
+    bad("ListIncidents", "q has 11 words", q="w " * 11),
+    bad("ListIncidents", "q contains a NUL", q="a\x00b"),
+    bad("ListIncidents", "since is not a valid timestamp", since=IMPOSSIBLE),
+    bad("ListIncidents", "until is not a valid timestamp", until=IMPOSSIBLE),
+    bad("ListIncidents", "until must lie after since", since=FUTURE, until=FUTURE),
+    bad("ListIncidents", "last cannot be combined", since=FUTURE, last=Duration(seconds=60)),
+    bad("ListIncidents", "last must be more than nothing", last=Duration(seconds=-60)),
+    bad("ListIncidents", "last must be more than nothing and at most 3660 days", last=Duration(seconds=2**40)),
+    bad("ListIncidents", "sort 9 is not known: there are 1 (OPENED), 2 (UPDATED), 3 (SEVERITY)", sort=9),
+    bad("ListIncidents", "order 9 is not known: there are 1 (DESC), 2 (ASC)", order=9),
     bad("WatchIncidents", "statuses contains 9", statuses=[9]),
+    bad("WatchIncidents", "severities contains 9", severities=[9]),
+    bad("WatchIncidents", "services has 101 names", services=["s"] * 101),
     bad("UpdateIncident", "update_mask is required", update_mask=mask()),
     bad("UpdateIncident", "update_mask cannot name 'status'", update_mask=mask("status")),
     bad("UpdateIncident", "title is required", incident=pb.Incident()),

@@ -31,6 +31,7 @@ from infra.local.ports import Ports
 from libs.access import admin
 from libs.access.identity import Decision, Identity, Requirement, Role, Scope, decide
 from libs.access.rpc import requirements
+from services.deploy_normalizer.domain.tenant_secrets import derived
 from tests.access_world import callers, rpc_services
 from tests.integration.incident_requests import NEEDED
 from tests.servers import Servers
@@ -287,7 +288,7 @@ def test_a_watch_shows_what_moves_in_its_own_tenant(world: World, rpc: Rpc) -> N
 def _stir(world: World) -> None:
     """Have something of the first tenant move in each service."""
     body = as_bytes(deployment_status(number=secrets.randbelow(10**9)))
-    headers = github_headers(body, delivery=secrets.token_hex(8))
+    headers = github_headers(body, delivery=secrets.token_hex(8), secret=derived(WEBHOOK_SECRET, world.mine))
     answer = httpx.post(f"{world.webhooks}/{world.mine}/github", content=body, headers=headers, trust_env=False)
     assert answer.status_code == 200, answer.text
     note = incidents.AddNoteRequest(id=world.incident, actor="x", text=SECRET)

@@ -118,6 +118,11 @@ def test_an_incident_is_led_from_opening_to_its_end(address: str) -> None:
         incident_id = opened.json()["incident"]["id"]
         listener.wait_for(incident_id)
         assert "search is slow" in client.get("/").text
+        narrow = "q=SLOW&service=search&severity=major&status=open&last=1h&sort=updated"
+        assert [i["id"] for i in client.get(f"/api/v1/incidents?{narrow}").json()["incidents"]] == [incident_id]
+        assert "search is slow" in client.get(f"/?{narrow}&order=asc").text
+        assert "No incident matches" in client.get(f"/?{narrow}&q=fast").text
+        assert "search is slow" in client.get("/services/search").text
         page = client.get(f"/incidents/{incident_id}")
         assert page.status_code == 200
         assert "No analysis yet" in page.text

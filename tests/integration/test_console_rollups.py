@@ -157,6 +157,12 @@ def test_what_a_window_does_not_cover_is_not_counted(clickhouse: ClickHouse, ten
     assert asyncio.run(Rollups(clickhouse).health(tenant, ["api"], later)) == []
 
 
+def test_nobody_called_anybody_before_1970(clickhouse: ClickHouse, tenant: str) -> None:
+    edge(clickhouse, tenant, "db", calls=50, version=1, client_ms=3)
+    epoch = datetime.fromtimestamp(0, UTC)
+    assert asyncio.run(Rollups(clickhouse).edges(tenant, TimeWindow(epoch - timedelta(days=1), epoch))) == []
+
+
 def test_a_silent_server_and_a_missing_table_are_both_unavailable(stack: Servers) -> None:
     gone = ClickHouse("clickhouse://default@127.0.0.1:1/incidentscope", 1)
     with pytest.raises(Unavailable):

@@ -26,6 +26,7 @@ from incidentscope.deploy.v1.deploy_service_pb2_grpc import DeployServiceStub
 from libs.storage.migrate import migrate_postgres
 from scripts.create_topics import create
 from services.deploy_normalizer.domain.signature import github_signature
+from services.deploy_normalizer.domain.tenant_secrets import derived
 from tests.integration.deploy_world import ROOT, Normalizer, wait_until
 from tests.unit.services.deploy_normalizer.world import (
     SECRET,
@@ -114,7 +115,9 @@ def test_a_replayed_delivery_is_answered_and_announced_once(normalizer: Normaliz
 def test_argo_cd_is_heard_for_the_tenant_in_the_path(normalizer: Normalizer) -> None:
     service = f"s-{uuid.uuid4().hex[:8]}"
     url = normalizer.url(f"/webhooks/{normalizer.other}/argocd")
-    headers = {"authorization": f"Bearer {TOKEN}"}
+    refused = httpx.post(url, json=argocd_sync(service=service), headers={"authorization": f"Bearer {TOKEN}"})
+    assert (refused.status_code, refused.json()["reason"]) == (401, "bad_signature")
+    headers = {"authorization": f"Bearer {derived(TOKEN, normalizer.other)}"}
     answer = httpx.post(url, json=argocd_sync(service=service, images=[f"shop/{service}:1.4.2"]), headers=headers)
     assert (answer.status_code, answer.json()["reason"]) == (200, "recorded")
     [deploy] = normalizer.list_deploys(normalizer.other, services=[service]).deploys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import uuid
@@ -344,6 +345,21 @@ def test_the_list_is_watched_by_status_and_never_across_tenants(world: IncidentW
     for one in (watcher, other):
         one.stream.cancel()
     assert incident.id
+
+
+def test_the_list_is_watched_by_service_and_severity(world: IncidentWorld) -> None:
+    service = f"s-{uuid.uuid4().hex}"
+    major, minor = pb.INCIDENT_SEVERITY_MAJOR, pb.INCIDENT_SEVERITY_MINOR
+    wanted = rpc.WatchIncidentsRequest(services=[service], severities=[major])
+    make = functools.partial(world.stub.OpenIncident, metadata=DEFAULT, timeout=10)
+    there = make(rpc.OpenIncidentRequest(title="there", actor="ann", services=[service], severity=major)).incident
+    watcher = Watcher(world.stub.WatchIncidents(wanted, metadata=DEFAULT, timeout=60))
+    assert watcher.next().incident == there
+    for severity, services in ((minor, [service]), (major, ["other"]), (major, [service, "other"])):
+        make(rpc.OpenIncidentRequest(title=f"{severity} {services}", actor="ann", services=services, severity=severity))
+    heard = watcher.next()
+    assert (heard.event, list(heard.incident.services)) == ("IncidentOpened", [service, "other"])
+    watcher.stream.cancel()
 
 
 def _mitigated_when_heard(world: IncidentWorld, watcher: Watcher) -> bool:

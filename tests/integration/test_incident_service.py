@@ -279,6 +279,29 @@ def test_pages_cover_everything_once_and_tokens_stay_in_their_listing(world: Inc
     assert (code, details) == (grpc.StatusCode.INVALID_ARGUMENT, "page_token belongs to another listing or filter")
 
 
+def test_pages_of_a_search_keep_its_order_and_a_change_moves_an_incident_to_the_front(world: IncidentWorld) -> None:
+    word = uuid.uuid4().hex
+    made = [open_by_hand(world, "third", f"{word} number {n}").id for n in range(5)]
+    note = rpc.AddNoteRequest(id=open_by_hand(world, "third").id, actor="ann", text=f"see {word.upper()}")
+    world.stub.AddNote(note, metadata=as_tenant("third"), timeout=10)
+    take = rpc.AcknowledgeIncidentRequest(id=made[1], actor="ann")
+    taken = world.stub.AcknowledgeIncident(take, metadata=as_tenant("third"), timeout=10).incident
+    assert taken.updated_at.ToDatetime() > taken.opened_at.ToDatetime()
+    found: list[incident_pb2.Incident] = []
+    request = rpc.ListIncidentsRequest(q=word, sort=rpc.INCIDENT_SORT_UPDATED, page_size=2)
+    while True:
+        page = world.stub.ListIncidents(request, metadata=as_tenant("third"), timeout=10)
+        found += page.incidents
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert [i.id for i in found] == [made[1], note.id, *(made[n] for n in (4, 3, 2, 0))]
+    assert found[0] == taken
+    request.order = rpc.SORT_ORDER_ASC
+    code, details = refusal(lambda: world.stub.ListIncidents(request, metadata=as_tenant("third"), timeout=10))
+    assert (code, details) == (grpc.StatusCode.INVALID_ARGUMENT, "page_token belongs to another listing or filter")
+
+
 def test_the_timeline_is_paged_in_the_order_written(world: IncidentWorld, opened: incident_pb2.Incident) -> None:
     for n in range(5):
         note = rpc.AddNoteRequest(id=opened.id, actor="ann", text=f"note {n}")

@@ -18,6 +18,7 @@ from libs.storage.postgres import Pool, open_pool, transaction
 from services.incident_service.adapters.postgres_store import PostgresStore
 from services.incident_service.domain.alerts import Alert, AlertGroup, Flush
 from services.incident_service.domain.analysis import Analysis, Conclusion
+from services.incident_service.domain.listing import Listing
 from services.incident_service.domain.model import Reason, Severity
 from services.incident_service.handlers.events import Events
 from tests.integration.incident_world import ROOT
@@ -54,7 +55,7 @@ def test_two_processes_with_the_same_group_open_one_incident(postgres_url: str) 
         key = uuid.uuid4().hex
         flushes = [incidents.on_alert_group(str(uuid.uuid4()), flushed(key, f"s{n}")) for n in range(2)]
         reasons = await asyncio.gather(*flushes)
-        found = await PostgresStore(pool).newest("default", [], 500, None)
+        found = await PostgresStore(pool).listed("default", Listing(), 500, None)
         return list(reasons), len([i for i in found if i.group_key == key])
 
     for _ in range(10):

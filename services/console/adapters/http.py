@@ -82,8 +82,8 @@ def build(
     responding = Responding(incidents, clock)
     templates = Pages(doors, tenants.choices)
     pages = PageRoutes(
-        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(deploys, telemetry, clock), responding,
-        CausePages(incidents, clock), Elsewhere(incidents, tenants), templates,
+        IncidentPages(incidents, deploys, telemetry, clock), ServicePages(incidents, deploys, telemetry, clock),
+        responding, CausePages(incidents, clock), Elsewhere(incidents, tenants), templates,
     )  # fmt: skip
     sessions = sessions or Sessions(tenants, Signer(secrets.token_hex(32)))
     # not included: each is to stand behind the gate by itself
@@ -96,7 +96,8 @@ def build(
     _describe(app)
     # Pages hold no secret beside what a visitor sends (forms are known by their origin, not by a token), so that sizes
     # of compressed answers tell nothing (BREACH). The event stream is never held back to be compressed.
-    return Guard(GZipMiddleware(app, minimum_size=1024, compresslevel=5), allowed_hosts)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    return Guard(app, allowed_hosts)
 
 
 def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:

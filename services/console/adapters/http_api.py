@@ -96,7 +96,12 @@ class Spec:
 
 
 SPECS = (
-    Spec("GET", "/incidents", "ListIncidents", "List incidents, newest first"),
+    Spec(
+        "GET",
+        "/incidents",
+        "ListIncidents",
+        "List incidents that match every filter, newest first",
+    ),
     Spec("POST", "/incidents", "OpenIncident", "Open an incident by hand"),
     Spec("GET", ONE, "GetIncident", "Return one incident"),
     Spec("PATCH", ONE, "UpdateIncident", "Change the fields that updateMask names"),

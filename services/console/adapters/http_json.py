@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from libs.kernel.errors import InvalidInput
+from services.console.adapters.http_schema import ONE_OF_MANY, words_of
 from services.console.adapters.http_security import WriteCheck, check_write
+from services.console.domain import windows
 
 M = TypeVar("M", bound=Message)
 _BOOLEANS = {"true": True, "false": False}
@@ -30,20 +33,46 @@ def answer(message: Message, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 
 def query(request: Request, message: M) -> M:
-    """Read a message from the query, field by field; raises InvalidInput for what the message does not have."""
+    """Read a message from the query, field by field; raises InvalidInput for what the message does not have.
+
+    A field of many values may be called as one of them is; enums may be said in short, lengths of time as `24h`.
+    """
     given = request.query_params
     known: dict[str, Any] = dict(message.DESCRIPTOR.fields_by_camelcase_name)
     if any(field.json_name in given for field, _ in message.ListFields()):
         raise InvalidInput("bad_request", "The id comes from the path.")
-    return _parsed({name: _value(known.get(name), given.getlist(name)) for name in given}, message)
+    fields: dict[str, Any] = {}
+    for name in given:
+        plural = ONE_OF_MANY.get(name, "")
+        field = known.get(name) or known.get(plural)
+        texts = [_value(name, field, text) for text in given.getlist(name)]
+        if field is None or not field.is_repeated:
+            fields[name] = texts[-1]  # without a field it is refused by name
+        else:
+            fields[field.json_name] = [*fields.get(field.json_name, ()), *texts]
+    return _parsed(fields, message)
 
 
-def _value(field: FieldDescriptor | None, texts: list[str]) -> Any:
+def _value(name: str, field: FieldDescriptor | None, text: str) -> Any:
     if field is None:
-        return texts[-1]  # refused by name
-    if field.is_repeated:
-        return texts
-    return _BOOLEANS.get(texts[-1], texts[-1]) if field.type == FieldDescriptor.TYPE_BOOL else texts[-1]
+        return text
+    if field.enum_type is not None:
+        return _enum_value(name, field.enum_type, text)
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return _BOOLEANS.get(text, text)
+    match field.message_type.full_name if field.message_type else "":
+        case "google.protobuf.Timestamp":
+            return windows.instant(name, text).isoformat()
+        case "google.protobuf.Duration":
+            return f"{windows.span(name, text) // timedelta(seconds=1)}s"
+    return text
+
+
+def _enum_value(name: str, enum: EnumDescriptor, text: str) -> str:
+    words = words_of(enum)
+    if text not in words and text not in words.values() and not text.isdigit():
+        raise InvalidInput("bad_request", f"{name} {text[:40]!r} is not known; there are {', '.join(words)}.")
+    return words.get(text, text)
 
 
 def _parsed(fields: dict[str, Any], message: M) -> M:

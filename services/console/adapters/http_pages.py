@@ -16,6 +16,8 @@ from libs.kernel.errors import InvalidInput
 from services.console.adapters import http_forms
 from services.console.adapters.http_problems import Problem, problem_of
 from services.console.adapters.http_templates import HERE, Pages
+from services.console.domain import filters
+from services.console.domain.views import DeployList, IncidentList, ServiceList
 from services.console.handlers.causes import CausePages
 from services.console.handlers.checks import MAX_NOTE
 from services.console.handlers.elsewhere import Elsewhere
@@ -87,11 +89,11 @@ class PageRoutes:
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def list(self, request: Request) -> Response:
         """The live list of incidents."""
-        query = request.query_params
         tenant = self._tenant(request)
-        page = await self.incidents.incident_list(tenant, query.get("status", ""), query.get("page", ""))
-        elsewhere = () if page.rows or page.missing or page.status else await self.elsewhere()
-        return self.pages.render("incidents.html", tenant, {"page": page, "elsewhere": elsewhere})
+        asked = filters.Filters.read(filters.INCIDENTS, request.query_params.multi_items())
+        page = await self.incidents.incident_list(tenant, asked, request.query_params.get("page", ""))
+        elsewhere = () if page.rows or page.missing or page.error or asked.active else await self.elsewhere()
+        return self.pages.render("incidents.html", tenant, {"page": page, "elsewhere": elsewhere}, _found(page))
 
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def incident(self, request: Request) -> Response:
@@ -102,7 +104,8 @@ class PageRoutes:
     async def _incident(self, request: Request, form: Mapping[str, str], status: int) -> HTMLResponse:
         tenant = self._tenant(request)
         try:
-            page = await self.incidents.page(tenant, request.path_params["incident_id"])
+            query = request.query_params.multi_items()
+            page = await self.incidents.page(tenant, request.path_params["incident_id"], query)
         except InvalidInput as exc:
             raise Refused(RefusalReason.NOT_FOUND, str(exc)) from exc
         shown = {"page": page, "form": {"done": "", "error": "", "text": "", "actor": "", **form}, "max_note": MAX_NOTE}
@@ -176,7 +179,9 @@ class PageRoutes:
     async def service_list(self, request: Request) -> Response:
         """Every service of the last hour."""
         tenant = self._tenant(request)
-        return self.pages.render("services.html", tenant, {"page": await self.services.service_list(tenant)})
+        asked = filters.Filters.read(filters.SERVICES, request.query_params.multi_items())
+        page = await self.services.service_list(tenant, asked)
+        return self.pages.render("services.html", tenant, {"page": page}, _found(page))
 
     @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service(self, request: Request) -> Response:
@@ -190,9 +195,11 @@ class PageRoutes:
 
     @needs(Role.VIEWER, Scope.DEPLOYS_READ)
     async def deploy_list(self, request: Request) -> Response:
-        """The deploys of the last week."""
+        """The deploys of the last week, or those asked for."""
         tenant = self._tenant(request)
-        return self.pages.render("deploys.html", tenant, {"page": await self.services.deploy_list(tenant)})
+        asked = filters.Filters.read(filters.DEPLOYS, request.query_params.multi_items())
+        page = await self.services.deploy_list(tenant, asked)
+        return self.pages.render("deploys.html", tenant, {"page": page}, _found(page))
 
     def problem(self, problem: Problem, page: str = "/", kept: http_forms.Kept | None = None) -> HTMLResponse:
         """The page for when there is no page; it keeps what was typed, and leads back to the page it was typed on."""
@@ -204,6 +211,11 @@ class PageRoutes:
     def _tenant(self, request: Request) -> str:
         HERE.set(http_forms.page_of(request))
         return current_identity().tenant
+
+
+def _found(page: IncidentList | ServiceList | DeployList) -> int:
+    """Return the status of a list's page."""
+    return 400 if page.error else 200
 
 
 def _status_of(error: InvalidInput | Refused) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.console.adapters.http_problems import PROBLEM_TYPE
+from services.console.domain.windows import SPAN
 
 Schema = dict[str, Any]
+ONE_OF_MANY = {"status": "statuses", "severity": "severities", "service": "services"}  # in a query one says one
 _F = FieldDescriptor
 _SCALARS: dict[int, Schema] = {
     _F.TYPE_STRING: {"type": "string"},
@@ -28,6 +30,7 @@ _SCALARS: dict[int, Schema] = {
 }
 _WELL_KNOWN: dict[str, Schema] = {
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    "google.protobuf.Duration": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$"},
     "google.protobuf.FieldMask": {"type": "string", "description": "Names of fields in camel case, with commas."},
 }
 PROBLEM: Schema = {
@@ -102,7 +105,28 @@ def body_of(message: type[Message], from_path: Sequence[str] = ()) -> Schema:
 def parameters_of(message: type[Message], from_path: Sequence[str] = ()) -> list[Schema]:
     """Return the query parameters that stand for a request's fields."""
     fields: list[Any] = [f for f in message.DESCRIPTOR.fields if f.name not in from_path]
-    return [{"name": f.json_name, "in": "query", "required": False, "schema": _field(f, {})} for f in fields]
+    made = [_parameter(f.json_name, f) for f in fields]
+    singular = {plural: name for name, plural in ONE_OF_MANY.items()}
+    more = [_parameter(singular[f.name], f) for f in fields if f.name in singular]
+    return made + [parameter | {"description": f"As `{ONE_OF_MANY[parameter['name']]}`."} for parameter in more]
+
+
+def _parameter(name: str, field: FieldDescriptor) -> Schema:
+    if field.enum_type is not None:
+        schema: Schema = {"type": "string", "enum": [*words_of(field.enum_type), *words_of(field.enum_type).values()]}
+    elif field.message_type is not None and field.message_type.full_name == "google.protobuf.Duration":
+        schema = {"type": "string", "pattern": SPAN}
+    else:
+        schema = _single(field, {})
+    shown = {"type": "array", "items": schema} if field.is_repeated else schema
+    return {"name": name, "in": "query", "required": False, "schema": shown}
+
+
+def words_of(enum: EnumDescriptor) -> dict[str, str]:
+    """Return an enum's values by the words a query may say for them: `INCIDENT_STATUS_OPEN` by `open`."""
+    names = [value.name for value in enum.values]
+    prefix = names[0].removesuffix("UNSPECIFIED")
+    return {name.removeprefix(prefix).lower(): name for name in names}
 
 
 def idempotency_key(most: int) -> Schema:

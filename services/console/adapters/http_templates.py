@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 from libs.access.identity import CALLER, Decision, Identity, Requirement, Role, Scope, decide
 from libs.kernel import quantities
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain import charts, formats, servicemap
+from services.console.domain import charts, filters, formats, servicemap
 from services.console.domain.models import Doors
 
 FOLDER = Path(__file__).parent.parent / "templates"
@@ -47,8 +47,8 @@ class Pages:
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(
             identity=lambda: CALLER.get(None), may_respond=_may_respond, here_now=HERE.get,
-            doors=doors or Doors(), tenants=tenants,
-            service_href=service_href, chart_box=_CHART_BOX,
+            doors=doors or Doors(), tenants=tenants, service_href=service_href, chart_box=_CHART_BOX,
+            periods=filters.PERIODS, going_on=filters.GOING_ON, over=filters.OVER,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
         )  # fmt: skip
 

@@ -75,6 +75,7 @@ class Incident:
     public_title: str = ""
     postmortem_due_at: datetime | None = None
     no_data_since: datetime | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain import charts
+from services.console.domain import charts, listing
 from services.console.domain.causes import Background
 from services.console.domain.charts import Chart, Marker, Measure, Point
 from services.console.domain.edgechange import EdgeChange
+from services.console.domain.filters import Filters, alerts_of
 from services.console.domain.formats import duration
 from services.console.domain.models import (
     Alert,
@@ -40,7 +41,6 @@ class IncidentRow:
     """One line of the list. `confidence` is None until a cause was named."""
 
     incident: Incident
-    began: datetime
     age: str
     cause: str = ""
     cause_kind: str = ""
@@ -49,12 +49,13 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentList:
-    """The list page."""
+    """The list page. `error` says why it cannot be had as `filters` ask for it."""
 
     rows: tuple[IncidentRow, ...]
-    status: str
+    filters: Filters
     next_page_token: str
     now: datetime
+    error: str = ""
     missing: tuple[Missing, ...] = ()
 
 
@@ -101,6 +102,8 @@ class IncidentPage:
     tasks: tuple[Task, ...] = ()
     links: tuple[Link, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    alert_filters: Filters = field(default_factory=lambda: Filters(alerts_of("")))
+    alert_error: str = ""
     background: Background = field(default_factory=Background)
     missing: tuple[Missing, ...] = ()
 
@@ -110,6 +113,11 @@ class IncidentPage:
         if self.analysis is None:
             return ""
         return f"{self.analysis.version}.{self.analysis.hypotheses[0].rank if self.analysis.hypotheses else 0}"
+
+    @property
+    def shown_alerts(self) -> tuple[Alert, ...]:
+        """Return the alerts that its filters let through."""
+        return tuple(alert for alert in self.alerts if listing.admits(self.alert_filters, alert))
 
     @property
     def runbooks(self) -> tuple[Link, ...]:
@@ -165,6 +173,7 @@ class ServicePage:
     signatures: tuple[LogSignature, ...]
     deploys: tuple[Deploy, ...]
     resources: tuple[Chart, ...] = ()
+    incidents: tuple[Incident, ...] = ()
     missing: tuple[Missing, ...] = ()
 
 
@@ -173,8 +182,10 @@ class ServiceList:
     """The page of all services of a window."""
 
     services: tuple[ServiceSummary, ...]
+    filters: Filters
     window: TimeWindow
     now: datetime
+    error: str = ""
     missing: tuple[Missing, ...] = ()
 
 
@@ -183,9 +194,11 @@ class DeployList:
     """The page of deploys."""
 
     deploys: tuple[Deploy, ...]
+    filters: Filters
     window: TimeWindow
     now: datetime
-    truncated: bool
+    truncated: bool = False
+    error: str = ""
     missing: tuple[Missing, ...] = ()
 
 
@@ -203,7 +216,7 @@ def age(incident: Incident, since: datetime, now: datetime) -> str:
 def row(incident: Incident, analysis: Analysis | None, now: datetime) -> IncidentRow:
     """Return an incident's line in the list, with its cause when one was named."""
     since = began(incident, analysis)
-    line = IncidentRow(incident, since, age(incident, since, now))
+    line = IncidentRow(incident, age(incident, since, now))
     if analysis is None or not analysis.named or not analysis.hypotheses:
         return line
     first = analysis.hypotheses[0]

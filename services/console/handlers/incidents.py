@@ -19,6 +19,7 @@ from services.console import decode
 from services.console.domain import edgechange, servicemap, views, windows
 from services.console.domain.charts import Marker
 from services.console.domain.edgechange import EdgeChange
+from services.console.domain.filters import Filters, alerts_of
 from services.console.domain.models import (
     Alert,
     Analysis,
@@ -29,12 +30,11 @@ from services.console.domain.models import (
     Task,
     TimelineEntry,
 )
-from services.console.handlers import causes, response
+from services.console.handlers import causes, lists, response
 from services.console.handlers.checks import checked_actor, checked_id, checked_note
 from services.console.handlers.parts import Parts
 from services.console.ports import Deploys, Incidents, RefusalReason, Refused, Telemetry
 
-PAGE_SIZE = 50
 CHANGES_WHAT_RUNS = (deploy_pb2.CHANGE_KIND_DEPLOY, deploy_pb2.CHANGE_KIND_CONFIGURATION)
 _TIMELINE_PAGE, _TIMELINE_PAGES = 1000, 5
 _AT_ONCE = 10  # causes looked up at the same time for one list
@@ -49,29 +49,18 @@ class IncidentPages:
     telemetry: Telemetry
     clock: Clock
 
-    async def incident_list(self, tenant: str, status: str, page_token: str) -> views.IncidentList:
-        """Return the list; raises InvalidInput with reason `bad_status` or `bad_page`."""
-        if status and status not in decode.STATUS_FILTERS:
-            raise InvalidInput("bad_status", f"There is no status {status[:30]!r}; there are {_known_statuses()}.")
-        request = contract.ListIncidentsRequest(
-            statuses=[decode.STATUS_FILTERS[status]] if status else [], page_size=PAGE_SIZE, page_token=page_token
-        )
-        parts = Parts()
-        reading = self._listed(tenant, request)
-        answer = await parts.take("Incidents", reading, contract.ListIncidentsResponse())
+    async def incident_list(self, tenant: str, filters: Filters, page_token: str) -> views.IncidentList:
+        """Return the list; one without rows and with an error when it cannot be had as it is asked for."""
+        now, parts = self.clock.now(), Parts()
+        try:
+            reading = lists.listed(self.incidents, tenant, lists.request_of(filters, page_token))
+            answer = await parts.take("Incidents", reading, contract.ListIncidentsResponse())
+        except InvalidInput as exc:
+            return views.IncidentList((), filters, "", now, str(exc))
         found = [decode.incident(m) for m in answer.incidents]
-        now = self.clock.now()
         causes = await self._causes(tenant, found, parts)
         rows = tuple(views.row(i, a, now) for i, a in zip(found, causes, strict=True))
-        return views.IncidentList(rows, status, answer.next_page_token, now, parts.missing)
-
-    async def _listed(self, tenant: str, request: contract.ListIncidentsRequest) -> contract.ListIncidentsResponse:
-        try:
-            return await self.incidents.list(tenant, request)
-        except Refused as exc:
-            if exc.reason is RefusalReason.INVALID_ARGUMENT and request.page_token:
-                raise InvalidInput("bad_page", "This page of the list does not exist; go back to the first.") from exc
-            raise
+        return views.IncidentList(rows, filters, answer.next_page_token, now, missing=parts.missing)
 
     async def _causes(self, tenant: str, found: Sequence[Incident], parts: Parts) -> Sequence[Analysis | None]:
         limit = asyncio.Semaphore(_AT_ONCE)
@@ -82,8 +71,11 @@ class IncidentPages:
 
         return await asyncio.gather(*(one(i) for i in found))
 
-    async def page(self, tenant: str, incident_id: str) -> views.IncidentPage:
-        """Return the page of one incident; raises InvalidInput, Refused with NOT_FOUND, or Unavailable."""
+    async def page(self, tenant: str, incident_id: str, query: Sequence[tuple[str, str]] = ()) -> views.IncidentPage:
+        """Return the page of one incident, `query` narrowing its alerts.
+
+        Raises InvalidInput, Refused with NOT_FOUND, or Unavailable.
+        """
         parts = Parts()
         nothing: list[TimelineEntry] = []
         no_tasks: tuple[Task, ...] = ()
@@ -105,7 +97,16 @@ class IncidentPages:
         incident = decode.incident(answer.incident)
         onset = views.began(incident, analysis)
         page = await self._around(tenant, incident, analysis, timeline, onset, parts)
-        return replace(page, tasks=tasks, links=links, alerts=alerts, background=background)
+        narrowed, wrong = _narrowed(incident.id, query)
+        return replace(
+            page,
+            tasks=tasks,
+            links=links,
+            alerts=alerts,
+            background=background,
+            alert_filters=narrowed,
+            alert_error=wrong,
+        )
 
     async def _around(
         self,
@@ -200,8 +201,14 @@ class IncidentPages:
         await self.incidents.add_note(tenant, request)
 
 
-def _known_statuses() -> str:
-    return ", ".join(decode.STATUS_FILTERS)
+def _narrowed(incident_id: str, query: Sequence[tuple[str, str]]) -> tuple[Filters, str]:
+    """Return what the alerts of an incident are narrowed by, and why not when it is nothing they can be."""
+    filters = Filters.read(alerts_of(incident_id), query)
+    try:
+        filters.check()
+    except InvalidInput as exc:
+        return Filters(filters.offer), str(exc)
+    return filters, ""
 
 
 def _cards(
@@ -240,14 +247,18 @@ async def edges_compared(telemetry: Telemetry, tenant: str, window: TimeWindow, 
 
 async def deploys_in(
     source: Deploys, tenant: str, services: Sequence[str], window: TimeWindow, limit: int = 100,
-    kinds: Sequence[deploy_pb2.ChangeKind.ValueType] = CHANGES_WHAT_RUNS,
+    kinds: Sequence[deploy_pb2.ChangeKind.ValueType] = CHANGES_WHAT_RUNS, q: str = "",
 ) -> list[Deploy]:  # fmt: skip
-    """Return the deploys that touched a window, newest first; of all services, or kinds, when none are given."""
+    """Return the deploys that touched a window, newest first; of all services, or kinds, when none are given.
+
+    `q` are words that each must have.
+    """
     request = deploy_contract.ListDeploysRequest(
         services=services,
         start_time=decode.timestamp(window.start),
         end_time=decode.timestamp(window.end),
         page_size=limit,
         kinds=kinds,
+        q=q,
     )
     return [decode.deploy(d) for d in (await source.list(tenant, request)).deploys]

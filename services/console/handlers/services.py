@@ -9,36 +9,49 @@ from datetime import timedelta
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain import views, windows
+from services.console.domain import listing, views, windows
 from services.console.domain.edgechange import EdgeChange
-from services.console.domain.models import Deploy, GaugeMinute, LogSignature, MinuteHealth, ServiceSummary
+from services.console.domain.filters import Filters
+from services.console.domain.models import (
+    Deploy,
+    GaugeMinute,
+    Incident,
+    LogSignature,
+    MinuteHealth,
+    ServiceSummary,
+)
+from services.console.handlers import lists
 from services.console.handlers.incidents import deploys_in, edges_compared, minutes_of
 from services.console.handlers.parts import Parts
-from services.console.ports import Deploys, Telemetry
+from services.console.ports import Deploys, Incidents, Telemetry
 
 MAX_SIGNATURES = 20
 MAX_DEPLOYS = 200
 MAX_NAME = 255
-DEPLOY_DAYS = 7
+USUAL_DEPLOYS = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePages:
     """Puts the pages about services and deploys together."""
 
+    incidents: Incidents
     deploys: Deploys
     telemetry: Telemetry
     clock: Clock
 
-    async def service_list(self, tenant: str) -> views.ServiceList:
-        """Return every service of the last hour."""
+    async def service_list(self, tenant: str, filters: Filters) -> views.ServiceList:
+        """Return the services of the last hour; none, with an error, when they cannot be had as asked for."""
         now = self.clock.now()
         window = windows.asked("", "", now)
+        try:
+            filters.check()
+        except InvalidInput as exc:
+            return views.ServiceList((), filters, window, now, str(exc))
         parts = Parts()
         nothing: list[ServiceSummary] = []
         found = await parts.take("Services", self.telemetry.services(tenant, window), nothing)
-        worst_first = sorted(found, key=lambda s: (-s.error_ratio, s.service))
-        return views.ServiceList(tuple(worst_first), window, now, parts.missing)
+        return views.ServiceList(listing.services(found, filters), filters, window, now, missing=parts.missing)
 
     async def page(self, tenant: str, service: str, start: str, end: str) -> views.ServicePage:
         """Return the page of one service over a window; raises InvalidInput for an impossible window or name."""
@@ -55,13 +68,19 @@ class ServicePages:
         no_logs: list[LogSignature] = []
         no_deploys: list[Deploy] = []
         no_gauges: list[GaugeMinute] = []
+        no_incidents: list[Incident] = []
         logs = self.telemetry.signatures(tenant, service, window, MAX_SIGNATURES)
-        minutes, edges, signatures, deploys, gauges = await asyncio.gather(
-            parts.take("Charts", minutes_of(self.telemetry, tenant, [service], window), no_minutes),
-            parts.take("Callers and callees", edges_compared(self.telemetry, tenant, window, usual), no_edges),
-            parts.take("Logs", logs, no_logs),
-            parts.take("Deploys", deploys_in(self.deploys, tenant, [service], window), no_deploys),
-            parts.take("Resources", self.telemetry.gauges(tenant, service, window), no_gauges),
+        (minutes, edges, signatures), (deploys, gauges, incidents) = await asyncio.gather(
+            asyncio.gather(
+                parts.take("Charts", minutes_of(self.telemetry, tenant, [service], window), no_minutes),
+                parts.take("Callers and callees", edges_compared(self.telemetry, tenant, window, usual), no_edges),
+                parts.take("Logs", logs, no_logs),
+            ),
+            asyncio.gather(
+                parts.take("Deploys", deploys_in(self.deploys, tenant, [service], window), no_deploys),
+                parts.take("Resources", self.telemetry.gauges(tenant, service, window), no_gauges),
+                parts.take("Incidents", lists.of_service(self.incidents, tenant, service), no_incidents),
+            ),
         )
         markers = views.deploy_markers(deploys, [service], frozenset())
         return views.ServicePage(
@@ -75,16 +94,27 @@ class ServicePages:
             signatures=tuple(signatures),
             deploys=tuple(deploys),
             resources=views.resources(gauges, window, markers),
+            incidents=tuple(incidents),
             missing=parts.missing,
         )
 
-    async def deploy_list(self, tenant: str) -> views.DeployList:
-        """Return the deploys and other changes of the last week."""
+    async def deploy_list(self, tenant: str, filters: Filters) -> views.DeployList:
+        """Return the deploys and other changes asked for, of the last week when no time is.
+
+        None, with an error, when they cannot be had as asked for.
+        """
         now = self.clock.now()
-        window = TimeWindow(now - timedelta(days=DEPLOY_DAYS), now + timedelta(minutes=1))
+        try:
+            filters.check()
+            window = filters.window(now, USUAL_DEPLOYS)
+        except InvalidInput as exc:
+            usual = TimeWindow(now - USUAL_DEPLOYS, now)
+            return views.DeployList((), filters, usual, now, error=str(exc))
         parts = Parts()
         nothing: list[Deploy] = []
-        found = await parts.take(
-            "Deploys", deploys_in(self.deploys, tenant, (), window, MAX_DEPLOYS, kinds=()), nothing
+        reading = deploys_in(
+            self.deploys, tenant, filters.values("service"), window, MAX_DEPLOYS, kinds=(), q=filters.value("q")
         )
-        return views.DeployList(tuple(found), window, now, len(found) >= MAX_DEPLOYS, parts.missing)
+        found = await parts.take("Deploys", reading, nothing)
+        truncated = len(found) >= MAX_DEPLOYS
+        return views.DeployList(tuple(found), filters, window, now, truncated, missing=parts.missing)

@@ -25,6 +25,7 @@ from services.correlation_engine.domain import (
     timing,
     traffic,
     unhealthy_dependency,
+    wording,
 )
 from services.correlation_engine.domain.graph import CallGraph
 from services.correlation_engine.domain.model import (
@@ -176,6 +177,13 @@ def _clear(hypothesis: Hypothesis) -> bool:
     return any(e.strength >= CLEAR for e in hypothesis.evidence if e.kind is not EvidenceKind.DEPLOY)
 
 
+def _grounds(suspect: str, affected: Collection[str]) -> str:
+    """Say why a cause can be named: it is far from its usual, and others suffer from that or it alerted itself."""
+    others = sorted(set(affected) - {suspect})
+    suffer = f", which explains most of what {wording.names(others)} suffer{'s' if len(others) == 1 else ''}"
+    return f"{suspect} is far from how it usually is{suffer if others else ''}."
+
+
 def _verdict(
     telemetry: Telemetry,
     window: Window,
@@ -192,10 +200,7 @@ def _verdict(
     first = hypotheses[0] if hypotheses else None
     certain = first is not None and (_clear(first) or (bool(known) and not unhurt))
     if first and first.score >= NAMED_SCORE and certain and not unseen:
-        detail = (
-            f"{first.service} differs clearly from how it usually is; most of what the affected services suffer fits."
-        )
-        return Verdict.CAUSE_NAMED, Reason.CLEARS_NOISE, detail
+        return Verdict.CAUSE_NAMED, Reason.CLEARS_NOISE, _grounds(first.service, known)
     if not any(s.requests[window.baseline].any() for s in telemetry.services):
         return refused, Reason.NO_BASELINE, f"Nothing was measured before {window.onset:%H:%M} UTC to compare with."
     if unhurt:

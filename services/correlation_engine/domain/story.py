@@ -30,13 +30,19 @@ def tell(
         )
     if measured:
         first = max(measured, key=lambda e: e.strength)
-        began = failing_since(first, window)
+        began = _after(deploy, failing_since(first, window), window)
         steps.append(StoryStep(StoryPart.FIRST_FAILURE, first.service, first.statement, began, first.kind))
     steps += [_victim(name, suffering) for name in victims[:MAX_VICTIMS]]
     if len(victims) > MAX_VICTIMS:
         rest = victims[MAX_VICTIMS:]
         steps.append(StoryStep(StoryPart.BLAST_RADIUS, rest[0], f"So do {wording.names(rest)}."))
     return tuple(steps)
+
+
+def _after(deploy: Evidence | None, began: datetime, window: Window) -> datetime:
+    """Return when a failure is said to have begun: a deploy that began within the same step came first."""
+    same_step = deploy is not None and began <= deploy.start < began + window.grid.step
+    return deploy.start if deploy and same_step else began
 
 
 def failing_since(evidence: Evidence, window: Window) -> datetime:

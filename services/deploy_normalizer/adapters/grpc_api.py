@@ -13,6 +13,7 @@ from incidentscope.deploy.v1 import deploy_service_pb2 as pb
 from incidentscope.deploy.v1 import deploy_service_pb2_grpc as pb_grpc
 
 from libs.kernel.errors import InvalidInput, Unavailable
+from libs.kernel.search import words
 from libs.kernel.timewindow import TimeWindow
 from libs.runtime.grpc_server import current_tenant
 from services.deploy_normalizer.adapters.messages import KINDS, STATUSES, to_message
@@ -88,7 +89,8 @@ def read_query(request: pb.ListDeploysRequest) -> tuple[DeployQuery, int]:
     size = request.page_size or DEFAULT_PAGE
     if not 1 <= size <= MAX_PAGE:
         raise InvalidInput("page_size", f"page_size must lie between 1 and {MAX_PAGE}, or be 0 for {DEFAULT_PAGE}")
-    query = DeployQuery(_services(request), _window(request), None, _filter(request))
+    only = replace(_filter(request), words=words(request.q))
+    query = DeployQuery(_services(request), _window(request), None, only)
     if request.page_token:
         query = replace(query, after=place_after(query, request.page_token))
     return query, size
@@ -115,11 +117,11 @@ def _names(field: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _words(field: str, numbers: Sequence[int], known: Mapping[Word, int]) -> tuple[Word, ...]:
-    words = {number: word for word, number in known.items()}
-    unknown = sorted(set(numbers) - set(words))
+    named = {number: word for word, number in known.items()}
+    unknown = sorted(set(numbers) - set(named))
     if unknown:
-        raise InvalidInput(field, f"{field} has the unknown value {unknown[0]}; known are {', '.join(map(str, words))}")
-    return tuple(words[number] for number in dict.fromkeys(numbers))
+        raise InvalidInput(field, f"{field} has the unknown value {unknown[0]}; known are {', '.join(map(str, named))}")
+    return tuple(named[number] for number in dict.fromkeys(numbers))
 
 
 def _window(request: pb.ListDeploysRequest) -> TimeWindow:

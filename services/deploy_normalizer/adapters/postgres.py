@@ -14,7 +14,7 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import Unavailable
 from libs.messaging import topics
 from libs.storage import inbox, outbox
-from libs.storage.postgres import Pool, transaction
+from libs.storage.postgres import Pool, containing, transaction
 from services.deploy_normalizer.adapters.messages import deploy_changed
 from services.deploy_normalizer.adapters.rows import (
     COLUMNS,
@@ -25,7 +25,7 @@ from services.deploy_normalizer.adapters.rows import (
 )
 from services.deploy_normalizer.domain.deploy import Deploy, Report, combine, deploy_id, same_reports
 from services.deploy_normalizer.domain.lineage import moved
-from services.deploy_normalizer.domain.query import DeployQuery
+from services.deploy_normalizer.domain.query import SEARCHED, DeployQuery
 from services.deploy_normalizer.ports import Effect, Recorded, Unread
 
 log = structlog.get_logger()
@@ -70,6 +70,8 @@ WHERE tenant_id = %(tenant)s AND started_at < %(end)s AND touched_until >= %(sta
   AND (%(any_environment)s OR environment = ANY(%(environments)s))
   AND (%(any_kind)s OR kind = ANY(%(kinds)s))
   AND (%(any_status)s OR status = ANY(%(statuses)s))
+  AND NOT EXISTS (SELECT 1 FROM unnest(%(words)s::text[]) word
+                  WHERE concat_ws(' ', {", ".join(SEARCHED)}) NOT ILIKE word)
   AND (%(after_id)s::text IS NULL OR (started_at, id) < (%(after_start)s::timestamptz, %(after_id)s::text))
 ORDER BY started_at DESC, id DESC LIMIT %(limit)s"""
 
@@ -139,6 +141,7 @@ class PostgresDeploys:
             "any_kind": not only.kinds,
             "statuses": list(only.statuses),
             "any_status": not only.statuses,
+            "words": [containing(word) for word in only.words],
             "after_start": after.started_at if after else None,
             "after_id": after.id if after else None,
             "limit": limit,

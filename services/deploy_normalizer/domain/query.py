@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from libs.kernel.errors import InvalidInput
 from libs.kernel.ids import stable_id
+from libs.kernel.search import holds
 from libs.kernel.timewindow import TimeWindow
 from services.deploy_normalizer.domain.deploy import Deploy, Kind, Status
 
+SEARCHED = ("service", "environment", "version", "revision", "repository", "actor", "description")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -27,11 +29,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class DeployFilter:
-    """Which deploys are asked for, besides services; an empty tuple asks for all."""
+    """Which deploys are asked for, besides services; an empty tuple asks for all. Every word must be in a text."""
 
     environments: tuple[str, ...] = ()
     kinds: tuple[Kind, ...] = ()
     statuses: tuple[Status, ...] = ()
+    words: tuple[str, ...] = ()
 
     def admits(self, deploy: Deploy) -> bool:
         """Tell whether a deploy is asked for."""
@@ -39,6 +42,7 @@ class DeployFilter:
             (not self.environments or deploy.environment in self.environments)
             and (not self.kinds or deploy.kind in self.kinds)
             and (not self.statuses or deploy.status in self.statuses)
+            and holds(self.words, *(getattr(deploy, name) for name in SEARCHED))
         )
 
 
@@ -77,6 +81,6 @@ def place_after(query: DeployQuery, token: str) -> Place:
 
 def _fingerprint(query: DeployQuery) -> str:
     window, only = query.window, query.only
-    asked = (query.services, only.environments, only.kinds, only.statuses)
+    asked = (query.services, only.environments, only.kinds, only.statuses, only.words)
     lists = [json.dumps(sorted(set(names))) for names in asked]
     return stable_id(window.start.isoformat(), window.end.isoformat(), *lists)

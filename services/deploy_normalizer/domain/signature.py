@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from enum import StrEnum
 
 _PREFIX = "sha256="
@@ -62,15 +61,3 @@ def check_token(tokens: Sequence[str], header: str) -> Verdict:
     given = header.encode("latin-1", "replace")  # as HTTP headers are decoded
     matches = [hmac.compare_digest(token.encode(), given) for token in tokens]
     return Verdict.AUTHENTIC if any(matches) else Verdict.MISMATCH
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What senders must know: one secret for everybody, or a tenant's own ones, which then are the only ones."""
-
-    shared: str = ""
-    per_tenant: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def of(self, tenant: str) -> tuple[str, ...]:
-        """Return the live secrets of a tenant; none when nothing is configured."""
-        return tuple(filter(None, self.per_tenant.get(tenant, (self.shared,))))

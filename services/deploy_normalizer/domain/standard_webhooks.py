@@ -6,7 +6,6 @@ The signed content is `<id>.<timestamp>.<body>`, so a replayer can change neithe
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.deploy_normalizer.domain.signature import Verdict
+from services.deploy_normalizer.domain.tenant_secrets import signing_key
 
 TOLERANCE = timedelta(minutes=5)
-_KEY_MARK = "whsec_"
 _VERSION = "v1,"
 _MAX_TIMESTAMP_DIGITS = 12
 _MAX_SIGNATURES = 32  # several while a secret is rotated; more is somebody wasting our time
@@ -29,16 +28,6 @@ class SignedHeaders:
     id: str
     timestamp: str
     signature: str
-
-
-def signing_key(secret: str) -> bytes:
-    """Return the key of a secret: base64 behind `whsec_`, else its UTF-8 bytes; raises ValueError on bad base64."""
-    if not secret.startswith(_KEY_MARK):
-        return secret.encode()
-    try:
-        return base64.b64decode(secret.removeprefix(_KEY_MARK), validate=True)
-    except binascii.Error as exc:
-        raise ValueError("the secret is not base64 behind whsec_") from exc
 
 
 def standard_signature(secret: str, delivery: str, timestamp: str, body: bytes) -> str:

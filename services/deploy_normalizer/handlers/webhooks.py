@@ -16,8 +16,9 @@ from services.deploy_normalizer.domain.fields import PROSE_CHARS
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.github import Ignored as GithubIgnored
 from services.deploy_normalizer.domain.mapping import ServiceRules
-from services.deploy_normalizer.domain.signature import Secrets, Verdict, check_bearer, check_github, check_token
+from services.deploy_normalizer.domain.signature import Verdict, check_bearer, check_github, check_token
 from services.deploy_normalizer.domain.standard_webhooks import SignedHeaders, check_standard
+from services.deploy_normalizer.domain.tenant_secrets import Secrets
 from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
 from services.deploy_normalizer.ports import DeployStore, Effect, Recorded, Unread
 

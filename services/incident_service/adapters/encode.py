@@ -98,6 +98,7 @@ def incident_message(incident: Incident) -> pb.Incident:
         public_title=incident.public_title,
         postmortem_due_at=timestamp(incident.postmortem_due_at),
         reopened_at=timestamp(incident.reopened_at),
+        updated_at=timestamp(incident.updated_at),
     )
 
 

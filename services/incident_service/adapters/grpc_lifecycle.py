@@ -13,6 +13,7 @@ from incidentscope.incident.v1 import incident_service_pb2_grpc
 from libs.kernel.clock import Clock
 from libs.runtime.grpc_server import current_tenant
 from services.incident_service.adapters import requests as check
+from services.incident_service.adapters import requests_listing
 from services.incident_service.adapters.encode import PRIORITIES, ROLES, entry_message, incident_message
 from services.incident_service.adapters.grpc_calls import reading, writing
 from services.incident_service.domain import lifecycle, response
@@ -52,14 +53,14 @@ class LifecycleRpcs(Base):
 
     @reading
     async def ListIncidents(self, request: rpc.ListIncidentsRequest) -> rpc.ListIncidentsResponse:
-        """List incidents, newest first."""
+        """List the incidents asked for."""
         mask = check.read_mask(request.read_mask, pb.Incident)
-        statuses = check.statuses(request.statuses)
+        wanted = requests_listing.listing(request)
         size = check.page_size(request.page_size, most=500, usual=50)
-        scope = "incidents " + ",".join(statuses)
-        older_than = check.incident_position(scope, request.page_token)
-        found = await self.incidents.newest(current_tenant(), statuses, size + 1, older_than)
-        token = check.page_token(scope, found[size - 1].id) if len(found) > size else ""
+        after = requests_listing.place(wanted, request.page_token)
+        found = await self.incidents.listed(current_tenant(), wanted, size + 1, after)
+        more = len(found) > size
+        token = requests_listing.token(wanted, wanted.place_of(found[size - 1])) if more else ""
         listed = [check.masked(mask, incident_message(i)) for i in found[:size]]
         return rpc.ListIncidentsResponse(incidents=listed, next_page_token=token)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from incidentscope.incident.v1 import incident_pb2 as pb
 from incidentscope.incident.v1 import incident_service_pb2 as rpc
 from incidentscope.incident.v1 import incident_service_pb2_grpc
 
 from libs.runtime.grpc_server import current_tenant
 from services.incident_service.adapters import requests as check
-from services.incident_service.adapters.encode import STATUSES, incident_message
+from services.incident_service.adapters import requests_listing
+from services.incident_service.adapters.encode import SEVERITIES, STATUSES, incident_message
 from services.incident_service.adapters.grpc_calls import Context, SlowReader, answering
-from services.incident_service.domain.model import Status
+from services.incident_service.domain.listing import Listing, Place
+from services.incident_service.domain.model import Incident, Status
 from services.incident_service.handlers.incidents import Incidents
 from services.incident_service.handlers.watch import ReadsTooSlowly, Told, Watches
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 else:
     Base = object
 _PAGE = 500
+_NOT_PUT_AWAY = tuple(s for s in Status if s is not Status.CLOSED)
 MOVES = frozenset(
     f"Incident{verb}" for verb in ("Opened", "Acknowledged", "Mitigated", "Resolved", "Closed", "Reopened", "Merged")
 )  # events of changes that each make a version
@@ -48,28 +53,46 @@ class WatchRpcs(Base):
     async def WatchIncidents(
         self, request: rpc.WatchIncidentsRequest, context: Context
     ) -> AsyncIterator[rpc.WatchIncidentsResponse]:
-        """Watch all incidents, or those of some statuses."""
+        """Watch all incidents, or those of some statuses, services or severities."""
         async with answering(context, "WatchIncidents"):
-            statuses, tenant = check.statuses(request.statuses), current_tenant()
-            wanted = statuses or [s for s in Status if s is not Status.CLOSED]
+            wanted, tenant = watched(request), current_tenant()
             async with self.watches.watch(tenant) as changes:
                 known: dict[str, int] = {}
                 async for incident in self._present(tenant, wanted):
                     known[incident.id] = incident.version
                     yield rpc.WatchIncidentsResponse(incident=incident_message(incident))
                 async for change in newer(changes, known):
-                    if not statuses or change.event.incident.status in {STATUSES[s] for s in statuses}:
+                    if admits(wanted, change.event.incident):
                         yield rpc.WatchIncidentsResponse(**told(change))
 
-    async def _present(self, tenant: str, statuses: Collection[Status]) -> AsyncIterator[Any]:
-        older_than: str | None = None
+    async def _present(self, tenant: str, wanted: Listing) -> AsyncIterator[Incident]:
+        going_on = wanted if wanted.statuses else replace(wanted, statuses=_NOT_PUT_AWAY)
+        after: Place | None = None
         while True:
-            page = await self.incidents.newest(tenant, list(statuses), _PAGE, older_than)
+            page = await self.incidents.listed(tenant, going_on, _PAGE, after)
             for incident in page:
                 yield incident
             if len(page) < _PAGE:
                 return
-            older_than = page[-1].id
+            after = going_on.place_of(page[-1])
+
+
+def watched(request: rpc.WatchIncidentsRequest) -> Listing:
+    """Return which incidents a WatchIncidentsRequest asks for; raises InvalidInput naming the field."""
+    return Listing(
+        statuses=tuple(check.statuses(request.statuses)),
+        severities=requests_listing.severities(request.severities),
+        services=requests_listing.services(request.services),
+    )
+
+
+def admits(wanted: Listing, incident: pb.Incident) -> bool:
+    """Tell whether an incident, as an event has it, is one of those asked for."""
+    return (
+        (not wanted.statuses or incident.status in {STATUSES[s] for s in wanted.statuses})
+        and (not wanted.severities or incident.severity in {SEVERITIES[s] for s in wanted.severities})
+        and (not wanted.services or not set(wanted.services).isdisjoint(incident.services))
+    )
 
 
 async def newer(changes: AsyncIterator[Told], known: dict[str, int]) -> AsyncIterator[Told]:

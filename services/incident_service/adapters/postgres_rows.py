@@ -35,8 +35,8 @@ INCIDENT = ", ".join(("tenant_id", *_FIELDS))
 INSERT_INCIDENT = f"""INSERT INTO incident ({INCIDENT}) VALUES (%(tenant)s, {", ".join(f"%({n})s" for n in _FIELDS)})
 ON CONFLICT DO NOTHING RETURNING true"""
 _FIXED = ("id", "group_key", "opened_at")
-UPDATE_INCIDENT = f"""UPDATE incident SET {", ".join(f"{n} = %({n})s" for n in _FIELDS if n not in _FIXED)},
-changed_at = now() WHERE tenant_id = %(tenant)s AND id = %(id)s"""
+UPDATE_INCIDENT = f"""UPDATE incident SET {", ".join(f"{n} = %({n})s" for n in _FIELDS if n not in _FIXED)}
+WHERE tenant_id = %(tenant)s AND id = %(id)s"""
 
 
 def columns(record: type) -> str:
@@ -68,6 +68,7 @@ def incident_values(incident: Incident) -> Row:
         "alerts": Jsonb(dict(incident.alerts)),
         "silent": Jsonb({name: since.isoformat() for name, since in incident.silent.items()}),
         "merged_into": incident.merged_into or None,
+        "changed_at": incident.updated_at,
     }
     return {"tenant": incident.tenant} | {name: getattr(incident, name) for name in _FIELDS} | changed
 

@@ -11,10 +11,12 @@ from uuid import UUID
 import psycopg
 
 from libs.storage.postgres import Pool, transaction
+from services.incident_service.adapters import postgres_listing
 from services.incident_service.adapters import postgres_rows as rows
 from services.incident_service.adapters.postgres_transaction import GET, PostgresTransaction
 from services.incident_service.domain.communication import Channel, Template
-from services.incident_service.domain.model import Incident, Status
+from services.incident_service.domain.listing import Listing, Place
+from services.incident_service.domain.model import Incident
 from services.incident_service.domain.records import (
     DueKind,
     Link,
@@ -33,9 +35,6 @@ from services.incident_service.ports import (
     TaskFilter,
 )
 
-_NEWEST = f"""SELECT {rows.INCIDENT} FROM incident
-WHERE tenant_id = %(tenant)s AND (cardinality(%(statuses)s::text[]) = 0 OR status = ANY(%(statuses)s))
-AND id < %(older_than)s ORDER BY id DESC LIMIT %(limit)s"""
 _TIMELINE = """SELECT number, id, kind, occurred_at, actor, source, text, url FROM timeline
 WHERE tenant_id = %(tenant)s AND incident_id = %(id)s AND number > %(after)s ORDER BY number LIMIT %(limit)s"""
 _OF = "WHERE tenant_id = %(tenant)s AND incident_id = %(id)s"
@@ -56,7 +55,7 @@ WHERE p.tenant_id = %(tenant)s"""
 _POSTMORTEMS = f"""{_POSTMORTEM} AND (cardinality(%(statuses)s::text[]) = 0 OR p.status = ANY(%(statuses)s))
 AND (%(late_at)s::timestamptz IS NULL OR p.status = 'draft' AND i.postmortem_due_at <= %(late_at)s)
 AND p.incident_id < %(older_than)s ORDER BY p.incident_id DESC LIMIT %(limit)s"""
-_PUBLIC = f"""SELECT {rows.INCIDENT}, changed_at FROM incident WHERE tenant_id = %(tenant)s AND public
+_PUBLIC = f"""SELECT {rows.INCIDENT} FROM incident WHERE tenant_id = %(tenant)s AND public
 AND merged_into IS NULL AND (resolved_at IS NULL OR resolved_at >= %(since)s) ORDER BY id DESC LIMIT %(limit)s"""
 _PUBLIC_UPDATES = f"""SELECT {rows.columns(StatusUpdate)} FROM status_update
 WHERE tenant_id = %(tenant)s AND incident_id = ANY(%(ids)s::uuid[]) AND public ORDER BY id DESC"""
@@ -86,14 +85,10 @@ class PostgresStore:
         row = await self._first(tenant, GET, id=incident_id)
         return rows.incident(row) if row else None
 
-    async def newest(
-        self, tenant: str, statuses: Sequence[Status], limit: int, older_than: str | None
-    ) -> list[Incident]:
-        """Return incidents newest first, of the given statuses (all when empty), opened before the given id."""
-        found = await self._all(
-            tenant, _NEWEST, statuses=_values(statuses), limit=limit, older_than=older_than or _LAST_UUID
-        )
-        return [rows.incident(row) for row in found]
+    async def listed(self, tenant: str, wanted: Listing, limit: int, after: Place | None) -> list[Incident]:
+        """Return incidents in the order wanted, from behind a place on."""
+        text, values = postgres_listing.select(wanted, limit, after)
+        return [rows.incident(row) for row in await self._all(tenant, text, **values)]
 
     async def timeline(self, tenant: str, incident_id: str, limit: int, after: int) -> list[NumberedEntry]:
         """Return entries oldest first, numbered above `after`."""
@@ -140,10 +135,10 @@ class PostgresStore:
         """Return what people outside were told, newest first."""
         return [rows.update(row) for row in await self._all(tenant, _UPDATES, id=incident_id)]
 
-    async def public_incidents(self, tenant: str, since: datetime, limit: int) -> list[tuple[Incident, datetime]]:
-        """Return public incidents that were unresolved after an instant, newest first, with their last change."""
+    async def public_incidents(self, tenant: str, since: datetime, limit: int) -> list[Incident]:
+        """Return public incidents that were unresolved after an instant, newest first."""
         found = await self._all(tenant, _PUBLIC, since=since, limit=limit)
-        return [(rows.incident(row), row["changed_at"]) for row in found]
+        return [rows.incident(row) for row in found]
 
     async def public_updates(self, tenant: str, incident_ids: Sequence[str]) -> list[StatusUpdate]:
         """Return the public updates of incidents, newest first."""

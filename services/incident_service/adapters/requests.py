@@ -75,7 +75,8 @@ def one_of(field: str, number: int, values: Mapping[T, int]) -> T:
     """Return the value a number stands for; raises InvalidInput."""
     found = next((value for value, known in values.items() if known == number), None)
     if found is None:
-        raise InvalidInput(field, f"{field} {number} is not known" if number else f"{field} is required")
+        said = f"{field} {number} is not known" if number else f"{field} is required"
+        raise InvalidInput(field, f"{said}: {_known(values)}")
     return found
 
 
@@ -84,8 +85,13 @@ def some_of(field: str, numbers: Sequence[int], values: Mapping[T, int]) -> list
     known = {number: value for value, number in values.items()}
     unknown = [n for n in numbers if n not in known]
     if unknown:
-        raise InvalidInput(field, f"{field} contains {unknown[0]}, which is not known")
+        raise InvalidInput(field, f"{field} contains {unknown[0]}, which is not known: {_known(values)}")
     return [known[n] for n in sorted(set(numbers))]
+
+
+def _known(values: Mapping[T, int]) -> str:
+    named = sorted((number, str(getattr(value, "name", value))) for value, number in values.items())
+    return "there are " + ", ".join(f"{number} ({name})" for number, name in named)
 
 
 def statuses(numbers: Sequence[int]) -> list[Status]:

@@ -19,6 +19,7 @@ from services.incident_service.domain.model import (
     Reason,
     Severity,
     Status,
+    changed,
     shorten,
     unique,
 )
@@ -230,14 +231,14 @@ def _update(current: Incident, group: AlertGroup, now: datetime) -> Decision:
     if not entries:
         return Decision(Reason.NOTHING_NEW, current)
     fresh = [a for a in group.firing if current.alerts.get(_name(current, group, a)) is not True]
-    updated = replace(
+    updated = changed(
         current,
+        now,
         severity=max([current.severity, *(a.severity for a in group.firing)]),
         services=unique(current.services, _services(group)),
         started_at=min([current.started_at, *(a.starts_at for a in fresh)]),
         alerts={**current.alerts, **_names(current, group)},
         silent=_silent(current, group),
-        version=current.version + 1,
     )
     return Decision(Reason.ALERTS_CHANGED, updated, entries, Change.UPDATED)
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from libs.kernel import quantities
-from services.incident_service.domain.model import Change, Decision, Entry, EntryKind, Incident, Reason, unique
+from services.incident_service.domain.model import (
+    Change,
+    Decision,
+    Entry,
+    EntryKind,
+    Incident,
+    Reason,
+    changed,
+    unique,
+)
 
 SOURCE = "correlation.hypotheses"
 ACTOR = "correlation_engine"
@@ -61,7 +70,7 @@ def apply_analysis(incident: Incident, analysis: Analysis, latest: StoredAnalysi
     if same and services == incident.services:
         return Decision(Reason.SAME_CONCLUSION, incident)
     reason = Reason.CAUSE_NAMED if analysis.cause_named else Reason.NOT_ENOUGH_EVIDENCE
-    updated = replace(incident, services=services, version=incident.version + 1)
+    updated = changed(incident, now, services=services)
     entry = Entry(EntryKind.HYPOTHESIS, now, ACTOR, SOURCE, _told(analysis))
     return Decision(reason, updated, (entry,), Change.UPDATED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.incident_service.domain.model import (
@@ -16,6 +16,7 @@ from services.incident_service.domain.model import (
     Reason,
     Severity,
     Status,
+    changed,
     refuse,
     stale,
     unique,
@@ -69,7 +70,7 @@ def acknowledge(incident: Incident, move: Move, now: datetime) -> Decision:
     """Take an open incident."""
     if (refused := _refused(Verb.ACKNOWLEDGE, incident, move)) is not None:
         return refused
-    taken = _next(incident, status=Status.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=move.actor)
+    taken = changed(incident, now, status=Status.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=move.actor)
     entry = Entry(EntryKind.ACKNOWLEDGEMENT, now, move.actor, SOURCE, f"Acknowledged by {move.actor}")
     return Decision(Reason.ACKNOWLEDGED, taken, (entry,), Change.ACKNOWLEDGED)
 
@@ -78,7 +79,7 @@ def mitigate(incident: Incident, move: Move, now: datetime) -> Decision:
     """Record that users are well again."""
     if (refused := _refused(Verb.MITIGATE, incident, move)) is not None:
         return refused
-    eased = _next(incident, status=Status.MITIGATED, mitigated_at=now, mitigated_by=move.actor)
+    eased = changed(incident, now, status=Status.MITIGATED, mitigated_at=now, mitigated_by=move.actor)
     entry = _state_change(now, move.actor, _told("Mitigated", move))
     return Decision(Reason.MITIGATED, eased, (entry,), Change.MITIGATED)
 
@@ -98,7 +99,7 @@ def close(incident: Incident, move: Move, now: datetime) -> Decision:
     """Put a resolved incident away."""
     if (refused := _refused(Verb.CLOSE, incident, move)) is not None:
         return refused
-    closed = _next(incident, status=Status.CLOSED, closed_at=now, closed_by=move.actor)
+    closed = changed(incident, now, status=Status.CLOSED, closed_at=now, closed_by=move.actor)
     entry = _state_change(now, move.actor, f"Closed by {move.actor}")
     return Decision(Reason.CLOSED, closed, (entry,), Change.CLOSED)
 
@@ -110,8 +111,9 @@ def reopen(incident: Incident, move: Move, other: Incident | None, now: datetime
     if other is not None and other.id != incident.id:
         message = f"incident {other.id} of the same alerts is open: go on there, or merge it into another first"
         return refuse(incident, Reason.GROUP_HAS_ANOTHER, message)
-    again = _next(
+    again = changed(
         incident,
+        now,
         status=Status.OPEN,
         acknowledged_at=None,
         acknowledged_by="",
@@ -144,7 +146,7 @@ def merge(source: Incident, target: Incident, move: Move, now: datetime) -> tupl
 def ended(incident: Incident, by: str, now: datetime) -> Incident:
     """Return the incident as resolved."""
     due = now + POSTMORTEM_WITHIN
-    return _next(incident, status=Status.RESOLVED, resolved_at=now, resolved_by=by, postmortem_due_at=due)
+    return changed(incident, now, status=Status.RESOLVED, resolved_at=now, resolved_by=by, postmortem_due_at=due)
 
 
 def clock(at: datetime) -> str:
@@ -173,8 +175,9 @@ def _brought_silent(source: Incident) -> dict[str, datetime]:
 
 
 def _merged(source: Incident, target: Incident, move: Move, now: datetime) -> Decision:
-    closed = _next(
+    closed = changed(
         source,
+        now,
         status=Status.CLOSED,
         resolved_at=source.resolved_at or now,
         resolved_by=source.resolved_by or move.actor,
@@ -189,8 +192,9 @@ def _merged(source: Incident, target: Incident, move: Move, now: datetime) -> De
 
 
 def _grown(source: Incident, target: Incident, move: Move, now: datetime) -> Decision:
-    grown = _next(
+    grown = changed(
         target,
+        now,
         severity=max(target.severity, source.severity),
         services=unique(target.services, source.services),
         started_at=min(target.started_at, source.started_at),
@@ -207,10 +211,6 @@ def _refused(verb: Verb, incident: Incident, move: Move) -> Decision | None:
         return old
     following = next_status(verb, incident)
     return refuse(incident, following, explain(following, incident)) if isinstance(following, Reason) else None
-
-
-def _next(incident: Incident, **changes: object) -> Incident:
-    return replace(incident, version=incident.version + 1, **changes)  # type: ignore[arg-type]  # fields by name
 
 
 def _told(verb: str, move: Move) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum
+from typing import Any
 
 from services.incident_service.domain.records import Record
 
@@ -212,11 +213,17 @@ class Incident:
     postmortem_due_at: datetime | None = None
     silent: Mapping[str, datetime] = field(default_factory=dict)
     reopened_at: datetime | None = None
+    changed_at: datetime | None = None
 
     @property
     def fires(self) -> bool:
         """Tell whether an alert that it has seen still fires."""
         return any(self.alerts.values())
+
+    @property
+    def updated_at(self) -> datetime:
+        """Return when it was last changed: when it was opened, before anything was."""
+        return self.changed_at or self.opened_at
 
     @property
     def no_data_since(self) -> datetime | None:
@@ -259,6 +266,11 @@ class Decision:
     def refused(self) -> bool:
         """Tell whether the request must be turned down."""
         return self.reason in REFUSALS
+
+
+def changed(incident: Incident, now: datetime, **fields: Any) -> Incident:
+    """Return the next version of an incident, with some fields as they shall be."""
+    return replace(incident, version=incident.version + 1, changed_at=now, **fields)
 
 
 def refuse(incident: Incident, reason: Reason, message: str) -> Decision:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from services.incident_service.domain.model import (
     Reason,
     Role,
     Status,
+    changed,
     refuse,
     shorten,
     stale,
@@ -64,10 +65,10 @@ def update(
     differing = {name: value for name, value in values.items() if getattr(incident, name) != value}
     if not differing:
         return refuse(incident, Reason.NOTHING_CHANGED, "the incident has these values already")
-    changed = replace(incident, **differing, version=incident.version + 1)
+    updated = changed(incident, now, **differing)
     told = "; ".join(_change(name, getattr(incident, name), value) for name, value in differing.items())
     entry = Entry(EntryKind.UPDATE, now, actor, SOURCE, f"{told} (by {actor})")
-    return Decision(Reason.CHANGED, changed, (entry,), Change.UPDATED)
+    return Decision(Reason.CHANGED, updated, (entry,), Change.UPDATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,11 @@ def assign_role(incident: Incident, wanted: Handover, now: datetime) -> Decision
         message = f"{held_by} is {wanted.role.value} already" if held_by else f"nobody is {wanted.role.value}"
         return refuse(incident, Reason.ROLE_HELD_ALREADY, message)
     fields: dict[str, Any] = {wanted.role.value: wanted.person}
-    changed = replace(incident, **fields, version=incident.version + 1)
+    updated = changed(incident, now, **fields)
     entry = Entry(EntryKind.ROLE, now, wanted.actor, SOURCE, _handed_over(wanted, held_by))
     change = RoleChange(wanted.role.value, wanted.person, wanted.actor, now)
     reason = Reason.ROLE_GIVEN if wanted.person else Reason.ROLE_VACATED
-    return Decision(reason, changed, (entry,), Change.UPDATED, records=(change,))
+    return Decision(reason, updated, (entry,), Change.UPDATED, records=(change,))
 
 
 def add_link(incident: Incident, link: Link, existing: int) -> Decision:

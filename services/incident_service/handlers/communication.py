@@ -67,11 +67,11 @@ class Communication:
         since = self._clock.now() - SHOWN_FOR
         found = await self._store.public_incidents(tenant, since, MOST_SHOWN)
         told: dict[str, list[StatusUpdate]] = {}
-        for update in await self._store.public_updates(tenant, [i.id for i, _ in found]):
+        for update in await self._store.public_updates(tenant, [i.id for i in found]):
             told.setdefault(update.incident_id, []).append(update)
-        return [_shown(incident, told.get(incident.id, []), changed) for incident, changed in found]
+        return [_shown(incident, told.get(incident.id, [])) for incident in found]
 
 
-def _shown(incident: Incident, updates: Sequence[StatusUpdate], changed_at: datetime) -> Shown:
+def _shown(incident: Incident, updates: Sequence[StatusUpdate]) -> Shown:
     status = response.public_status(incident, updates[0].status if updates else None)
-    return Shown(incident, status, updates, max([changed_at, *(u.posted_at for u in updates)]))
+    return Shown(incident, status, updates, max([incident.updated_at, *(u.posted_at for u in updates)]))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from libs.kernel.ids import uuid7
 from services.incident_service.domain import lifecycle
 from services.incident_service.domain.lifecycle import Move, NewIncident
-from services.incident_service.domain.model import Incident, Status
+from services.incident_service.domain.listing import Listing, Place
+from services.incident_service.domain.model import Incident
 from services.incident_service.handlers.writes import Writes, carry_out, decided, existing, locked
 from services.incident_service.ports import NumberedEntry, Store, Transaction
 
@@ -48,11 +47,9 @@ class Incidents:
         """Return one incident; raises NotFound."""
         return existing(await self._store.get(tenant, incident_id), incident_id)
 
-    async def newest(
-        self, tenant: str, statuses: Sequence[Status], limit: int, older_than: str | None
-    ) -> list[Incident]:
-        """Return incidents, newest first."""
-        return await self._store.newest(tenant, statuses, limit, older_than)
+    async def listed(self, tenant: str, wanted: Listing, limit: int, after: Place | None) -> list[Incident]:
+        """Return incidents in the order wanted, from behind a place on."""
+        return await self._store.listed(tenant, wanted.at(self._writes.clock.now()), limit, after)
 
     async def timeline(self, tenant: str, incident_id: str, limit: int, after: int) -> list[NumberedEntry]:
         """Return timeline entries, oldest first; raises NotFound."""

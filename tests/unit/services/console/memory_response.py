@@ -46,6 +46,7 @@ class MemoryResponse(MemoryHypotheses):
         self.updates: list[outside.StatusUpdate] = []
         self.keys: list[str] = []
         self.streamed: list[Message] = []
+        self.watched: list[Message] = []
 
     async def call(self, tenant: str, request: Message, answer: type[R], idempotency_key: str = "") -> R:
         """Call the rpc a request belongs to; UNIMPLEMENTED for those that are not here."""
@@ -61,6 +62,7 @@ class MemoryResponse(MemoryHypotheses):
 
     async def watch(self, tenant: str, request: Message) -> AsyncGenerator[Message, None]:
         """Yield the incident, then what tests have put into `streamed`."""
+        self.watched.append(request)
         if isinstance(request, contract.WatchIncidentRequest):
             yield contract.WatchIncidentResponse(incident=self._find(tenant, request.id))
         for message in self.streamed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from incidentscope.correlation.v1 import correlation_events_pb2 as correlation_events
 from incidentscope.deploy.v1 import deploy_pb2
@@ -14,6 +15,7 @@ from incidentscope.incident.v1 import incident_service_pb2 as contract
 from libs.kernel.clock import Clock
 from libs.kernel.errors import Unavailable
 from libs.kernel.ids import uuid7
+from libs.kernel.search import holds, words
 from services.console.ports import RefusalReason, Refused
 from tests.unit.services.console.memory_response import MemoryResponse
 from tests.unit.services.console.stamps import stamp
@@ -21,6 +23,14 @@ from tests.unit.services.console.stamps import stamp
 TENANT = "shop"
 if TYPE_CHECKING:
     Kind: TypeAlias = incident_pb2.TimelineKind.ValueType
+
+
+_SORTED_BY: dict[int, Callable[[incident_pb2.Incident], Any]] = {
+    contract.INCIDENT_SORT_UNSPECIFIED: lambda i: i.opened_at.ToDatetime(UTC),
+    contract.INCIDENT_SORT_OPENED: lambda i: i.opened_at.ToDatetime(UTC),
+    contract.INCIDENT_SORT_UPDATED: lambda i: i.updated_at.ToDatetime(UTC),
+    contract.INCIDENT_SORT_SEVERITY: lambda i: i.severity,
+}
 
 
 class MemoryIncidents(MemoryResponse):
@@ -31,6 +41,7 @@ class MemoryIncidents(MemoryResponse):
         self.clock = clock
         self.down = False
         self.no_analysis = False
+        self.second_page_of = contract.ListIncidentsRequest()
         self.kept: dict[tuple[str, str], incident_pb2.Incident] = {}
         self.entries: dict[str, list[incident_pb2.TimelineEntry]] = {}
         self.analyses: dict[str, correlation_events.HypothesesPublished] = {}
@@ -40,7 +51,8 @@ class MemoryIncidents(MemoryResponse):
         opened = began + timedelta(minutes=2)
         made = incident_pb2.Incident(
             id=uuid7(opened), tenant_id=tenant, title=title, status=incident_pb2.INCIDENT_STATUS_OPEN,
-            started_at=stamp(began), opened_at=stamp(opened), version=1, **more,  # type: ignore[arg-type]
+            started_at=stamp(began), opened_at=stamp(opened), updated_at=stamp(opened), version=1,
+            **more,  # type: ignore[arg-type]
         )  # fmt: skip
         self.kept[tenant, made.id] = made
         self.note(made.id, incident_pb2.TIMELINE_KIND_STATE_CHANGE, opened, "incident_service", "Opened by an alert.")
@@ -82,17 +94,36 @@ class MemoryIncidents(MemoryResponse):
         return contract.GetIncidentResponse(incident=self._find(tenant, request.id))
 
     async def list(self, tenant: str, request: contract.ListIncidentsRequest) -> contract.ListIncidentsResponse:
-        """List incidents, newest first, two pages at most."""
+        """List the incidents asked for, two pages at most."""
         self._answer()
-        if request.page_token not in ("", "second"):
-            raise Refused(RefusalReason.INVALID_ARGUMENT, "unknown page_token")
+        asked = contract.ListIncidentsRequest()
+        asked.CopyFrom(request)
+        asked.page_token = ""
+        if request.page_token and (request.page_token != "second" or asked != self.second_page_of):
+            raise Refused(RefusalReason.INVALID_ARGUMENT, "page_token belongs to another listing or filter")
+        self.second_page_of = asked
         mine = [i for (t, _), i in self.kept.items() if t == tenant]
-        wanted = [i for i in mine if not request.statuses or i.status in request.statuses]
-        wanted.sort(key=lambda i: i.id, reverse=True)
+        wanted = [i for i in mine if self._asked_for(request, i)]
+        wanted.sort(key=lambda i: (_SORTED_BY[request.sort](i), i.id), reverse=request.order != contract.SORT_ORDER_ASC)
         size = request.page_size or 50
         page = wanted[size:] if request.page_token else wanted[:size]
         more = "second" if not request.page_token and len(wanted) > size else ""
         return contract.ListIncidentsResponse(incidents=page, next_page_token=more)
+
+    def _asked_for(self, request: contract.ListIncidentsRequest, incident: incident_pb2.Incident) -> bool:
+        opened = incident.opened_at.ToDatetime(UTC)
+        named = self.analyses[incident.id].hypotheses if incident.id in self.analyses else ()
+        cause = min(named, key=lambda h: h.rank).service if named else ""
+        notes = [entry.text for entry in self.entries.get(incident.id, ())]
+        return (
+            (not request.statuses or incident.status in request.statuses)
+            and (not request.severities or incident.severity in request.severities)
+            and (not request.services or bool(set(request.services) & {*incident.services, cause}))
+            and holds(words(request.q), incident.title, *incident.services, cause, *notes)
+            and (not request.HasField("since") or opened >= request.since.ToDatetime(UTC))
+            and (not request.HasField("until") or opened < request.until.ToDatetime(UTC))
+            and (not request.HasField("last") or opened >= self.clock.now() - request.last.ToTimedelta())
+        )
 
     def _move(self, tenant: str, incident_id: str, version: int, to: int) -> incident_pb2.Incident:
         found = self._find(tenant, incident_id)
@@ -175,6 +206,7 @@ class MemoryDeploys:
             for d in self.kept
             if d.tenant_id == tenant
             and (not request.services or d.service in request.services)
+            and holds(words(request.q), d.service, d.version, d.revision, d.actor, d.repository, d.description)
             and (not request.kinds or (d.kind or deploy_pb2.CHANGE_KIND_DEPLOY) in request.kinds)
             and start <= d.started_at.ToDatetime(UTC) < end
         ]

@@ -153,6 +153,26 @@ async def answers_for_environments_kinds_and_statuses(store: DeployStore) -> Non
     assert await asked(("moon",)) == []
 
 
+async def finds_words(store: DeployStore) -> None:
+    """Each word is somewhere in what a deploy says of itself, in any case, and means itself."""
+    for number, (version, actor) in enumerate((("v2.31.0", "Mara"), ("v2_31", "bo"), ("100%", "mara"))):
+        one = report(
+            Status.SUCCEEDED, minutes(number), external_id=str(number), requested_at=minutes(number), version=version,
+            actor=actor, service="checkout",
+        )  # fmt: skip
+        await store.record("acme", one, "")
+
+    async def asked(*words: str) -> list[float]:
+        return starts(await store.touching("acme", DeployQuery((), HOUR, None, DeployFilter(words=words)), 9))
+
+    assert await asked("MARA") == [2, 0]
+    assert await asked("mara", "v2.31", "check") == [0]
+    assert await asked("2_3") == [1]
+    assert await asked("0%") == [2]
+    assert await asked("production") == [2, 1, 0]
+    assert await asked("\\") == await asked("mara", "bo") == []
+
+
 async def roll_out(store: DeployStore, minute: int, revision: str, environment: str = "production") -> Deploy:
     """Record a deploy that took a minute and return it."""
     said = report(
@@ -213,6 +233,7 @@ LAWS: list[Callable[[DeployStore], Awaitable[None]]] = [
     answers_for_the_services_asked_for,
     continues_behind_a_place,
     answers_for_environments_kinds_and_statuses,
+    finds_words,
     tells_where_a_revision_was_before,
     a_deploy_reported_late_changes_what_later_ones_follow_from,
     deploys_that_arrive_at_once_follow_from_each_other_as_in_order,

@@ -14,7 +14,8 @@ from libs.kernel.timewindow import TimeWindow
 from services.deploy_normalizer.domain.deploy import Status
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.query import DeployQuery, place_after
-from services.deploy_normalizer.domain.signature import Secrets, Verdict
+from services.deploy_normalizer.domain.signature import Verdict
+from services.deploy_normalizer.domain.tenant_secrets import Secrets
 from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
 from services.deploy_normalizer.handlers.lookup import DeployLookup
 from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
@@ -35,7 +36,7 @@ ARGO_HEADERS = {"content-type": "application/json", "authorization": f"Bearer {T
 
 
 def github(store: MemoryDeploys, secret: str = SECRET) -> GithubWebhook:
-    return GithubWebhook(store, Secrets(secret), GithubRules())
+    return GithubWebhook(store, Secrets(secret, tenant="acme"), GithubRules())
 
 
 def send(webhook: GithubWebhook | ArgocdWebhook, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -124,7 +125,7 @@ def test_a_delivery_id_that_cannot_be_kept_is_refused(delivery: str) -> None:
 
 def test_a_sync_of_argo_cd_is_kept_and_repeating_it_announces_nothing() -> None:
     store = MemoryDeploys()
-    webhook, body = ArgocdWebhook(store, Secrets(TOKEN)), as_bytes(argocd_sync())
+    webhook, body = ArgocdWebhook(store, Secrets(TOKEN, tenant="acme")), as_bytes(argocd_sync())
     assert send(webhook, ARGO_HEADERS, body).reason == "recorded"
     assert send(webhook, ARGO_HEADERS, body).reason == "unchanged"
     assert len(store.announced) == 1
@@ -139,7 +140,7 @@ def test_a_sync_of_argo_cd_is_kept_and_repeating_it_announces_nothing() -> None:
     ],
 )
 def test_argo_cd_must_bear_the_token(tokens: str, header: str, verdict: Verdict) -> None:
-    webhook = ArgocdWebhook(MemoryDeploys(), Secrets(tokens))
+    webhook = ArgocdWebhook(MemoryDeploys(), Secrets(tokens, tenant="acme"))
     with pytest.raises(NotAuthentic) as refused:
         send(webhook, ARGO_HEADERS | {"authorization": header}, b"{")
     assert refused.value.verdict is verdict

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from services.deploy_normalizer.domain.tenant_secrets import derived
 from services.deploy_normalizer.settings import DeployNormalizerSettings
 
 
@@ -22,6 +23,7 @@ def test_nothing_set_means_default_ports_and_closed_doors() -> None:
 
 def test_secrets_mapping_and_workflows_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_WEBHOOK_SECRET", "shared")
+    monkeypatch.setenv("WEBHOOK_TENANT", "other")
     monkeypatch.setenv("GITHUB_WEBHOOK_SECRETS", '{"acme": ["new", "old"]}')
     monkeypatch.setenv("ARGOCD_WEBHOOK_TOKENS", '{"acme": ["token"]}')
     monkeypatch.setenv("GITLAB_WEBHOOK_TOKEN", "tanuki")
@@ -32,14 +34,23 @@ def test_secrets_mapping_and_workflows_come_from_the_environment(monkeypatch: py
     monkeypatch.setenv("GITHUB_DEPLOY_WORKFLOWS", "^ship$")
     settings = DeployNormalizerSettings()
     assert settings.github_secrets.of("other") == ("shared",)
+    assert settings.github_secrets.of("third") == (derived("shared", "third"),)
     assert settings.github_secrets.of("acme") == ("new", "old")
     assert settings.argocd_tokens.of("acme") == ("token",)
-    assert settings.gitlab_tokens.of("acme") == ("tanuki",)
+    assert settings.gitlab_tokens.of("other") == ("tanuki",)
     assert settings.gitlab_signing.of("acme") == ("whsec_c2VjcmV0",)
     assert settings.generic_secrets.of("other") == ("shared",)
     assert settings.deploy_service_rules_file == Path("rules.yaml")
     assert settings.github_rules.services == {"acme/shop": "checkout"}
     assert settings.github_rules.deploying_workflow.search("ship")
+
+
+def test_the_anonymous_tenant_is_the_one_of_the_plain_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENERIC_WEBHOOK_SECRET", "plain")
+    monkeypatch.setenv("INCIDENTSCOPE_ANONYMOUS_TENANT", "default")
+    settings = DeployNormalizerSettings()
+    assert settings.generic_secrets.of("default") == ("plain",)
+    assert settings.generic_secrets.of("acme") == (derived("plain", "acme"),)
 
 
 @pytest.mark.parametrize(

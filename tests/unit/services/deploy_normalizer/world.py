@@ -178,13 +178,15 @@ def without(body: Mapping[str, Any], path: str) -> dict[str, Any]:
     return found
 
 
-def github_headers(body: bytes, event: str = "deployment_status", delivery: str = "d-1") -> dict[str, str]:
+def github_headers(
+    body: bytes, event: str = "deployment_status", delivery: str = "d-1", secret: str = SECRET
+) -> dict[str, str]:
     """Return the headers GitHub sends with a body, names in lower case."""
     return {
         "content-type": "application/json",
         "x-github-event": event,
         "x-github-delivery": delivery,
-        "x-hub-signature-256": github_signature(SECRET, body),
+        "x-hub-signature-256": github_signature(secret, body),
     }
 
 

@@ -17,7 +17,7 @@ UNNAMED = Analysis("i1", 1, Conclusion(), "nothing stands out", 0.0, ("cart",), 
 def test_a_named_cause_is_told_and_widens_the_services_once_each() -> None:
     decision = apply_analysis(INCIDENT, NAMED, None, NOW)
     assert (decision.reason, decision.change) == (Reason.CAUSE_NAMED, Change.UPDATED)
-    assert decision.incident == replace(INCIDENT, services=("checkout", "cart"), version=2)
+    assert decision.incident == replace(INCIDENT, services=("checkout", "cart"), version=2, changed_at=NOW)
     (entry,) = decision.entries
     assert entry.kind is EntryKind.HYPOTHESIS
     assert entry.text == "Likely cause: db: queries take 9 times longer (90 % confident)"
@@ -26,7 +26,7 @@ def test_a_named_cause_is_told_and_widens_the_services_once_each() -> None:
 def test_a_lack_of_evidence_is_told_and_widens_nothing() -> None:
     decision = apply_analysis(INCIDENT, UNNAMED, None, NOW)
     assert decision.reason is Reason.NOT_ENOUGH_EVIDENCE
-    assert decision.incident == replace(INCIDENT, version=2)
+    assert decision.incident == replace(INCIDENT, version=2, changed_at=NOW)
     assert decision.entries[0].text == "Not enough evidence to name a cause: nothing stands out"
 
 

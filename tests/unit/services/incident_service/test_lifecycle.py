@@ -144,7 +144,7 @@ def test_resolving_makes_a_postmortem_due_72_hours_later() -> None:
 
 def test_reopening_forgets_how_it_ended_and_that_a_postmortem_was_due() -> None:
     decision = do(Verb.REOPEN, CLOSED)
-    assert decision.incident == replace(OPEN, version=6, reopened_at=LATER)
+    assert decision.incident == replace(OPEN, version=6, reopened_at=LATER, changed_at=LATER)
     assert decision.records == (Due(DueKind.POSTMORTEM, "i1", None),)
 
 

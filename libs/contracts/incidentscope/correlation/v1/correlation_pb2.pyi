@@ -343,10 +343,10 @@ class StoryStep(_message.Message):
     url: _builtins.str
     """Where to see it."""
     at_to_the_minute: _builtins.bool
-    """`at` is the beginning of the minute in which it began: it was measured by the minute. A deploy is known to the second."""
+    """`at` is known to the minute only: it began at some time of that minute. A deploy is known to the second."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """When it began; unset when it is not known."""
+        """When it began; unset when it is not known. Never before the change that came first."""
 
     def __init__(
         self,

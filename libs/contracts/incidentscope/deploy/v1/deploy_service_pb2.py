@@ -27,7 +27,7 @@ from incidentscope.access.v1 import access_options_pb2 as incidentscope_dot_acce
 from incidentscope.deploy.v1 import deploy_pb2 as incidentscope_dot_deploy_dot_v1_dot_deploy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,incidentscope/deploy/v1/deploy_service.proto\x12\x17incidentscope.deploy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a,incidentscope/access/v1/access_options.proto\x1a$incidentscope/deploy/v1/deploy.proto\"\xae\x02\n\x12ListDeploysRequest\x12\x10\n\x08services\x18\x01 \x03(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0c\x65nvironments\x18\x06 \x03(\t\x12\x32\n\x05kinds\x18\x07 \x03(\x0e\x32#.incidentscope.deploy.v1.ChangeKind\x12\x37\n\x08statuses\x18\x08 \x03(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\"`\n\x13ListDeploysResponse\x12\x30\n\x07\x64\x65ploys\x18\x01 \x03(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10GetDeployRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x11GetDeployResponse\x12/\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy\"\xaa\x01\n\x13WatchDeploysRequest\x12\x10\n\x08services\x18\x01 \x03(\t\x12\x14\n\x0c\x65nvironments\x18\x02 \x03(\t\x12\x32\n\x05kinds\x18\x03 \x03(\x0e\x32#.incidentscope.deploy.v1.ChangeKind\x12\x37\n\x08statuses\x18\x04 \x03(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\"G\n\x14WatchDeploysResponse\x12/\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy2\x8f\x03\n\rDeployService\x12~\n\x0bListDeploys\x12+.incidentscope.deploy.v1.ListDeploysRequest\x1a,.incidentscope.deploy.v1.ListDeploysResponse\"\x14\xa2\x9f\x19\x10\x08\x01\x12\x0c\x64\x65ploys:read\x12x\n\tGetDeploy\x12).incidentscope.deploy.v1.GetDeployRequest\x1a*.incidentscope.deploy.v1.GetDeployResponse\"\x14\xa2\x9f\x19\x10\x08\x01\x12\x0c\x64\x65ploys:read\x12\x83\x01\n\x0cWatchDeploys\x12,.incidentscope.deploy.v1.WatchDeploysRequest\x1a-.incidentscope.deploy.v1.WatchDeploysResponse\"\x14\xa2\x9f\x19\x10\x08\x01\x12\x0c\x64\x65ploys:read0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,incidentscope/deploy/v1/deploy_service.proto\x12\x17incidentscope.deploy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a,incidentscope/access/v1/access_options.proto\x1a$incidentscope/deploy/v1/deploy.proto\"\xb9\x02\n\x12ListDeploysRequest\x12\x10\n\x08services\x18\x01 \x03(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0c\x65nvironments\x18\x06 \x03(\t\x12\x32\n\x05kinds\x18\x07 \x03(\x0e\x32#.incidentscope.deploy.v1.ChangeKind\x12\x37\n\x08statuses\x18\x08 \x03(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\x12\t\n\x01q\x18\t \x01(\t\"`\n\x13ListDeploysResponse\x12\x30\n\x07\x64\x65ploys\x18\x01 \x03(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x10GetDeployRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x11GetDeployResponse\x12/\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy\"\xaa\x01\n\x13WatchDeploysRequest\x12\x10\n\x08services\x18\x01 \x03(\t\x12\x14\n\x0c\x65nvironments\x18\x02 \x03(\t\x12\x32\n\x05kinds\x18\x03 \x03(\x0e\x32#.incidentscope.deploy.v1.ChangeKind\x12\x37\n\x08statuses\x18\x04 \x03(\x0e\x32%.incidentscope.deploy.v1.DeployStatus\"G\n\x14WatchDeploysResponse\x12/\n\x06\x64\x65ploy\x18\x01 \x01(\x0b\x32\x1f.incidentscope.deploy.v1.Deploy2\x8f\x03\n\rDeployService\x12~\n\x0bListDeploys\x12+.incidentscope.deploy.v1.ListDeploysRequest\x1a,.incidentscope.deploy.v1.ListDeploysResponse\"\x14\xa2\x9f\x19\x10\x08\x01\x12\x0c\x64\x65ploys:read\x12x\n\tGetDeploy\x12).incidentscope.deploy.v1.GetDeployRequest\x1a*.incidentscope.deploy.v1.GetDeployResponse\"\x14\xa2\x9f\x19\x10\x08\x01\x12\x0c\x64\x65ploys:read\x12\x83\x01\n\x0cWatchDeploys\x12,.incidentscope.deploy.v1.WatchDeploysRequest\x1a-.incidentscope.deploy.v1.WatchDeploysResponse\"\x14\xa2\x9f\x19\x10\x08\x01\x12\x0c\x64\x65ploys:read0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,17 +41,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEPLOYSERVICE'].methods_by_name['WatchDeploys']._loaded_options = None
   _globals['_DEPLOYSERVICE'].methods_by_name['WatchDeploys']._serialized_options = b'\242\237\031\020\010\001\022\014deploys:read'
   _globals['_LISTDEPLOYSREQUEST']._serialized_start=191
-  _globals['_LISTDEPLOYSREQUEST']._serialized_end=493
-  _globals['_LISTDEPLOYSRESPONSE']._serialized_start=495
-  _globals['_LISTDEPLOYSRESPONSE']._serialized_end=591
-  _globals['_GETDEPLOYREQUEST']._serialized_start=593
-  _globals['_GETDEPLOYREQUEST']._serialized_end=623
-  _globals['_GETDEPLOYRESPONSE']._serialized_start=625
-  _globals['_GETDEPLOYRESPONSE']._serialized_end=693
-  _globals['_WATCHDEPLOYSREQUEST']._serialized_start=696
-  _globals['_WATCHDEPLOYSREQUEST']._serialized_end=866
-  _globals['_WATCHDEPLOYSRESPONSE']._serialized_start=868
-  _globals['_WATCHDEPLOYSRESPONSE']._serialized_end=939
-  _globals['_DEPLOYSERVICE']._serialized_start=942
-  _globals['_DEPLOYSERVICE']._serialized_end=1341
+  _globals['_LISTDEPLOYSREQUEST']._serialized_end=504
+  _globals['_LISTDEPLOYSRESPONSE']._serialized_start=506
+  _globals['_LISTDEPLOYSRESPONSE']._serialized_end=602
+  _globals['_GETDEPLOYREQUEST']._serialized_start=604
+  _globals['_GETDEPLOYREQUEST']._serialized_end=634
+  _globals['_GETDEPLOYRESPONSE']._serialized_start=636
+  _globals['_GETDEPLOYRESPONSE']._serialized_end=704
+  _globals['_WATCHDEPLOYSREQUEST']._serialized_start=707
+  _globals['_WATCHDEPLOYSREQUEST']._serialized_end=877
+  _globals['_WATCHDEPLOYSRESPONSE']._serialized_start=879
+  _globals['_WATCHDEPLOYSRESPONSE']._serialized_end=950
+  _globals['_DEPLOYSERVICE']._serialized_start=953
+  _globals['_DEPLOYSERVICE']._serialized_end=1352
 # @@protoc_insertion_point(module_scope)

@@ -34,10 +34,15 @@ class ListDeploysRequest(_message.Message):
     ENVIRONMENTS_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     STATUSES_FIELD_NUMBER: _builtins.int
+    Q_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1000; 100 when 0."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    q: _builtins.str
+    """Words, at most 10, each of which must be in the service, environment, version, revision, repository, actor or
+    description, in any case.
+    """
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these services; all when empty."""
@@ -73,10 +78,11 @@ class ListDeploysRequest(_message.Message):
         environments: _abc.Iterable[_builtins.str] | None = ...,
         kinds: _abc.Iterable[_deploy_pb2.ChangeKind.ValueType] | None = ...,
         statuses: _abc.Iterable[_deploy_pb2.DeployStatus.ValueType] | None = ...,
+        q: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "environments", b"environments", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "services", b"services", "start_time", b"start_time", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "environments", b"environments", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "q", b"q", "services", b"services", "start_time", b"start_time", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

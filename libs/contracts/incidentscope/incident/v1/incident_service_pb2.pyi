@@ -5,10 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from incidentscope.correlation.v1 import correlation_events_pb2 as _correlation_events_pb2
 from incidentscope.correlation.v1 import correlation_pb2 as _correlation_pb2
 from incidentscope.incident.v1 import communication_pb2 as _communication_pb2
@@ -24,6 +26,58 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _IncidentSort:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IncidentSortEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IncidentSort.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INCIDENT_SORT_UNSPECIFIED: _IncidentSort.ValueType  # 0
+    """By opening."""
+    INCIDENT_SORT_OPENED: _IncidentSort.ValueType  # 1
+    """When the incident was opened."""
+    INCIDENT_SORT_UPDATED: _IncidentSort.ValueType  # 2
+    """When the incident was last changed."""
+    INCIDENT_SORT_SEVERITY: _IncidentSort.ValueType  # 3
+    """How bad the incident is."""
+
+class IncidentSort(_IncidentSort, metaclass=_IncidentSortEnumTypeWrapper):
+    """What a list of incidents is sorted by; incidents that are equal in it by when they were opened."""
+
+INCIDENT_SORT_UNSPECIFIED: IncidentSort.ValueType  # 0
+"""By opening."""
+INCIDENT_SORT_OPENED: IncidentSort.ValueType  # 1
+"""When the incident was opened."""
+INCIDENT_SORT_UPDATED: IncidentSort.ValueType  # 2
+"""When the incident was last changed."""
+INCIDENT_SORT_SEVERITY: IncidentSort.ValueType  # 3
+"""How bad the incident is."""
+Global___IncidentSort: _TypeAlias = IncidentSort  # noqa: Y015
+
+class _SortOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SortOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SORT_ORDER_UNSPECIFIED: _SortOrder.ValueType  # 0
+    """Descending."""
+    SORT_ORDER_DESC: _SortOrder.ValueType  # 1
+    """The newest, or the worst, first."""
+    SORT_ORDER_ASC: _SortOrder.ValueType  # 2
+    """The oldest, or the least bad, first."""
+
+class SortOrder(_SortOrder, metaclass=_SortOrderEnumTypeWrapper):
+    """Which end of a list comes first."""
+
+SORT_ORDER_UNSPECIFIED: SortOrder.ValueType  # 0
+"""Descending."""
+SORT_ORDER_DESC: SortOrder.ValueType  # 1
+"""The newest, or the worst, first."""
+SORT_ORDER_ASC: SortOrder.ValueType  # 2
+"""The oldest, or the least bad, first."""
+Global___SortOrder: _TypeAlias = SortOrder  # noqa: Y015
 
 @_typing.final
 class OpenIncidentRequest(_message.Message):
@@ -153,10 +207,26 @@ class ListIncidentsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     READ_MASK_FIELD_NUMBER: _builtins.int
+    Q_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
+    SEVERITIES_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 500; 50 when 0."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before; empty for the first. It goes with the filters and the sorting it came from."""
+    q: _builtins.str
+    """Words, at most 10, each of which must be in the title, the summary, the name of a service, the cause that the latest
+    analysis names or a note, in any case; or be the beginning of the id, of at least 8 characters.
+    """
+    sort: Global___IncidentSort.ValueType
+    """What to sort by."""
+    order: Global___SortOrder.ValueType
+    """Which end comes first."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_incident_pb2.IncidentStatus.ValueType]:
         """Only these statuses; all when empty."""
@@ -165,6 +235,26 @@ class ListIncidentsRequest(_message.Message):
     def read_mask(self) -> _field_mask_pb2.FieldMask:
         """Only these fields of the incident; all when unset."""
 
+    @_builtins.property
+    def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only incidents that touch one of these services, or whose latest analysis names one as the cause; all when empty."""
+
+    @_builtins.property
+    def severities(self) -> _containers.RepeatedScalarFieldContainer[_incident_pb2.IncidentSeverity.ValueType]:
+        """Only these severities, INCIDENT_SEVERITY_UNSPECIFIED being those not judged yet; all when empty."""
+
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Only incidents opened then or later."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Only incidents opened before that."""
+
+    @_builtins.property
+    def last(self) -> _duration_pb2.Duration:
+        """Only incidents opened within so long before now; not together with `since` or `until`."""
+
     def __init__(
         self,
         *,
@@ -172,10 +262,18 @@ class ListIncidentsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         read_mask: _field_mask_pb2.FieldMask | None = ...,
+        q: _builtins.str = ...,
+        services: _abc.Iterable[_builtins.str] | None = ...,
+        severities: _abc.Iterable[_incident_pb2.IncidentSeverity.ValueType] | None = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        last: _duration_pb2.Duration | None = ...,
+        sort: Global___IncidentSort.ValueType = ...,
+        order: Global___SortOrder.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "read_mask", b"read_mask", "since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "q", b"q", "read_mask", b"read_mask", "services", b"services", "severities", b"severities", "since", b"since", "sort", b"sort", "statuses", b"statuses", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,7 +291,7 @@ class ListIncidentsResponse(_message.Message):
     """Set when there are more."""
     @_builtins.property
     def incidents(self) -> _containers.RepeatedCompositeFieldContainer[_incident_pb2.Incident]:
-        """Newest first by opening."""
+        """Sorted as asked for."""
 
     def __init__(
         self,
@@ -2297,18 +2395,30 @@ class WatchIncidentsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUSES_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
+    SEVERITIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_incident_pb2.IncidentStatus.ValueType]:
         """Only incidents that have one of these; all when empty."""
+
+    @_builtins.property
+    def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only incidents that touch one of these services; all when empty."""
+
+    @_builtins.property
+    def severities(self) -> _containers.RepeatedScalarFieldContainer[_incident_pb2.IncidentSeverity.ValueType]:
+        """Only these severities, INCIDENT_SEVERITY_UNSPECIFIED being those not judged yet; all when empty."""
 
     def __init__(
         self,
         *,
         statuses: _abc.Iterable[_incident_pb2.IncidentStatus.ValueType] | None = ...,
+        services: _abc.Iterable[_builtins.str] | None = ...,
+        severities: _abc.Iterable[_incident_pb2.IncidentSeverity.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["services", b"services", "severities", b"severities", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -261,7 +261,7 @@ class IncidentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListIncidents(self, request, context):
-        """Lists incidents, newest first.
+        """Lists incidents that match every filter given, newest first unless asked for otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

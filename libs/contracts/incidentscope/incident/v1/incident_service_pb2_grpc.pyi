@@ -38,7 +38,7 @@ class IncidentServiceStub:
     GetIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.GetIncidentRequest, _incident_service_pb2.GetIncidentResponse]
     """Returns one incident; NOT_FOUND when the tenant has none of that id."""
     ListIncidents: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListIncidentsRequest, _incident_service_pb2.ListIncidentsResponse]
-    """Lists incidents, newest first."""
+    """Lists incidents that match every filter given, newest first unless asked for otherwise."""
     AcknowledgeIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.AcknowledgeIncidentRequest, _incident_service_pb2.AcknowledgeIncidentResponse]
     """Takes an incident; FAILED_PRECONDITION when its status forbids it."""
     ResolveIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ResolveIncidentRequest, _incident_service_pb2.ResolveIncidentResponse]
@@ -126,7 +126,7 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     GetIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.GetIncidentRequest, _incident_service_pb2.GetIncidentResponse]  # type: ignore[assignment]
     """Returns one incident; NOT_FOUND when the tenant has none of that id."""
     ListIncidents: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListIncidentsRequest, _incident_service_pb2.ListIncidentsResponse]  # type: ignore[assignment]
-    """Lists incidents, newest first."""
+    """Lists incidents that match every filter given, newest first unless asked for otherwise."""
     AcknowledgeIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.AcknowledgeIncidentRequest, _incident_service_pb2.AcknowledgeIncidentResponse]  # type: ignore[assignment]
     """Takes an incident; FAILED_PRECONDITION when its status forbids it."""
     ResolveIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ResolveIncidentRequest, _incident_service_pb2.ResolveIncidentResponse]  # type: ignore[assignment]
@@ -229,7 +229,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.ListIncidentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_incident_service_pb2.ListIncidentsResponse, _abc.Awaitable[_incident_service_pb2.ListIncidentsResponse]]:
-        """Lists incidents, newest first."""
+        """Lists incidents that match every filter given, newest first unless asked for otherwise."""
 
     @_abc_1.abstractmethod
     def AcknowledgeIncident(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -158,3 +159,68 @@ def test_feedback_on_what_is_not_there_is_a_problem(client: Client, world: World
     assert client.post(path, json=body | {"verdict": "MAYBE"}).status_code == 400
     assert client.post(f"{API}/{UNKNOWN}/hypotheses/feedback", json=body).status_code == 404
     assert client.get(f"{one(world)}/hypotheses?version=9").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "titles"),
+    [
+        ("status=open", ["checkout"]),
+        ("status=resolved&statuses=INCIDENT_STATUS_OPEN", ["checkout", "<script>", "quotes"]),
+        ("severity=critical&severity=unspecified", ["checkout", "quotes"]),
+        ("severities=INCIDENT_SEVERITY_CRITICAL", ["checkout"]),
+        ("service=cart&service=quotes", ["cart", "quotes"]),
+        ("q=P95+cart", ["cart"]),
+        ("last=24h", ["checkout", "cart"]),
+        ("sort=severity&order=asc", ["quotes", "<script>", "cart", "checkout"]),
+        ("sort=opened&order=asc&status=resolved", ["quotes", "<script>"]),
+    ],
+)
+def test_a_list_is_asked_for_in_short_words(client: Client, query: str, titles: list[str]) -> None:
+    answer = client.get(f"{API}?{query}")
+    assert answer.status_code == 200, answer.text
+    assert [re.split(r"[: >]", i["title"])[0].strip("<>") for i in answer.json()["incidents"]] == [
+        t.strip("<>") for t in titles
+    ]
+
+
+def test_times_of_a_list_are_given_in_the_usual_ways(client: Client, world: World) -> None:
+    opened = world.main.opened_at.ToDatetime(UTC)
+    for since in (f"{opened:%Y-%m-%dT%H:%M:%SZ}", str(int(opened.timestamp())), f"{opened:%Y-%m-%dT%H:%M:%S}"):
+        assert len(client.get(f"{API}?since={since}").json()["incidents"]) == 1
+        assert len(client.get(f"{API}?until={since}").json()["incidents"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("status=broken", "status 'broken' is not known; there are unspecified, open, acknowledged, resolved"),
+        ("severities=sev1", "severities 'sev1' is not known; there are unspecified, minor, major, critical."),
+        ("sort=title", "sort 'title' is not known; there are unspecified, opened, updated, severity."),
+        ("order=up", "order 'up' is not known; there are unspecified, desc, asc."),
+        ("since=yesterday", "since is not a time: 'yesterday'. Use RFC 3339"),
+        ("last=1y", "last is not a length of time: '1y'. Use a whole number with s, m, h, d or w"),
+        ("services=x&state=open", "state"),
+        ("pageSize=many", "pageSize"),
+    ],
+)
+def test_a_list_that_cannot_be_had_is_refused_with_the_name_and_what_can(client: Client, query: str, says: str) -> None:
+    answer = client.get(f"{API}?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert says in answer.json()["detail"]
+
+
+def test_a_token_of_another_list_is_refused(client: Client) -> None:
+    assert client.get(f"{API}?pageSize=3&status=open&status=resolved").json()["nextPageToken"] == ""
+    assert client.get(f"{API}?pageSize=3").json()["nextPageToken"] == "second"
+    answer = client.get(f"{API}?pageSize=3&pageToken=second&sort=severity")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "page_token belongs to another listing or filter")
+
+
+def test_the_document_has_the_filters_in_both_ways_they_can_be_said(client: Client) -> None:
+    listing = client.get("/api/openapi.json").json()["paths"]["/api/v1/incidents"]["get"]["parameters"]
+    schemas = {p["name"]: p["schema"] for p in listing}
+    assert {"q", "service", "severity", "status", "since", "until", "last", "sort", "order"} <= schemas.keys()
+    assert schemas["status"] == schemas["statuses"]
+    assert schemas["severity"]["items"]["enum"][3:5] == ["critical", "INCIDENT_SEVERITY_UNSPECIFIED"]
+    assert schemas["sort"]["enum"][:4] == ["unspecified", "opened", "updated", "severity"]
+    assert re.fullmatch(schemas["last"]["pattern"], "24h")

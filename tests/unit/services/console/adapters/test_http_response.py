@@ -6,6 +6,7 @@ import json
 from xml.etree import ElementTree as XML
 
 import pytest
+from incidentscope.incident.v1 import incident_pb2
 from incidentscope.incident.v1 import incident_service_pb2 as contract
 
 from tests.unit.services.console.client import Client
@@ -86,6 +87,18 @@ def test_a_watch_of_a_tenant_without_incidents_begins_and_waits(client: Client) 
     answer = client.get(f"{API}:watch")
     assert answer.status_code == 200
     assert answer.text.startswith(": watching")
+
+
+def test_a_watch_of_the_list_takes_the_filters_of_the_list(client: Client, world: World) -> None:
+    client.get(f"{API}:watch?status=open&service=cart&service=mail&severity=major")
+    assert world.incidents.watched == [
+        contract.WatchIncidentsRequest(
+            statuses=[incident_pb2.INCIDENT_STATUS_OPEN], services=["cart", "mail"],
+            severities=[incident_pb2.INCIDENT_SEVERITY_MAJOR],
+        )
+    ]  # fmt: skip
+    answer = client.get(f"{API}:watch?severity=sev1")
+    assert (answer.status_code, "there are unspecified, minor, major, critical" in answer.text) == (400, True)
 
 
 def publish(client: Client, world: World) -> None:

@@ -13,8 +13,9 @@ from libs.kernel.clock import ManualClock
 from services.deploy_normalizer.adapters.http import MAX_BODY_BYTES, Webhook, webhook_app
 from services.deploy_normalizer.domain.deploy import Kind
 from services.deploy_normalizer.domain.mapping import parse_rules
-from services.deploy_normalizer.domain.signature import Secrets, github_signature
+from services.deploy_normalizer.domain.signature import github_signature
 from services.deploy_normalizer.domain.standard_webhooks import standard_signature
+from services.deploy_normalizer.domain.tenant_secrets import Secrets, derived
 from services.deploy_normalizer.handlers.webhooks import GenericWebhook, GitlabWebhook
 from tests.unit.services.deploy_normalizer.adapters.test_http import registry
 from tests.unit.services.deploy_normalizer.world import (
@@ -52,9 +53,10 @@ class Doors:
         clock = ManualClock(NOON)
         webhooks: dict[str, Webhook] = {
             "gitlab": GitlabWebhook(
-                self.store, Secrets(self.token), Secrets(self.signing), lambda: rules, clock
+                self.store, Secrets(self.token, tenant="default"), Secrets(self.signing, tenant="default"),
+                lambda: rules, clock,
             ),
-            "generic": GenericWebhook(self.store, Secrets(self.secret), lambda: rules, clock),
+            "generic": GenericWebhook(self.store, Secrets(self.secret, tenant="default"), lambda: rules, clock),
         }  # fmt: skip
         app = webhook_app(webhooks, registry(), [])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
@@ -86,9 +88,10 @@ def raw(body: bytes, secret: str = SECRET) -> dict[str, str]:
         ("/webhooks/gitlab", GITLAB, token()),
         ("/webhooks/gitlab", GITLAB, standard(GITLAB)),
         ("/webhooks/gitlab", as_bytes(gitlab_pipeline()), token()),
-        ("/webhooks/acme/gitlab", GITLAB, token()),
+        ("/webhooks/acme/gitlab", GITLAB, token(x_gitlab_token=derived(TOKEN, "acme"))),
+        ("/webhooks/acme/gitlab", GITLAB, standard(GITLAB, derived(SIGNING, "acme"))),
         ("/webhooks/generic", GENERIC, raw(GENERIC)),
-        ("/webhooks/acme/generic", GENERIC, standard(GENERIC, SECRET)),
+        ("/webhooks/acme/generic", GENERIC, standard(GENERIC, derived(SECRET, "acme"))),
     ],
 )
 def test_an_authentic_delivery_is_recorded_and_a_replay_of_it_is_not(
@@ -98,6 +101,23 @@ def test_an_authentic_delivery_is_recorded_and_a_replay_of_it_is_not(
     assert doors.post(path, body, headers) == (200, "recorded")
     assert doors.post(path, body, headers) == (200, "duplicate_delivery")
     assert [d.tenant for d in doors.store.announced] == ["acme" if "acme" in path else "default"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("/webhooks/acme/gitlab", GITLAB, token()),
+        ("/webhooks/acme/gitlab", GITLAB, standard(GITLAB)),
+        ("/webhooks/gitlab", GITLAB, token(x_gitlab_token=derived(TOKEN, "acme"))),
+        ("/webhooks/acme/generic", GENERIC, raw(GENERIC)),
+        ("/webhooks/acme/generic", GENERIC, standard(GENERIC, SECRET)),
+        ("/webhooks/generic", GENERIC, raw(GENERIC, derived(SECRET, "acme"))),
+    ],
+)
+def test_the_secret_of_one_tenant_opens_no_path_of_another(path: str, body: bytes, headers: dict[str, str]) -> None:
+    doors = Doors()
+    assert doors.post(path, body, headers) == (401, "bad_signature")
+    assert doors.store.announced == []
 
 
 def test_a_gitlab_delivery_without_an_id_changes_nothing_when_repeated() -> None:

@@ -61,6 +61,8 @@ def test_a_request_is_read_with_its_defaults() -> None:
 def test_filters_are_read() -> None:
     query, _ = read_query(request(environments=["production"], kinds=[1, 5, 1], statuses=[3]))
     assert query.only == DeployFilter(("production",), (Kind.DEPLOY, Kind.CONFIGURATION), (Status.SUCCEEDED,))
+    searched, _ = read_query(request(q=" v2.31  mara "))
+    assert searched.only == DeployFilter(words=("mara", "v2.31"))
 
 
 def test_a_page_token_belongs_to_its_filters() -> None:
@@ -69,6 +71,8 @@ def test_a_page_token_belongs_to_its_filters() -> None:
     token = call(store, lambda s: s.ListDeploys(request(page_size=1), Context())).next_page_token
     with pytest.raises(InvalidInput, match="page_token"):
         read_query(request(page_token=token, kinds=[1]))
+    with pytest.raises(InvalidInput, match="page_token"):
+        read_query(request(page_token=token, q="a"))
 
 
 def watched(act: Callable[[LiveDeploys], None], count: int, **asked: Any) -> list[str]:
@@ -150,6 +154,8 @@ def test_a_bad_watch_is_refused_with_the_name_of_the_field() -> None:
         ("kinds", request(kinds=[0])),
         ("kinds", request(kinds=[99])),
         ("statuses", request(statuses=[0])),
+        ("q", request(q="w " * 11)),
+        ("q", request(q="a\x00")),
     ],
 )
 def test_a_bad_request_is_refused_with_the_name_of_the_field(field: str, bad: pb.ListDeploysRequest) -> None:

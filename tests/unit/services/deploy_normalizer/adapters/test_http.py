@@ -19,7 +19,7 @@ from libs.kernel.errors import Unavailable
 from services.deploy_normalizer.adapters import http
 from services.deploy_normalizer.adapters.http import MAX_BODY_BYTES, Webhook, webhook_app
 from services.deploy_normalizer.domain.github import GithubRules
-from services.deploy_normalizer.domain.signature import Secrets
+from services.deploy_normalizer.domain.tenant_secrets import Secrets, derived
 from services.deploy_normalizer.handlers.answers import Answer
 from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
 from tests.unit.services.deploy_normalizer.world import (
@@ -60,8 +60,8 @@ class Doors:
 
     async def _post(self, path: str, body: bytes | AsyncIterator[bytes], headers: Mapping[str, str]) -> httpx.Response:
         webhooks = self.webhooks or {
-            "github": GithubWebhook(self.store, Secrets(self.secret), GithubRules()),
-            "argocd": ArgocdWebhook(self.store, Secrets(TOKEN)),
+            "github": GithubWebhook(self.store, Secrets(self.secret, tenant="default"), GithubRules()),
+            "argocd": ArgocdWebhook(self.store, Secrets(TOKEN, tenant="default")),
         }
         app = webhook_app(webhooks, registry(self.anonymous), [])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
@@ -84,13 +84,24 @@ def test_a_deployment_is_kept_for_the_anonymous_tenant() -> None:
 
 def test_a_deployment_is_kept_for_the_tenant_in_the_path() -> None:
     doors = Doors(anonymous="")
-    assert said(doors.post("/webhooks/acme/github", GOOD, github_headers(GOOD))) == (200, "recorded")
+    headers = github_headers(GOOD, secret=derived(SECRET, "acme"))
+    assert said(doors.post("/webhooks/acme/github", GOOD, headers)) == (200, "recorded")
     assert [d.tenant for d in doors.store.announced] == ["acme"]
+
+
+@pytest.mark.parametrize(("tenant", "secret"), [("acme", SECRET), ("default", derived(SECRET, "acme"))])
+def test_the_secret_of_one_tenant_opens_no_path_of_another(tenant: str, secret: str) -> None:
+    doors, argo = Doors(), as_bytes(argocd_sync())
+    headers = github_headers(GOOD, secret=secret)
+    assert said(doors.post(f"/webhooks/{tenant}/github", GOOD, headers)) == (401, "bad_signature")
+    bearer = {"content-type": "application/json", "authorization": f"Bearer {derived(TOKEN, 'other')}"}
+    assert said(doors.post(f"/webhooks/{tenant}/argocd", argo, bearer)) == (401, "bad_signature")
+    assert doors.store.announced == []
 
 
 def test_a_deployment_is_kept_for_the_tenant_of_the_api_key() -> None:
     doors = Doors(anonymous="")
-    headers = github_headers(GOOD) | {"x-api-key": "key"}
+    headers = github_headers(GOOD, secret=derived(SECRET, "acme")) | {"x-api-key": "key"}
     assert said(doors.post("/webhooks/github", GOOD, headers)) == (200, "recorded")
     assert [d.tenant for d in doors.store.announced] == ["acme"]
 
@@ -220,7 +231,7 @@ def test_a_connection_that_closes_half_way_keeps_nothing() -> None:
         sent.append(message)
 
     async def call() -> None:
-        webhook = GithubWebhook(doors.store, Secrets(SECRET), GithubRules())
+        webhook = GithubWebhook(doors.store, Secrets(SECRET, tenant="default"), GithubRules())
         app = webhook_app({"github": webhook}, registry(), [])
         await app(_scope("/webhooks/github", github_headers(GOOD)), receive, send)
 
@@ -245,7 +256,9 @@ def _scope(path: str, headers: Mapping[str, str]) -> Scope:
 )
 def test_other_paths_and_methods_are_refused(method: str, path: str, status: int) -> None:
     async def call() -> int:
-        app = webhook_app({"github": GithubWebhook(MemoryDeploys(), Secrets(SECRET), GithubRules())}, registry(), [])
+        app = webhook_app(
+            {"github": GithubWebhook(MemoryDeploys(), Secrets(SECRET, tenant="default"), GithubRules())}, registry(), []
+        )
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             return (await client.request(method, path)).status_code
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.deploy_normalizer.domain.signature import Secrets, Verdict, check_bearer, check_github, github_signature
+from services.deploy_normalizer.domain.signature import Verdict, check_bearer, check_github, github_signature
 
 BODY = b'{"zen": "\xc3\xa9"}'
 GOOD = github_signature("s", BODY)
@@ -49,15 +49,3 @@ def test_one_changed_byte_spoils_the_signature() -> None:
 )
 def test_a_bearer_token_is_checked(tokens: tuple[str, ...], header: str, verdict: Verdict) -> None:
     assert check_bearer(tokens, header) is verdict
-
-
-def test_a_tenant_with_its_own_secrets_is_not_verified_with_the_shared_one() -> None:
-    secrets = Secrets("shared", {"acme": ["new", "old"], "shut": []})
-    assert secrets.of("acme") == ("new", "old")
-    assert secrets.of("other") == ("shared",)
-    assert secrets.of("shut") == ()
-
-
-def test_an_empty_secret_verifies_nothing() -> None:
-    assert Secrets("", {"acme": [""]}).of("acme") == ()
-    assert Secrets().of("other") == ()
