@@ -108,7 +108,7 @@ class Telemetry(Protocol):
         ...
 
     async def edges(self, tenant: str, window: TimeWindow) -> list[Edge]:
-        """Return who called whom over a window."""
+        """Return who called whom over a window, and in how many of its minutes the caller was heard."""
         ...
 
     async def signatures(self, tenant: str, service: str, window: TimeWindow, limit: int) -> list[LogSignature]:

@@ -15,6 +15,7 @@ from libs.kernel.timewindow import TimeWindow, floor_minute
 from libs.storage.clickhouse import ClickHouse
 from libs.storage.clickhouse_address import ClickHouseAddress
 from services.console.adapters.rollups import Rollups
+from services.console.domain.models import Edge
 
 if TYPE_CHECKING:
     from tests.servers import Servers
@@ -51,14 +52,17 @@ def span(clickhouse: ClickHouse, tenant: str, service: str, kind: str, total: in
     )
 
 
-def edge(clickhouse: ClickHouse, tenant: str, server: str, calls: int, version: int, client_ms: int) -> None:
-    """Put a minute of calls from web into the edges."""
+def edge(
+    clickhouse: ClickHouse, tenant: str, server: str, calls: int, version: int, client_ms: int,
+    at: datetime = MINUTE, client: str = "web", instrumented: int = 0,
+) -> None:  # fmt: skip
+    """Put a minute of calls into the edges."""
     clickhouse.execute(
-        "INSERT INTO service_edges_1m SELECT %(tenant)s, toDateTime(%(at)s), 'web', %(server)s, 'database', 0, "
-        "toUInt64(%(calls)s), 2, toUInt64(%(client)s), toUInt64(%(own)s), 0, toUInt64(%(version)s)",
+        "INSERT INTO service_edges_1m SELECT %(tenant)s, toDateTime(%(at)s), %(who)s, %(server)s, 'database', "
+        "toUInt8(%(own)s), toUInt64(%(calls)s), 2, toUInt64(%(client)s), toUInt64(%(ns)s), 0, toUInt64(%(version)s)",
         {
-            "tenant": tenant, "at": int(MINUTE.timestamp()), "server": server, "calls": calls, "version": version,
-            "client": calls * client_ms * MS, "own": calls * 7 * MS,
+            "tenant": tenant, "at": int(at.timestamp()), "server": server, "calls": calls, "version": version,
+            "client": calls * client_ms * MS, "ns": calls * 7 * MS, "who": client, "own": instrumented,
         },
     )  # fmt: skip
 
@@ -79,12 +83,31 @@ def test_edges_take_the_latest_version_and_the_clients_time(clickhouse: ClickHou
     edge(clickhouse, tenant, "queue", calls=10, version=1, client_ms=0)
     rollups = Rollups(clickhouse)
     found = asyncio.run(rollups.edges(tenant, WINDOW))
-    assert [(e.client, e.server, e.instrumented, e.calls, e.errors, e.mean_ms) for e in found] == [
-        ("web", "db", False, 100, 2, 20.0),
-        ("web", "queue", False, 10, 2, 7.0),
+    assert found == [
+        Edge("web", "db", "database", False, 100, 2, 20.0, 1),
+        Edge("web", "queue", "database", False, 10, 2, 7.0, 1),
     ]
     seen = asyncio.run(rollups.health_seen_by_callers(tenant, ["db"], WINDOW))
     assert [(m.minute, m.calls, m.latency_ms, m.seen_by_callers) for m in seen] == [(MINUTE, 100, 20.0, True)]
+
+
+def test_edges_are_measured_in_the_minutes_their_client_was_heard_in(clickhouse: ClickHouse, tenant: str) -> None:
+    for minute in range(3):
+        at = MINUTE + timedelta(minutes=minute)
+        edge(clickhouse, tenant, "api", 120, 1, 5, at, instrumented=1)
+        edge(clickhouse, tenant, "legacy", 60, 1, 5, at)  # is called, and says nothing itself
+    edge(clickhouse, tenant, "db", 360, 1, 5, MINUTE, client="api")  # in one minute; api answered in the others
+    edge(clickhouse, tenant, "db", 60, 1, 5, MINUTE, client="legacy")
+    edge(clickhouse, tenant, "gone", 0, 1, 5, MINUTE + timedelta(minutes=4))  # taken back: not heard in this one
+    edge(clickhouse, tenant, "api", 120, 1, 5, MINUTE + timedelta(minutes=5), instrumented=1)  # after the window
+    edge(clickhouse, f"{tenant}-other", "api", 120, 1, 5, MINUTE + timedelta(minutes=3), instrumented=1)
+    found = asyncio.run(Rollups(clickhouse).edges(tenant, WINDOW))
+    assert [(e.client, e.server, e.calls, e.minutes, e.per_second) for e in found] == [
+        ("api", "db", 360, 3, 2.0),
+        ("legacy", "db", 60, 1, 1.0),
+        ("web", "api", 360, 3, 2.0),
+        ("web", "legacy", 180, 3, 1.0),
+    ]
 
 
 def test_signatures_come_errors_first_then_by_number(clickhouse: ClickHouse, tenant: str) -> None:
@@ -132,6 +155,12 @@ def test_what_a_window_does_not_cover_is_not_counted(clickhouse: ClickHouse, ten
     span(clickhouse, tenant, "api", "Server", 20, 5, 40)
     later = TimeWindow(MINUTE + timedelta(minutes=1), MINUTE + timedelta(minutes=9))
     assert asyncio.run(Rollups(clickhouse).health(tenant, ["api"], later)) == []
+
+
+def test_nobody_called_anybody_before_1970(clickhouse: ClickHouse, tenant: str) -> None:
+    edge(clickhouse, tenant, "db", calls=50, version=1, client_ms=3)
+    epoch = datetime.fromtimestamp(0, UTC)
+    assert asyncio.run(Rollups(clickhouse).edges(tenant, TimeWindow(epoch - timedelta(days=1), epoch))) == []
 
 
 def test_a_silent_server_and_a_missing_table_are_both_unavailable(stack: Servers) -> None:

@@ -30,10 +30,15 @@ _BY_CALLERS = f"""
 SELECT Server, toUnixTimestamp(Minute) AS at, sum(Calls), sum(Errors), {_MEAN}
 FROM service_edges_1m FINAL WHERE {_IN_WINDOW} AND Server IN %(services)s
 GROUP BY Server, Minute HAVING sum(Calls) > 0 ORDER BY Minute, Server"""
+# A client is heard in the minutes in which it calls anybody or answers: in others its calls are unknown, not absent.
 _EDGES = f"""
-SELECT Client, Server, any(ConnectionType), max(ServerInstrumented), sum(Calls), sum(Errors), {_MEAN}
-FROM service_edges_1m FINAL WHERE {_IN_WINDOW}
-GROUP BY Client, Server HAVING sum(Calls) > 0 ORDER BY Client, Server"""
+WITH heard AS (
+    SELECT arrayJoin(if(ServerInstrumented = 1, [Client, Server], [Client])) AS Service, uniqExact(Minute) AS Minutes
+    FROM service_edges_1m FINAL WHERE {_IN_WINDOW} AND Calls > 0 GROUP BY Service)
+SELECT Client, Server, any(ConnectionType), max(ServerInstrumented), sum(Calls), sum(Errors), {_MEAN}, any(Minutes)
+FROM service_edges_1m AS edges FINAL INNER JOIN heard ON edges.Client = heard.Service
+WHERE {_IN_WINDOW} AND Calls > 0
+GROUP BY Client, Server ORDER BY Client, Server"""
 _SIGNATURES = f"""
 SELECT SeverityNumber, any(Signature), any(Example), sum(Count) AS lines,
     toUnixTimestamp64Milli(min(FirstSeen)), toUnixTimestamp64Milli(max(LastSeen))
@@ -83,7 +88,7 @@ class Rollups:
     async def edges(self, tenant: str, window: TimeWindow) -> list[Edge]:
         """Return who called whom over a window."""
         rows = await self._read(_EDGES, _bound(tenant, window))
-        return [Edge(c, s, kind, bool(own), calls, errors, mean) for c, s, kind, own, calls, errors, mean in rows]
+        return [Edge(c, s, kind, bool(own), *measured) for c, s, kind, own, *measured in rows]
 
     async def signatures(self, tenant: str, service: str, window: TimeWindow, limit: int) -> list[LogSignature]:
         """Return a service's log shapes, errors first, then the most frequent."""

@@ -266,7 +266,10 @@ class GaugeMinute:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Calls from one service to another over a window; `instrumented` is false when the server sends no telemetry."""
+    """Calls from one service to another over a window; `instrumented` is false when the server sends no telemetry.
+
+    `minutes` is how many of the window its client was heard in: the time in which its calls were measured.
+    """
 
     client: str
     server: str
@@ -275,6 +278,12 @@ class Edge:
     calls: int
     errors: int
     mean_ms: float
+    minutes: int
+
+    @property
+    def per_second(self) -> float:
+        """Return calls per second of the time they were measured in, 0 when they were not."""
+        return self.calls / (60 * self.minutes) if self.minutes else 0.0
 
     @property
     def error_ratio(self) -> float:

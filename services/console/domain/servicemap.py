@@ -1,4 +1,4 @@
-"""The service map of an incident: who calls whom, how much, and where it fails."""
+"""The service map of an incident: who calls whom, how that changed, and where the harm goes through."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from libs.kernel.quantities import milliseconds, percent, significant
+from libs.kernel.quantities import percent
+from services.console.domain.edgechange import EdgeChange, Harm, Level, per_second, shares_of_harm
 from services.console.domain.layers import Layout, lay_out
-from services.console.domain.models import Edge
 
 MAX_NODES = 40  # a map with more is no picture any more; the neighbourhood of the suspects is shown instead
 NODE_WIDTH, NODE_HEIGHT = 132.0, 42.0
-_COLUMN, _ROW, _MARGIN, _HEAD = 192.0, 64.0, 12.0, 14.0
-_FAILING = 0.01  # errors per call from which an edge is drawn as failing
+_COLUMN, _ROW, _MARGIN, _HEAD = 216.0, 64.0, 12.0, 14.0
+_THIN, _THICK, _LEAST_HARM = 1.2, 7.0, 2.0
 _LONGEST_NAME = 16
 
 
@@ -48,13 +48,12 @@ class MapNode:
 
 @dataclass(frozen=True, slots=True)
 class MapEdge:
-    """One line: SVG path data, stroke width, and where its label stands; the label is empty on healthy edges."""
+    """One line: SVG path data, stroke width, and where its label stands; the label is empty on calm edges."""
 
-    client: str
-    server: str
+    change: EdgeChange
+    harm: Harm
     path: str
     width: float
-    failing: bool
     label: str
     label_x: float
     label_y: float
@@ -63,93 +62,114 @@ class MapEdge:
 
 @dataclass(frozen=True, slots=True)
 class ServiceMap:
-    """A drawing of `width` by `height`, also in words and as rows, and how many services it leaves out."""
+    """A drawing of `width` by `height`, also in words, and how many services it leaves out.
+
+    Edges come as they are painted, the worst last. `harmed` tells whether lines are as wide as the harm, else they are
+    as wide as the traffic; `minutes` is the length of the window.
+    """
 
     width: float
     height: float
     nodes: tuple[MapNode, ...]
     edges: tuple[MapEdge, ...]
-    rows: tuple[Edge, ...]
     description: str
     left_out: int
+    harmed: bool
+    minutes: int
+
+    @property
+    def rows(self) -> tuple[MapEdge, ...]:
+        """Return the edges as a table has them, the most harm first."""
+        return tuple(sorted(self.edges, key=lambda e: (-e.harm.share, -e.change.level.rank, -e.change.calls)))
 
 
-def draw(edges: Sequence[Edge], roles: Roles, minutes: float) -> ServiceMap:
+def draw(changes: Sequence[EdgeChange], roles: Roles, minutes: int) -> ServiceMap:
     """Draw the calls of a window of that many minutes; an empty map has no nodes."""
-    shown, left_out = focus([e for e in edges if e.client != e.server], roles)
-    names = sorted({s for e in shown for s in (e.client, e.server)})
-    layout = lay_out(names, [(e.client, e.server) for e in shown])
-    busiest = max((e.calls for e in shown), default=1)
-    nodes = tuple(_node(name, shown, roles, layout, minutes) for name in names)
-    lines = tuple(_edge(e, layout, busiest, minutes) for e in sorted(shown, key=lambda e: (e.errors, e.client)))
+    shown, left_out = focus([c for c in changes if c.client != c.server], roles)
+    names = sorted({s for c in shown for s in (c.client, c.server)})
+    layout = lay_out(names, [(c.client, c.server) for c in shown])
+    nodes = tuple(_node(name, shown, roles, layout) for name in names)
+    lines = _lines(shown, layout)
     return ServiceMap(
         width=2 * _MARGIN + (layout.columns - 1) * _COLUMN + NODE_WIDTH if names else 0,
         height=2 * _MARGIN + _HEAD + (layout.rows - 1) * _ROW + NODE_HEIGHT if names else 0,
         nodes=nodes,
         edges=lines,
-        rows=tuple(sorted(shown, key=lambda e: (-e.error_ratio, -e.calls))),
-        description=_described(nodes, shown),
+        description=_described(nodes, lines),
         left_out=left_out,
+        harmed=any(line.harm.share for line in lines),
+        minutes=minutes,
     )
 
 
-def focus(edges: Sequence[Edge], roles: Roles) -> tuple[list[Edge], int]:
+def focus(changes: Sequence[EdgeChange], roles: Roles) -> tuple[list[EdgeChange], int]:
     """Return the edges to draw and the number of services left out: all when few, else those near marked services."""
-    names = {s for e in edges for s in (e.client, e.server)}
+    names = {s for c in changes for s in (c.client, c.server)}
     if len(names) <= MAX_NODES:
-        return list(edges), 0
+        return list(changes), 0
     kept = {n for n in names if roles.of(n)[0] != "plain"}
-    near = sorted(edges, key=lambda e: (-(e.errors > 0), -e.calls, e.client, e.server))
-    for edge in near:  # busiest and failing neighbours first
-        ends = {edge.client, edge.server}
+    for change in sorted(changes, key=lambda c: (-c.level.rank, -c.calls, c.client, c.server)):
+        ends = {change.client, change.server}  # neighbours that changed or are busy first
         if (ends & kept or not kept) and len(kept | ends) <= MAX_NODES:
             kept |= ends
-    return [e for e in edges if e.client in kept and e.server in kept], len(names - kept)
+    return [c for c in changes if c.client in kept and c.server in kept], len(names - kept)
 
 
-def _node(name: str, edges: Sequence[Edge], roles: Roles, layout: Layout, minutes: float) -> MapNode:
-    incoming = [e for e in edges if e.server == name]
+def _node(name: str, changes: Sequence[EdgeChange], roles: Roles, layout: Layout) -> MapNode:
+    incoming = [c for c in changes if c.server == name]
     role, mark = roles.of(name)
     x, y = _corner(layout.column[name], layout.row[name])
+    calls_others = any(c.client == name for c in changes)
     return MapNode(
         service=name,
         label=name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…",
-        detail=_load(incoming, minutes),
+        detail=_load(incoming),
         role=role,
         mark=mark,
-        virtual=bool(incoming) and not any(e.instrumented for e in incoming) and name not in _clients(edges),
+        virtual=bool(incoming) and not any(c.now.instrumented for c in incoming) and not calls_others,
         x=x,
         y=y,
     )
 
 
-def _clients(edges: Sequence[Edge]) -> set[str]:
-    return {e.client for e in edges}
-
-
-def _load(incoming: Sequence[Edge], minutes: float) -> str:
-    calls, errors = sum(e.calls for e in incoming), sum(e.errors for e in incoming)
+def _load(incoming: Sequence[EdgeChange]) -> str:
+    calls, errors = sum(c.calls for c in incoming), sum(c.now.errors for c in incoming)
     if not calls:
-        return "no callers seen"
-    rate = f"{significant(round(calls / minutes, 1))}/min"
+        return "no calls now" if incoming else "no callers seen"
+    rate = per_second(sum(c.now.per_second for c in incoming))
     return f"{rate} · {percent(errors / calls)} err" if errors else rate
 
 
-def _edge(edge: Edge, layout: Layout, busiest: int, minutes: float) -> MapEdge:
-    points = _line(layout.routes[edge.client, edge.server])
-    failing = edge.error_ratio >= _FAILING
+def _lines(changes: Sequence[EdgeChange], layout: Layout) -> tuple[MapEdge, ...]:
+    harm = shares_of_harm(changes)
+    harmed, busiest = any(h.share for h in harm), max((c.calls for c in changes), default=0)
+    lines = [
+        _line(c, h, _harm_width(h.share) if harmed else _traffic_width(c.calls, busiest), layout)
+        for c, h in zip(changes, harm, strict=True)
+    ]
+    return tuple(sorted(lines, key=lambda e: (e.change.level.rank, e.harm.share, e.change.client, e.change.server)))
+
+
+def _harm_width(share: float) -> float:
+    return round(_LEAST_HARM + (_THICK - _LEAST_HARM) * share, 1) if share else _THIN
+
+
+def _traffic_width(calls: int, busiest: int) -> float:
+    return round(_THIN + 4.0 * math.log1p(calls) / math.log1p(max(busiest, 1)), 1)
+
+
+def _line(change: EdgeChange, harm: Harm, width: float, layout: Layout) -> MapEdge:
+    points = _points(layout.routes[change.client, change.server])
     middle = points[len(points) // 2 - 1 : len(points) // 2 + 1]
     return MapEdge(
-        client=edge.client,
-        server=edge.server,
+        change=change,
+        harm=harm,
         path=_curve(points),
-        width=round(1.0 + 4.0 * math.log1p(edge.calls) / math.log1p(max(busiest, 1)), 1),
-        failing=failing,
-        label=percent(edge.error_ratio) if failing else "",
+        width=width,
+        label=change.headline,
         label_x=sum(x for x, _ in middle) / 2,
         label_y=sum(y for _, y in middle) / 2 - 5,
-        summary=f"{edge.client} calls {edge.server}: {significant(round(edge.calls / minutes, 1))} calls/min, "
-        f"{percent(edge.error_ratio)} errors, mean {milliseconds(edge.mean_ms)}",
+        summary=f"{change.summary}; {harm}" if harm.share else change.summary,
     )
 
 
@@ -157,7 +177,7 @@ def _corner(column: int, row: float) -> tuple[float, float]:
     return _MARGIN + column * _COLUMN, _MARGIN + _HEAD + row * _ROW
 
 
-def _line(route: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
+def _points(route: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
     """Return the points a line goes through: out of its box, past the boxes of the layers between, into the other."""
     rightwards = route[0][0] <= route[-1][0]
     points: list[tuple[float, float]] = []
@@ -181,14 +201,17 @@ def _curve(points: Sequence[tuple[float, float]]) -> str:
     return "".join(path)
 
 
-def _described(nodes: Sequence[MapNode], edges: Sequence[Edge]) -> str:
+def _described(nodes: Sequence[MapNode], edges: Sequence[MapEdge]) -> str:
     by_role: dict[str, list[str]] = defaultdict(list)
     for node in nodes:
         by_role[node.role].append(node.service)
-    failing = [f"{e.client} to {e.server}" for e in edges if e.error_ratio >= _FAILING]
     parts = [f"{len(nodes)} services, {len(edges)} connections."]
     for role, words in (("suspect", "Suspected"), ("affected", "Affected")):
         if by_role[role]:
             parts.append(f"{words}: {', '.join(by_role[role])}.")
-    parts.append(f"Failing calls: {', '.join(failing)}." if failing else "No failing calls.")
+    told = [f"{e.change.client} to {e.change.server} ({e.label})" for e in reversed(edges) if e.harm.share]
+    parts.append(f"Harm goes through: {', '.join(told)}." if told else "No connection is worse than before.")
+    for level, words in ((Level.NO_BASELINE, "without a baseline"), (Level.NO_DATA, "without calls now")):
+        number = sum(e.change.level is level for e in edges)
+        parts += [f"{number} {words}."] if number else []
     return " ".join(parts)

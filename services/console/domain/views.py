@@ -10,13 +10,13 @@ from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, listing
 from services.console.domain.causes import Background
 from services.console.domain.charts import Chart, Marker, Measure, Point
+from services.console.domain.edgechange import EdgeChange
 from services.console.domain.filters import Filters, alerts_of
 from services.console.domain.formats import duration
 from services.console.domain.models import (
     Alert,
     Analysis,
     Deploy,
-    Edge,
     GaugeMinute,
     Incident,
     Link,
@@ -168,8 +168,8 @@ class ServicePage:
     window: TimeWindow
     card: ServiceCard | None
     load: Chart | None
-    callers: tuple[Edge, ...]
-    callees: tuple[Edge, ...]
+    callers: tuple[EdgeChange, ...]
+    callees: tuple[EdgeChange, ...]
     signatures: tuple[LogSignature, ...]
     deploys: tuple[Deploy, ...]
     resources: tuple[Chart, ...] = ()

@@ -32,11 +32,16 @@ def around_onset(incident: Incident, onset: datetime, now: datetime) -> TimeWind
     return TimeWindow(start, max(floor_minute(end) + timedelta(minutes=1), start + timedelta(minutes=5)))
 
 
-def troubled(incident: Incident, onset: datetime, shown: TimeWindow) -> TimeWindow:
-    """Return the part of a shown window in which the trouble lasted: what the service map counts."""
+def troubled(incident: Incident, onset: datetime, shown: TimeWindow, now: datetime) -> TimeWindow:
+    """Return the whole minutes of a shown window in which the trouble lasted: what the service map counts."""
     start = max(floor_minute(onset), shown.start)
-    end = min(incident.resolved_at or shown.end, shown.end)
+    end = floor_minute(min(incident.resolved_at or now, shown.end))
     return TimeWindow(start, max(end, start + timedelta(minutes=1)))
+
+
+def before(window: TimeWindow, length: timedelta) -> TimeWindow:
+    """Return the time before a window that it is compared with."""
+    return TimeWindow(window.start - length, window.start)
 
 
 def for_deploys(shown: TimeWindow) -> TimeWindow:

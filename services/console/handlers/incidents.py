@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 from incidentscope.deploy.v1 import deploy_pb2
@@ -16,14 +16,14 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from libs.kernel.timewindow import TimeWindow
 from services.console import decode
-from services.console.domain import servicemap, views, windows
+from services.console.domain import edgechange, servicemap, views, windows
 from services.console.domain.charts import Marker
+from services.console.domain.edgechange import EdgeChange
 from services.console.domain.filters import Filters, alerts_of
 from services.console.domain.models import (
     Alert,
     Analysis,
     Deploy,
-    Edge,
     Incident,
     Link,
     MinuteHealth,
@@ -119,15 +119,16 @@ class IncidentPages:
     ) -> views.IncidentPage:
         now = self.clock.now()
         window = windows.around_onset(incident, onset, now)
-        worst = windows.troubled(incident, onset, window)
+        worst = windows.troubled(incident, onset, window, now)
         charted = views.charted(incident, analysis)
         shown = charted[: views.MAX_CARDS]
         no_minutes: list[MinuteHealth] = []
-        no_edges: list[Edge] = []
+        no_changes: list[EdgeChange] = []
         no_deploys: list[Deploy] = []
-        minutes, edges, deploys = await asyncio.gather(
+        usual = windows.before(worst, windows.BEFORE_ONSET)
+        minutes, changes, deploys = await asyncio.gather(
             parts.take("Charts", minutes_of(self.telemetry, tenant, shown, window), no_minutes),
-            parts.take("Service map", self.telemetry.edges(tenant, worst), no_edges),
+            parts.take("Service map", edges_compared(self.telemetry, tenant, worst, usual), no_changes),
             parts.take("Deploys", deploys_in(self.deploys, tenant, (), windows.for_deploys(window)), no_deploys),
         )
         roles = views.roles(incident, analysis)
@@ -143,7 +144,7 @@ class IncidentPages:
             timeline=tuple(reversed(timeline)),
             cards=tuple(_cards(shown, minutes, roles, window, happened, deploys, named)),
             other_services=tuple(charted[views.MAX_CARDS :]),
-            service_map=servicemap.draw(edges, roles, worst.duration.total_seconds() / 60) if edges else None,
+            service_map=servicemap.draw(changes, roles, worst.duration // timedelta(minutes=1)) if changes else None,
             deploys=tuple(deploys),
             deploy_window=windows.for_deploys(window),
             named_deploys=named,
@@ -236,6 +237,12 @@ async def minutes_of(
     own = await telemetry.health(tenant, services, window)
     silent = sorted(set(services) - {m.service for m in own})
     return own + (await telemetry.health_seen_by_callers(tenant, silent, window) if silent else [])
+
+
+async def edges_compared(telemetry: Telemetry, tenant: str, window: TimeWindow, usual: TimeWindow) -> list[EdgeChange]:
+    """Return who called whom over a window, compared with another; raises Unavailable."""
+    now, before = await asyncio.gather(telemetry.edges(tenant, window), telemetry.edges(tenant, usual))
+    return edgechange.compare(now, before)
 
 
 async def deploys_in(

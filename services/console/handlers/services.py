@@ -10,10 +10,10 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import listing, views, windows
+from services.console.domain.edgechange import EdgeChange
 from services.console.domain.filters import Filters
 from services.console.domain.models import (
     Deploy,
-    Edge,
     GaugeMinute,
     Incident,
     LogSignature,
@@ -21,7 +21,7 @@ from services.console.domain.models import (
     ServiceSummary,
 )
 from services.console.handlers import lists
-from services.console.handlers.incidents import deploys_in, minutes_of
+from services.console.handlers.incidents import deploys_in, edges_compared, minutes_of
 from services.console.handlers.parts import Parts
 from services.console.ports import Deploys, Incidents, Telemetry
 
@@ -63,7 +63,8 @@ class ServicePages:
     async def _filled(self, tenant: str, service: str, window: TimeWindow) -> views.ServicePage:
         parts = Parts()
         no_minutes: list[MinuteHealth] = []
-        no_edges: list[Edge] = []
+        no_edges: list[EdgeChange] = []
+        usual = windows.before(window, window.duration)
         no_logs: list[LogSignature] = []
         no_deploys: list[Deploy] = []
         no_gauges: list[GaugeMinute] = []
@@ -72,7 +73,7 @@ class ServicePages:
         (minutes, edges, signatures), (deploys, gauges, incidents) = await asyncio.gather(
             asyncio.gather(
                 parts.take("Charts", minutes_of(self.telemetry, tenant, [service], window), no_minutes),
-                parts.take("Callers and callees", self.telemetry.edges(tenant, window), no_edges),
+                parts.take("Callers and callees", edges_compared(self.telemetry, tenant, window, usual), no_edges),
                 parts.take("Logs", logs, no_logs),
             ),
             asyncio.gather(

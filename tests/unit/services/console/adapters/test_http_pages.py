@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -117,6 +118,24 @@ def test_an_incident_page_holds_everything(client: Client, world: World) -> None
     ):
         assert words in text, words
     assert text.index("Rank </span>1") < text.index("Rank </span>2")
+
+
+def test_the_map_tells_in_words_what_changed_and_what_its_lines_mean(client: Client, world: World) -> None:
+    drawing = client.get(page(world)).text.partition('<section id="map"')[2].partition("</section>")[0]
+    drawing = drawing.replace("\N{NO-BREAK SPACE}", " ")
+    fraud = "payments calls fraud, much worse: errors 0 % → 0 %, mean latency 7 ms → 944 ms, calls 3.50/s → 3.50/s"
+    assert f'<path class="edge edge-much-worse" role="img" aria-label="{fraud}; ' in drawing
+    assert (
+        'class="edge edge-calm" role="img" aria-label="recommendations calls catalog, as before: errors 2 %' in drawing
+    )
+    assert 'class="edge edge-no-baseline" role="img" aria-label="orders calls inventory' in drawing
+    assert 'class="edge edge-no-data" role="img" aria-label="shipping calls quotes' in drawing
+    for words in ("Colour tells how a connection changed", "Width tells the share of the harm", "19 of 19 min"):
+        assert words in drawing
+    rows = drawing.partition("<tbody>")[2].split("<tr>")[1:]
+    assert "<td>checkout</td><td>payments</td>" in rows[0]
+    assert "<td>0 % → 31 %</td>" in rows[0]
+    assert "of added failures" in rows[0]
 
 
 def test_alerts_speak_for_themselves_and_their_runbooks_stand_on_top(client: Client, world: World) -> None:
@@ -353,8 +372,23 @@ def test_a_service_page_shows_its_window(client: Client) -> None:
     ):
         assert words in text
     assert client.get("/services/payments?from=x").status_code == 400
+    for year, status in (("0001", 400), ("1970", 200)):  # even the earliest window has one before it
+        early = f"from={year}-01-01T00:00:00Z&to={year}-01-02T00:00:00Z"
+        assert client.get(f"/services/payments?{early}").status_code == status
     assert client.get("/services/a%2Fb").status_code == 200
     assert client.get("/services/" + "x" * 300).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "word"), [(-40, -20, "as before"), (0, 15, "much worse"), (8, 15, "as before")]
+)
+def test_a_service_page_compares_its_calls_with_the_window_before(
+    client: Client, world: World, start: int, end: int, word: str
+) -> None:
+    asked = {n: (world.onset + timedelta(minutes=m)).isoformat() for n, m in (("from", start), ("to", end))}
+    text = client.get("/services/payments", params=asked).text
+    assert f">{word}</td>" in text.partition(">fraud</a>")[2].partition("</tr>")[0]
+    assert ("worse" in text) == (word == "much worse")
 
 
 def test_the_tenant_comes_from_key_or_header_or_is_anonymous(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.kernel.errors import InvalidInput
+from libs.kernel.timewindow import TimeWindow
 from services.console.domain import windows
 from services.console.domain.models import Incident, Severity, Status
 
@@ -36,10 +37,25 @@ def test_an_onset_in_the_future_still_gives_a_window() -> None:
     assert windows.around_onset(incident(), NOW + timedelta(hours=2), NOW).duration > timedelta(0)
 
 
-def test_the_map_counts_from_onset_to_the_end() -> None:
+def test_the_map_counts_whole_minutes_from_onset_to_the_end() -> None:
     onset = NOW - timedelta(minutes=20)
     shown = windows.around_onset(incident(), onset, NOW)
-    assert windows.troubled(incident(), onset, shown).start == datetime(2026, 1, 31, 13, 45, tzinfo=UTC)
+    counted = windows.troubled(incident(), onset, shown, NOW)
+    assert (counted.start, counted.end) == (NOW.replace(minute=45, hour=13, second=0), NOW.replace(second=0))
+    over = windows.troubled(incident(NOW - timedelta(minutes=5)), onset, shown, NOW)
+    assert over.end == NOW.replace(minute=0, second=0)
+
+
+def test_trouble_of_this_minute_is_counted_in_it() -> None:
+    shown = windows.around_onset(incident(), NOW, NOW)
+    counted = windows.troubled(incident(), NOW, shown, NOW)
+    assert (counted.start, counted.duration) == (NOW.replace(second=0), timedelta(minutes=1))
+
+
+def test_a_window_is_compared_with_what_was_before_it() -> None:
+    window = TimeWindow(NOW, NOW + timedelta(minutes=5))
+    usual = windows.before(window, timedelta(minutes=30))
+    assert (usual.start, usual.end) == (NOW - timedelta(minutes=30), NOW)
 
 
 @pytest.mark.parametrize(
