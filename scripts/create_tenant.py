@@ -33,7 +33,7 @@ def main() -> int:
 
 def _create(conn: admin.Connection, options: argparse.Namespace) -> str:
     secret = _brought(options.key_from_env)
-    if options.if_missing and admin.tenant_exists(conn, options.tenant):
+    if options.if_missing and options.tenant in admin.tenants(conn):
         return f"create_tenant: {options.tenant} exists already"
     with conn.transaction():
         admin.create_tenant(conn, options.tenant)

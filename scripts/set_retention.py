@@ -6,10 +6,29 @@ import argparse
 import logging
 import os
 import sys
+from pathlib import Path
 
+import psycopg
+
+from libs.access import admin
+from libs.access.directory import demand_tenant
+from libs.access.tenants_file import FileSource
 from libs.kernel.errors import IncidentScopeError
 from libs.storage.clickhouse import ClickHouse
 from libs.storage.retention import RAW_DAYS, ROLLUP_DAYS, Kept, Retention
+from scripts.create_tenant import connect, owner_url
+
+
+def known_tenants() -> frozenset[str]:
+    """Return the ids of all tenants, from the tenants file where one is set, else from Postgres.
+
+    Raises TenantsFileInvalid, or psycopg.Error.
+    """
+    file = os.environ.get("INCIDENTSCOPE_TENANTS_FILE")
+    if file:
+        return FileSource(Path(file)).directory().tenants
+    with connect(owner_url()) as conn:
+        return admin.tenants(conn)
 
 
 def main() -> int:
@@ -25,12 +44,13 @@ def main() -> int:
     try:
         retention = Retention(clickhouse)
         if asked.tenant:
+            demand_tenant(asked.tenant, known_tenants())
             retention.set(asked.tenant, Kept(asked.raw_days, asked.rollup_days))
         for tenant, kept in sorted(retention.known().items()):
             print(f"{tenant}: raw {kept.raw} days, rollups {kept.rollup} days")
         print(f"all others: raw {RAW_DAYS} days, rollups {ROLLUP_DAYS} days")
-    except (IncidentScopeError, ValueError) as exc:
-        print(f"set_retention: {exc}", file=sys.stderr)
+    except (IncidentScopeError, ValueError, psycopg.Error) as exc:
+        print(f"set_retention: {str(exc).strip()}", file=sys.stderr)
         return 1
     finally:
         clickhouse.close()

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from libs.access.directory import hash_key, new_key, new_key_id
+from libs.access.directory import demand_tenant, hash_key, new_key, new_key_id
 from libs.access.identity import Role, Scope, known_role
 from libs.kernel.errors import IncidentScopeError
 
@@ -69,9 +69,9 @@ class Grant:
     expires_at: datetime | None = None
 
 
-def tenant_exists(conn: Connection, tenant: str) -> bool:
-    """Tell whether a tenant exists."""
-    return conn.execute("SELECT FROM access.tenant WHERE id = %s", (tenant,)).fetchone() is not None
+def tenants(conn: Connection) -> frozenset[str]:
+    """Return the ids of all tenants."""
+    return frozenset(tenant for (tenant,) in conn.execute("SELECT id FROM access.tenant"))
 
 
 def create_tenant(conn: Connection, tenant: str) -> None:
@@ -87,11 +87,10 @@ def create_tenant(conn: Connection, tenant: str) -> None:
 
 
 def create_key(conn: Connection, tenant: str, grant: Grant, secret: str = "", replaces: str | None = None) -> NewKey:
-    """Make a key, random unless a `secret` is brought along; raises ChangeRefused."""
+    """Make a key, random unless a `secret` is brought along; raises ChangeRefused or UnknownTenant."""
     if grant.role is Role.SERVICE and not grant.scopes:
         raise ChangeRefused(f"a service's key needs scopes; choose from {', '.join(Scope)}")
-    if not tenant_exists(conn, tenant):
-        raise ChangeRefused(f"there is no tenant {tenant!r}; python -m scripts.create_tenant makes one")
+    demand_tenant(tenant, tenants(conn))
     made = NewKey(new_key_id(), secret or new_key())
     values = (
         tenant, made.id, hash_key(made.secret), grant.name, grant.role.value, list(grant.scopes), grant.rate,
@@ -109,7 +108,7 @@ def create_key(conn: Connection, tenant: str, grant: Grant, secret: str = "", re
 
 
 def rotate_key(conn: Connection, tenant: str, key_id: str, overlap: timedelta) -> NewKey:
-    """Make a key like another, which ends after the overlap; raises ChangeRefused."""
+    """Make a key like another, which ends after the overlap; raises ChangeRefused or UnknownTenant."""
     if not timedelta(0) <= overlap <= MOST_OVERLAP:
         raise ChangeRefused(f"the overlap is at most {MOST_OVERLAP.days} days")
     with conn.transaction():
@@ -126,7 +125,7 @@ def rotate_key(conn: Connection, tenant: str, key_id: str, overlap: timedelta) -
 
 
 def revoke_key(conn: Connection, tenant: str, key_id: str) -> None:
-    """End a key at once; raises ChangeRefused."""
+    """End a key at once; raises ChangeRefused or UnknownTenant."""
     with conn.transaction():
         _live(conn, tenant, key_id)
         conn.execute("UPDATE access.api_key SET revoked_at = now() WHERE tenant_id = %s AND id = %s", (tenant, key_id))
@@ -134,7 +133,8 @@ def revoke_key(conn: Connection, tenant: str, key_id: str) -> None:
 
 
 def list_keys(conn: Connection, tenant: str) -> list[ListedKey]:
-    """Return a tenant's keys, revoked ones too, oldest first."""
+    """Return a tenant's keys, revoked ones too, oldest first; raises UnknownTenant."""
+    demand_tenant(tenant, tenants(conn))
     with conn.cursor(row_factory=class_row(ListedKey)) as cursor:
         return cursor.execute(_LIST, (tenant,)).fetchall()
 

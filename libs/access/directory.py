@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Final, Protocol
 
 import structlog
 from prometheus_client import Counter
 
 from libs.access.identity import Identity, Role, known_role, known_scopes
+from libs.kernel.errors import IncidentScopeError
 
 # Requests per second at each process for keys that do not say otherwise.
 DEFAULT_RATES: Final = {Role.VIEWER: 50.0, Role.RESPONDER: 50.0, Role.ADMIN: 100.0, Role.SERVICE: 2000.0}
 KEY_PREFIX: Final = "is_"
+MOST_NAMED: Final = 10  # tenants that a message names
 UNKNOWN = Counter(
     "incidentscope_access_unknown_grants_total", "Keys with a role or scopes that this release does not know", ["kind"]
 )
@@ -58,6 +61,21 @@ class Directory:
             return False
         key = self.by_id.get(caller.key_id)
         return not caller.key_id or (key is not None and key.caller.tenant == caller.tenant and not key.expired(now))
+
+
+class UnknownTenant(IncidentScopeError):
+    """An operator named a tenant that does not exist; the text names those that do. Not for callers from outside."""
+
+
+def demand_tenant(tenant: str, known: Collection[str], where: str = "") -> None:
+    """Do nothing where a tenant exists; raises UnknownTenant, whose text begins with `where` it was named."""
+    if tenant in known:
+        return
+    near = get_close_matches(tenant, known, MOST_NAMED) or sorted(known)[:MOST_NAMED]
+    more = f" and {len(known) - len(near)} more" if len(known) > len(near) else ""
+    some = f"known: {', '.join(near)}{more}" if known else "there is none yet"
+    begin = f"{where}: " if where else ""
+    raise UnknownTenant(f"{begin}there is no tenant {tenant[:64]!r}; {some}; python -m scripts.create_tenant makes one")
 
 
 class Source(Protocol):

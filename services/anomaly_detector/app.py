@@ -32,7 +32,6 @@ async def start(lifecycle: Lifecycle, settings: AnomalyDetectorSettings) -> None
         rules,
         lambda: tenants.ids,
         SystemClock(),
-        settings.console_url,
     )
     timer = DetectionTimer(detect, rules.every)
     lifecycle.health.check("rounds", timer.problem)

@@ -56,14 +56,12 @@ class DetectAnomalies:
         rules: RuleSet,
         tenants: Callable[[], Collection[str]],
         clock: Clock,
-        console_url: str,
     ) -> None:
         self._rollups = rollups
         self._announcer = announcer
         self._rules = rules
         self._tenants = tenants
         self._clock = clock
-        self._console_url = console_url
         self._tracks: dict[Key, Track] = {}
         self._usual = Usuals(rollups, rules)
         self._resumed = False
@@ -154,7 +152,7 @@ class DetectAnomalies:
         if told:
             # The alert is made of the anomaly; one that goes on is only told again as an alert.
             changes = [found for s, found in told if s.action.is_event]
-            alerts = [found.alert(now, self._rules.ends_after, self._console_url) for _, found in told]
+            alerts = [found.alert(now, self._rules.ends_after) for _, found in told]
             await self._announcer.send(changes, alerts, now)
         for s in steps:
             self._adopt(s)

@@ -22,7 +22,6 @@ from libs.storage.clickhouse import ClickHouse
 from services.correlation_engine.adapters.publisher import KafkaPublisher
 from services.correlation_engine.adapters.rpc import GrpcDeploys, GrpcIncidents
 from services.correlation_engine.adapters.telemetry import ClickHouseTelemetry
-from services.correlation_engine.encode import Links
 from services.correlation_engine.handlers import Correlator
 from services.correlation_engine.settings import Settings
 
@@ -53,7 +52,6 @@ async def start(lifecycle: Lifecycle) -> None:
         GrpcIncidents(incidents, credentials.of_service),
         KafkaPublisher(producer),
         SystemClock(),
-        Links(settings.console_url),
     )
     letters = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(letters.close, "dead_letters")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
@@ -33,21 +32,16 @@ PARTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
-    """Addresses of console pages."""
+def incident_page(incident_id: str) -> str:
+    """Return the page of an incident, as a path: the console may be anywhere, and move."""
+    return f"/incidents/{quote(incident_id, safe='')}"
 
-    console_url: str
 
-    def incident(self, incident_id: str) -> str:
-        """Return the page of an incident."""
-        return f"{self.console_url.rstrip('/')}/incidents/{quote(incident_id, safe='')}"
-
-    def service(self, name: str, start: datetime, end: datetime, part: str = "") -> str:
-        """Return the page of a service over a time, at one of its parts when given."""
-        query = urlencode({"from": _rfc3339(start), "to": _rfc3339(end)})
-        address = f"{self.console_url.rstrip('/')}/services/{quote(name, safe='')}?{query}"
-        return f"{address}#{part}" if part else address
+def service_page(name: str, start: datetime, end: datetime, part: str = "") -> str:
+    """Return the page of a service over a time, at one of its parts when given; a path likewise."""
+    query = urlencode({"from": _rfc3339(start), "to": _rfc3339(end)})
+    address = f"/services/{quote(name, safe='')}?{query}"
+    return f"{address}#{part}" if part else address
 
 
 def _rfc3339(instant: datetime) -> str:
@@ -60,9 +54,7 @@ def _timestamp(instant: datetime) -> Timestamp:
     return stamp
 
 
-def encode(
-    incident: OpenIncident, analysis: Analysis, version: int, analysed_at: datetime, links: Links
-) -> HypothesesPublished:
+def encode(incident: OpenIncident, analysis: Analysis, version: int, analysed_at: datetime) -> HypothesesPublished:
     """Return the message for an analysis."""
     window = analysis.window
     return HypothesesPublished(
@@ -77,11 +69,11 @@ def encode(
         baseline_end_time=_timestamp(window.baseline_end),
         verdict=pb.Verdict.Value(f"VERDICT_{analysis.verdict.name}"),
         reason=analysis.detail,
-        hypotheses=[_hypothesis(h, incident, window, links) for h in analysis.hypotheses],
+        hypotheses=[_hypothesis(h, incident, window) for h in analysis.hypotheses],
     )
 
 
-def _hypothesis(hypothesis: Hypothesis, incident: OpenIncident, window: Window, links: Links) -> pb.Hypothesis:
+def _hypothesis(hypothesis: Hypothesis, incident: OpenIncident, window: Window) -> pb.Hypothesis:
     return pb.Hypothesis(
         rank=hypothesis.rank,
         service=hypothesis.service,
@@ -89,18 +81,18 @@ def _hypothesis(hypothesis: Hypothesis, incident: OpenIncident, window: Window, 
         statement=hypothesis.statement,
         score=hypothesis.score,
         confidence=hypothesis.confidence,
-        evidence=[_evidence(e, incident, links) for e in hypothesis.evidence],
+        evidence=[_evidence(e, incident) for e in hypothesis.evidence],
         chain=hypothesis.chain,
         impacted_services=hypothesis.impacted,
         deploy_id=hypothesis.change_id,
-        story=[_step(step, window, links) for step in hypothesis.story],
-        checks=[_check(check, links) for check in checks_for(hypothesis, window, incident.tenant)],
+        story=[_step(step, window) for step in hypothesis.story],
+        checks=[_check(check) for check in checks_for(hypothesis, window, incident.tenant)],
     )
 
 
-def _step(step: StoryStep, window: Window, links: Links) -> pb.StoryStep:
+def _step(step: StoryStep, window: Window) -> pb.StoryStep:
     part = PARTS[step.kind] if step.kind else "charts-h"
-    url = step.url or links.service(step.service, *looked_at(step.at or window.onset, window.end), part)
+    url = step.url or service_page(step.service, *looked_at(step.at or window.onset, window.end), part)
     return pb.StoryStep(
         part=pb.StoryPart.Value(f"STORY_PART_{step.part.name}"),
         service=step.service,
@@ -111,7 +103,7 @@ def _step(step: StoryStep, window: Window, links: Links) -> pb.StoryStep:
     )
 
 
-def _check(check: Check, links: Links) -> pb.Check:
+def _check(check: Check) -> pb.Check:
     return pb.Check(
         kind=pb.EvidenceKind.Value(f"EVIDENCE_KIND_{check.kind.name}"),
         service=check.service,
@@ -120,16 +112,16 @@ def _check(check: Check, links: Links) -> pb.Check:
         refutes=check.refutes,
         start_time=_timestamp(check.start),
         end_time=_timestamp(check.end),
-        url=links.service(check.service, check.start, check.end, PARTS[check.kind]),
+        url=service_page(check.service, check.start, check.end, PARTS[check.kind]),
         query=check.query,
     )
 
 
-def _evidence(evidence: Evidence, incident: OpenIncident, links: Links) -> pb.Evidence:
+def _evidence(evidence: Evidence, incident: OpenIncident) -> pb.Evidence:
     if evidence.kind is EvidenceKind.DEPLOY:
-        url = evidence.url or f"{links.incident(incident.id)}#deploys-h"
+        url = evidence.url or f"{incident_page(incident.id)}#deploys-h"
     else:
-        url = links.service(evidence.service, *looked_at(evidence.start, evidence.end), PARTS[evidence.kind])
+        url = service_page(evidence.service, *looked_at(evidence.start, evidence.end), PARTS[evidence.kind])
     return pb.Evidence(
         kind=pb.EvidenceKind.Value(f"EVIDENCE_KIND_{evidence.kind.name}"),
         service=evidence.service,

@@ -25,7 +25,7 @@ from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.analysis import analyse
 from services.correlation_engine.domain.model import Analysis, Change, Reason
 from services.correlation_engine.domain.schedule import LOOK_BACK, OpenIncident, next_due, telemetry_range
-from services.correlation_engine.encode import Links, encode, explain, news
+from services.correlation_engine.encode import encode, explain, news
 from services.correlation_engine.ports import Deploys, Incidents, Publisher, TelemetryStore
 
 log = structlog.get_logger()
@@ -99,14 +99,12 @@ class Correlator:
         incidents: Incidents,
         publisher: Publisher,
         clock: Clock,
-        links: Links,
     ) -> None:
         self._telemetry = telemetry
         self._deploys = deploys
         self._incidents = incidents
         self._publisher = publisher
         self._clock = clock
-        self._links = links
         self._followed: dict[tuple[str, str], Followed] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -186,7 +184,7 @@ class Correlator:
         followed = replace(followed, behind=analysis.behind)
         ANALYSES.labels(analysis.reason.value).inc()
         version = followed.published.version + 1 if followed.published else 1
-        fresh = encode(incident, analysis, version, now, self._links)
+        fresh = encode(incident, analysis, version, now)
         before = followed.published if followed.answered else None
         why = None if _knows_less(before, analysis) else news(before, fresh)
         log.info(

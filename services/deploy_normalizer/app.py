@@ -10,9 +10,9 @@ import grpc
 import structlog
 from incidentscope.deploy.v1 import deploy_service_pb2_grpc as pb_grpc
 
+from libs.access.directory import demand_tenant
 from libs.access.tenants import TenantRegistry
 from libs.kernel.clock import SystemClock
-from libs.kernel.errors import IncidentScopeError
 from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle, run
@@ -81,7 +81,7 @@ def _webhooks(deploys: PostgresDeploys, settings: DeployNormalizerSettings, rule
 
 
 def _check_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) -> None:
-    """Warn of doors that nobody can enter; raises IncidentScopeError on secrets for a tenant that does not exist."""
+    """Warn of doors that nobody can enter; raises UnknownTenant on secrets for a tenant that does not exist."""
     doors: Mapping[str, tuple[Secrets, ...]] = {
         "github": (settings.github_secrets,),
         "gitlab": (settings.gitlab_tokens, settings.gitlab_signing),
@@ -89,9 +89,8 @@ def _check_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) ->
         "generic": (settings.generic_secrets,),
     }
     for provider, kinds in doors.items():
-        unknown = sorted({tenant for secrets in kinds for tenant in secrets.per_tenant} - set(tenants.ids))
-        if unknown:
-            raise IncidentScopeError(f"{provider} has a webhook secret for {unknown[0]!r}, which is no tenant")
+        for tenant in sorted({tenant for secrets in kinds for tenant in secrets.per_tenant}):
+            demand_tenant(tenant, tenants.ids, f"webhook secrets of {provider}")
         closed = sorted(tenant for tenant in tenants.ids if not any(secrets.of(tenant) for secrets in kinds))
         if closed:
             log.warning("webhooks_refused", provider=provider, reason="not_configured", tenants=closed[:20])

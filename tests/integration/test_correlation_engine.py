@@ -102,7 +102,6 @@ class Bench:
             "INCIDENT_GRPC_TARGET": self.target,
             "DEPLOY_GRPC_TARGET": self.target,
             "HEALTH_PORT": "0",
-            "CONSOLE_URL": "http://console.test",
             "INCIDENTSCOPE_TENANTS_FILE": str(self.tenants_file),
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'libs' / 'contracts'}",
         }

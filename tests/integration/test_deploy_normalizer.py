@@ -283,7 +283,7 @@ def test_a_watcher_sees_a_deploy_as_it_is_posted_and_nothing_of_another_tenant(n
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("GENERIC_WEBHOOK_SECRETS", '{"ghost": ["secret"]}', "'ghost', which is no tenant"),
+        ("GENERIC_WEBHOOK_SECRETS", '{"ghost": ["secret"]}', "webhook secrets of generic: there is no tenant 'ghost'"),
         ("DEPLOY_SERVICE_RULES_FILE", "no/such/rules.yaml", "no/such/rules.yaml cannot be used"),
     ],
 )

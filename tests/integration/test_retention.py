@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from libs.access.admin import create_tenant
 from libs.storage.clickhouse import ClickHouse
 from libs.storage.retention import TABLES, Kept, Retention
-from tests.integration.alert_world import unique
+from tests.integration.alert_world import unique, write_tenants
 
 TODAY = datetime.now(UTC).date()
 
@@ -69,11 +72,19 @@ def test_times_the_tables_cannot_hold_are_refused(clickhouse: ClickHouse, kept: 
         Retention(clickhouse).set(unique("t"), kept)
 
 
-def test_the_command_sets_and_shows(stack: Any) -> None:
-    tenant = unique("t")
+@pytest.mark.parametrize("from_file", [False, True], ids=["Postgres", "tenants file"])
+def test_the_command_sets_and_shows(stack: Any, tmp_path: Path, from_file: bool) -> None:
+    tenant, extra = unique("t"), dict[str, str]()
+    if from_file:
+        extra["INCIDENTSCOPE_TENANTS_FILE"] = str(write_tenants(tmp_path, tenant))
+    else:
+        with psycopg.connect(stack.postgres_url) as conn:
+            create_tenant(conn, tenant)
 
     def run(*arguments: str, url: str = "") -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"CLICKHOUSE_URL": url or stack.clickhouse_url}
+        environment = (
+            os.environ | {"CLICKHOUSE_URL": url or stack.clickhouse_url, "POSTGRES_URL": stack.postgres_url} | extra
+        )
         command = [sys.executable, "-m", "scripts.set_retention", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
@@ -81,5 +92,8 @@ def test_the_command_sets_and_shows(stack: Any) -> None:
     assert f"{tenant}: raw 7 days" in run().stdout
     refused = run(tenant, "--raw-days", "9999")
     assert (refused.returncode, "raw days must be" in refused.stderr) == (1, True)
+    unknown = run(tenant + "x")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert f"there is no tenant '{tenant}x'; known: {tenant}" in unknown.stderr
     gone = run(url="clickhouse://default@127.0.0.1:1/incidentscope?http_port=2")
     assert (gone.returncode, len(gone.stderr.strip().splitlines())) == (1, 1)

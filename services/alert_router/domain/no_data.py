@@ -19,6 +19,7 @@ from services.alert_router.domain.grouping import Clock
 from services.alert_router.domain.route import Route
 
 LONGEST_GRACE = timedelta(hours=6)  # Alertmanager's webhook repeats every 4 h
+OWN_PAGES = "/services/"
 SLOWEST_LOOK = timedelta(minutes=10)
 FORGOTTEN_AFTER = timedelta(days=7)  # as long as alerts are kept on their topic
 
@@ -66,6 +67,8 @@ def judge(alert: Alert, now: datetime, heard: Heard) -> Alert:
 
 def sender_of(alert: Alert) -> str:
     """Return what the addresses of all alerts of a sender begin with; empty when its address does not say."""
+    if alert.generator_url.startswith(OWN_PAGES):
+        return OWN_PAGES  # our detector, whose links are paths on the console
     parts = urlsplit(alert.generator_url)
     return f"{parts.scheme}://{parts.netloc}/" if parts.scheme and parts.netloc else ""
 

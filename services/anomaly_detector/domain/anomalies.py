@@ -42,7 +42,7 @@ class Anomaly:
         """Return its own identity. It depends on what it is only: told twice, it is recognised."""
         return stable_id(self.tenant, self.fingerprint, self.starts_at.isoformat())
 
-    def alert(self, now: datetime, ends_after: timedelta, console_url: str) -> ServiceAlert:
+    def alert(self, now: datetime, ends_after: timedelta) -> ServiceAlert:
         """Return the alert as it is now; a firing one is taken for silent unless sent again within `ends_after`."""
         return ServiceAlert(
             tenant=self.tenant,
@@ -53,7 +53,7 @@ class Anomaly:
             firing=self.ends_at is None,
             starts_at=self.starts_at,
             ends_at=self.ends_at or now + ends_after,
-            generator_url=service_page(console_url, self.service),
+            generator_url=service_page(self.service),
             no_data_since=self.no_data_since,
         )
 

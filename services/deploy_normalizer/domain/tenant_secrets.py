@@ -39,8 +39,8 @@ class Secrets:
     a tenant's secret can send to that tenant only.
     """
 
-    plain: str = ""
-    per_tenant: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    plain: str = field(default="", repr=False)
+    per_tenant: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     tenant: str = ""
 
     def of(self, tenant: str) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class Told:
 async def watch(world: QuietWorld, rules: RuleSet, day: int, hours: float, drops: bool = False) -> list[Anomaly]:
     """Return what the detector tells of the first hours of a day."""
     told = Told()
-    detect = DetectAnomalies(world, told, rules, lambda: {TENANT}, world.clock, "http://127.0.0.1:8080")
+    detect = DetectAnomalies(world, told, rules, lambda: {TENANT}, world.clock)
     world.begin(day, drops)
     world.clock.advance(MONDAY + day * DAY - world.clock.now())
     rounds = int(hours * 3600 / rules.every.total_seconds())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from libs.access.directory import Key, key_of
+from libs.access.directory import Key, UnknownTenant, demand_tenant, key_of
 from libs.access.identity import Role, Scope
 from libs.access.postgres import _directory
 from libs.access.tenants_file import read_tenants
@@ -64,3 +64,26 @@ def test_a_tenants_file_of_a_newer_release_can_be_read(tmp_path: Path) -> None:
     file.write_text(json.dumps({"tenants": [{"id": "acme", "keys": keys}]}))
     directory = read_tenants(file).directory()
     assert {key_id: key.caller.scopes for key_id, key in directory.by_id.items()} == {"k2": {Scope.DEPLOYS_READ}}
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        (
+            {"acme", "zoo"},
+            "there is no tenant 'acne'; known: acme and 1 more; python -m scripts.create_tenant makes one",
+        ),
+        ({"zoo"}, "there is no tenant 'acne'; known: zoo; python"),
+        (
+            {f"t{n:02}" for n in range(30)},
+            "known: t00, t01, t02, t03, t04, t05, t06, t07, t08, t09 and 20 more; python",
+        ),
+        (set(), "there is none yet; python"),
+    ],
+)
+def test_a_tenant_that_does_not_exist_is_refused_with_those_that_do(known: set[str], says: str) -> None:
+    demand_tenant("acme", {"acme"})
+    with pytest.raises(UnknownTenant) as told:
+        demand_tenant("acne", known, "retention")
+    assert str(told.value).startswith("retention: there is no tenant 'acne'; ")
+    assert says in str(told.value)

@@ -175,7 +175,14 @@ def test_a_sender_that_comes_back_without_the_alert_ends_it_after_the_silence_wa
 
 @pytest.mark.parametrize(
     ("url", "sender"),
-    [(PROMETHEUS, "http://prometheus:9090/"), ("", ""), ("/graph", ""), ("nonsense", ""), ("https://p/", "https://p/")],
+    [
+        (PROMETHEUS, "http://prometheus:9090/"),
+        ("", ""),
+        ("/graph", ""),
+        ("/services/cart", "/services/"),
+        ("nonsense", ""),
+        ("https://p/", "https://p/"),
+    ],
 )
 def test_a_sender_is_known_by_its_address(url: str, sender: str) -> None:
     assert sender_of(replace(alert(), generator_url=url)) == sender

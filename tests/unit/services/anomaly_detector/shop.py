@@ -145,9 +145,7 @@ class Watch:
 
     def restart(self) -> None:
         """Forget everything the process knew."""
-        self.detect = DetectAnomalies(
-            self.shop, self.outbox, self._rules, lambda: {"default"}, self.clock, "http://127.0.0.1:8080"
-        )
+        self.detect = DetectAnomalies(self.shop, self.outbox, self._rules, lambda: {"default"}, self.clock)
 
     def history(self, minutes: int, how: Behaviour | Callable[[int], Behaviour]) -> None:
         """Fill the minutes before now, unwatched."""

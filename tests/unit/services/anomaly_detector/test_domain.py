@@ -130,4 +130,4 @@ def test_the_identity_of_an_alert_holds_no_numbers() -> None:
 
 
 def test_the_page_of_a_service_with_odd_characters_is_still_one_path_segment() -> None:
-    assert service_page("http://c/", "a/b c?") == "http://c/services/a%2Fb%20c%3F"
+    assert service_page("a/b c?") == "/services/a%2Fb%20c%3F"

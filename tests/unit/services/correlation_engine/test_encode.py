@@ -10,7 +10,7 @@ from incidentscope.correlation.v1 import correlation_pb2 as pb
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 
 from services.correlation_engine.domain.model import CauseKind, EvidenceKind, StoryPart, Verdict
-from services.correlation_engine.encode import PARTS, Links, explain, news
+from services.correlation_engine.encode import PARTS, explain, incident_page, news, service_page
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -97,12 +97,10 @@ def test_leads_that_come_and_go_are_no_news() -> None:
 
 
 def test_addresses_are_escaped() -> None:
-    links = Links("http://console.test/")
-
-    assert links.service("a/b c?d", NOON, NOON + timedelta(minutes=2)) == (
-        "http://console.test/services/a%2Fb%20c%3Fd?from=2026-03-02T12%3A00%3A00Z&to=2026-03-02T12%3A02%3A00Z"
+    assert service_page("a/b c?d", NOON, NOON + timedelta(minutes=2)) == (
+        "/services/a%2Fb%20c%3Fd?from=2026-03-02T12%3A00%3A00Z&to=2026-03-02T12%3A02%3A00Z"
     )
-    assert links.incident("../x") == "http://console.test/incidents/..%2Fx"
+    assert incident_page("../x") == "/incidents/..%2Fx"
 
 
 def test_every_kind_of_the_domain_has_its_name_in_the_contract() -> None:

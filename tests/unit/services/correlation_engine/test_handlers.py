@@ -25,7 +25,6 @@ from libs.kernel.clock import ManualClock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.model import Change, Grid, Telemetry
 from services.correlation_engine.domain.schedule import OpenIncident
-from services.correlation_engine.encode import Links
 from services.correlation_engine.handlers import Correlator, open_incident
 from tests.unit.services.correlation_engine import world
 
@@ -75,7 +74,7 @@ def around() -> Surroundings:
 
 
 def engine(around: Surroundings) -> Correlator:
-    return Correlator(around, around, around, around, around.clock, Links("http://console.test/"))
+    return Correlator(around, around, around, around, around.clock)
 
 
 def opened(around: Surroundings, tenant: str = "acme", incident_id: str = "i-1") -> IncidentOpened:
@@ -138,10 +137,10 @@ def test_evidence_links_to_the_console_over_the_window(around: Surroundings) -> 
 
     evidence = {e.kind: e for e in around.published[0].hypotheses[0].evidence}
     errors = evidence[pb.EVIDENCE_KIND_ERROR_ORIGIN]
-    assert errors.url.startswith(f"http://console.test/services/{around.scenario.expected}?from=2026-03-02T")
+    assert errors.url.startswith(f"/services/{around.scenario.expected}?from=2026-03-02T")
     assert "&to=" in errors.url
     assert errors.url.endswith("#charts-h")
-    assert evidence[pb.EVIDENCE_KIND_DEPLOY].url == "http://console.test/incidents/i-1#deploys-h"
+    assert evidence[pb.EVIDENCE_KIND_DEPLOY].url == "/incidents/i-1#deploys-h"
 
 
 def test_later_analyses_are_published_only_when_they_say_something_new(around: Surroundings) -> None:

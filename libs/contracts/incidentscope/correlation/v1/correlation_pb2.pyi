@@ -286,7 +286,7 @@ class Evidence(_message.Message):
     unit: _builtins.str
     """UCUM unit as in OpenTelemetry, such as `ms`, `1` or `{error}`."""
     url: _builtins.str
-    """Where to check it."""
+    """Where to check it; one that begins with `/` is a path on the console."""
     strength: _builtins.float
     """Strength from 0 to 1 within its class."""
     signature: _builtins.str
@@ -341,7 +341,7 @@ class StoryStep(_message.Message):
     statement: _builtins.str
     """What happened, with its numbers."""
     url: _builtins.str
-    """Where to see it."""
+    """Where to see it; one that begins with `/` is a path on the console."""
     at_to_the_minute: _builtins.bool
     """`at` is known to the minute only: it began at some time of that minute. A deploy is known to the second."""
     @_builtins.property
