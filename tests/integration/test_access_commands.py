@@ -55,6 +55,7 @@ def test_a_key_from_a_secret_store_is_taken_and_not_shown(stack: Servers) -> Non
         (("scripts.create_tenant", "x", "--key-from-env", "MY_KEY"), "MY_KEY must hold a random key"),
         (("scripts.access_keys", "list", "x", "--postgres-url"), "usage"),
         (("scripts.access_keys", "create", "nobody", "--name", "a", "--role", "admin"), "no tenant 'nobody'"),
+        (("scripts.access_keys", "list", "defualt"), "there is no tenant 'defualt'; known: "),
         (("scripts.access_keys", "create", "default", "--name", "a", "--role", "king"), "invalid choice"),
         (("scripts.access_keys", "create", "default", "--name", "a", "--role", "service", "--scope", "all"), "all"),
         (("scripts.access_keys", "revoke", "default", "0000"), "has no key '0000'"),
