@@ -24,6 +24,7 @@ class Credentials:
     argocd_webhook_token: str
     gitlab_webhook_token: str
     generic_webhook_secret: str
+    webhook_root_secret: str
     postgres_password: str
     postgres_service_password: str
     service_secret: str
@@ -35,6 +36,7 @@ _MAKE: dict[str, Callable[[], str]] = {
     "argocd_webhook_token": lambda: secrets.token_urlsafe(32),
     "gitlab_webhook_token": lambda: secrets.token_urlsafe(32),
     "generic_webhook_secret": lambda: secrets.token_urlsafe(32),
+    "webhook_root_secret": lambda: secrets.token_urlsafe(32),
     "postgres_password": lambda: secrets.token_urlsafe(24),
     "postgres_service_password": lambda: secrets.token_urlsafe(24),
     "service_secret": lambda: secrets.token_urlsafe(32),

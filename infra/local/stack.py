@@ -96,6 +96,7 @@ class Stack:
             "CONSOLE_URL": f"http://{self.ports.address('console')}",
             "GITHUB_WEBHOOK_SECRET": secret.github_webhook_secret,
             "ARGOCD_WEBHOOK_TOKEN": secret.argocd_webhook_token,
+            "WEBHOOK_ROOT_SECRET": secret.webhook_root_secret,
             "GITLAB_WEBHOOK_TOKEN": secret.gitlab_webhook_token,
             "GENERIC_WEBHOOK_SECRET": secret.generic_webhook_secret,
             "INCIDENTSCOPE_API_KEY": secret.api_key,

@@ -62,16 +62,16 @@ def _play(options: argparse.Namespace) -> Ending:
 
 def _addresses(tenant: str, key: str) -> Addresses:
     env = os.environ.get
-    secret = env("GITHUB_WEBHOOK_SECRET")
-    if not secret:
-        raise IncidentScopeError('GITHUB_WEBHOOK_SECRET is not set; use `make demo` or eval "$(make -s env)"')
+    root = env("WEBHOOK_ROOT_SECRET")
+    if not root:
+        raise IncidentScopeError('WEBHOOK_ROOT_SECRET is not set; use `make demo` or eval "$(make -s env)"')
     return Addresses(
         otlp_grpc=env("OTLP_GRPC_TARGET", "127.0.0.1:4317"),
         otlp_http_url=env("OTLP_HTTP_URL", "http://127.0.0.1:4318"),
         deploy_webhook_url=env("DEPLOY_WEBHOOK_URL", "http://127.0.0.1:8081"),
         incidents_grpc=env("INCIDENT_GRPC_TARGET", "127.0.0.1:50051"),
         clickhouse_url=env("CLICKHOUSE_URL", "clickhouse://default@127.0.0.1:9000/incidentscope?http_port=8123"),
-        github_secret=derived(secret, tenant),
+        github_secret=derived(root, "github", tenant),
         tenant=tenant,
         api_key=key,
     )

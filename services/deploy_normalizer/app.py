@@ -81,13 +81,15 @@ def _webhooks(deploys: PostgresDeploys, settings: DeployNormalizerSettings, rule
 
 
 def _check_doors(settings: DeployNormalizerSettings, tenants: TenantRegistry) -> None:
-    """Warn of doors that nobody can enter; raises UnknownTenant on secrets for a tenant that does not exist."""
+    """Warn of doors that nobody can enter; raises UnknownTenant where one named does not exist."""
     doors: Mapping[str, tuple[Secrets, ...]] = {
         "github": (settings.github_secrets,),
         "gitlab": (settings.gitlab_tokens, settings.gitlab_signing),
         "argocd": (settings.argocd_tokens,),
         "generic": (settings.generic_secrets,),
     }
+    if settings.webhook_tenant:
+        demand_tenant(settings.webhook_tenant, tenants.ids, "WEBHOOK_TENANT")
     for provider, kinds in doors.items():
         for tenant in sorted({tenant for secrets in kinds for tenant in secrets.per_tenant}):
             demand_tenant(tenant, tenants.ids, f"webhook secrets of {provider}")

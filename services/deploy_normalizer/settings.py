@@ -22,12 +22,13 @@ class DeployNormalizerSettings(ServiceSettings):
     """Ports, webhook secrets and how GitHub's repositories map to services.
 
     A plain secret opens the paths of one tenant, `webhook_tenant`; others send with the secret that
-    `python -m scripts.webhook_secret <tenant> <provider>` derives from it. `*_secrets` and `*_tokens` are JSON objects
-    from tenant to its live secrets, `{"acme": ["new", "old"]}`, which then are the only ones of that tenant.
+    `python -m scripts.webhook_secret <tenant> <provider>` derives from `webhook_root_secret`. `*_secrets` and
+    `*_tokens` are JSON objects from tenant to its live secrets, `{"acme": ["new", "old"]}`, which then are the only
+    ones of that tenant. Signing secrets are text, or `whsec_` and base64.
 
     `github_service_map` is a JSON object from `owner/name` or `owner/name@environment` to the service's name in
     telemetry; `deploy_service_rules_file` names a file of mapping rules, which come first and are read again when it
-    changes. Signing secrets are text, or `whsec_` and base64.
+    changes.
     """
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)  # it may be a secret
@@ -38,6 +39,8 @@ class DeployNormalizerSettings(ServiceSettings):
     """The port of the gRPC lookup."""
     webhook_tenant: str = ""
     """The tenant whose webhooks are verified with the plain secrets; when empty, the anonymous tenant."""
+    webhook_root_secret: SecretStr = SecretStr("")
+    """What the webhook secrets of tenants without plain or own ones are derived from; give it to no sender."""
     github_webhook_secret: SecretStr = SecretStr("")
     """The secret GitHub signs its webhooks with."""
     github_webhook_secrets: PerTenant = Field(default_factory=dict)
@@ -96,31 +99,32 @@ class DeployNormalizerSettings(ServiceSettings):
     @property
     def github_secrets(self) -> Secrets:
         """Return what GitHub's webhooks are verified with."""
-        return self._secrets(self.github_webhook_secret, self.github_webhook_secrets)
+        return self._secrets("github", self.github_webhook_secret, self.github_webhook_secrets)
 
     @property
     def argocd_tokens(self) -> Secrets:
         """Return what Argo CD's notifications must bear."""
-        return self._secrets(self.argocd_webhook_token, self.argocd_webhook_tokens)
+        return self._secrets("argocd", self.argocd_webhook_token, self.argocd_webhook_tokens)
 
     @property
     def gitlab_tokens(self) -> Secrets:
         """Return what GitLab's webhooks must bear in `X-Gitlab-Token`."""
-        return self._secrets(self.gitlab_webhook_token, self.gitlab_webhook_tokens)
+        return self._secrets("gitlab", self.gitlab_webhook_token, self.gitlab_webhook_tokens)
 
     @property
     def gitlab_signing(self) -> Secrets:
         """Return what GitLab's signed webhooks are verified with."""
-        return self._secrets(self.gitlab_signing_secret, self.gitlab_signing_secrets)
+        return self._secrets("gitlab-signing", self.gitlab_signing_secret, self.gitlab_signing_secrets)
 
     @property
     def generic_secrets(self) -> Secrets:
         """Return what the generic door's webhooks are verified with."""
-        return self._secrets(self.generic_webhook_secret, self.generic_webhook_secrets)
+        return self._secrets("generic", self.generic_webhook_secret, self.generic_webhook_secrets)
 
-    def _secrets(self, plain: SecretStr, per_tenant: PerTenant) -> Secrets:
+    def _secrets(self, provider: str, plain: SecretStr, per_tenant: PerTenant) -> Secrets:
         own = {tenant: [s.get_secret_value() for s in secrets] for tenant, secrets in per_tenant.items()}
-        return Secrets(plain.get_secret_value(), own, self.webhook_tenant or self.anonymous_tenant)
+        root, tenant = self.webhook_root_secret.get_secret_value(), self.webhook_tenant or self.anonymous_tenant
+        return Secrets(plain.get_secret_value(), own, tenant, root, provider)
 
     @property
     def github_rules(self) -> GithubRules:

@@ -25,7 +25,7 @@ from incidentscope.deploy.v1.deploy_service_pb2_grpc import DeployServiceStub
 from libs.messaging.cloudevents import CloudEvent, decode
 from libs.messaging.topics import DEPLOYS_EVENTS
 from services.deploy_normalizer.domain.tenant_secrets import derived
-from tests.unit.services.deploy_normalizer.world import SECRET, TOKEN, github_headers, minutes
+from tests.unit.services.deploy_normalizer.world import ROOT_SECRET, SECRET, TOKEN, github_headers, minutes
 
 ROOT = Path(__file__).parents[2]
 DDL = sorted((ROOT / "infra/postgres/deploy").glob("*.sql"))
@@ -91,6 +91,7 @@ class Normalizer:
             "HEALTH_PORT": str(self.http_port), "DEPLOY_GRPC_PORT": str(self.grpc_port),
             "INCIDENTSCOPE_TENANTS_FILE": str(tenants), "INCIDENTSCOPE_ANONYMOUS_TENANT": self.tenant,
             "INCIDENTSCOPE_TRUST_TENANT_HEADER": "true", "GITHUB_WEBHOOK_SECRET": SECRET,
+            "WEBHOOK_ROOT_SECRET": ROOT_SECRET,
             "ARGOCD_WEBHOOK_TOKEN": TOKEN, "GITLAB_WEBHOOK_TOKEN": TOKEN, "GENERIC_WEBHOOK_SECRET": SECRET,
         }  # fmt: skip
         command = [sys.executable, "-m", "services.deploy_normalizer"]
@@ -120,7 +121,7 @@ class Normalizer:
 
     def github(self, body: bytes, delivery: str = "", tenant: str = "", **headers: str) -> httpx.Response:
         """Post a signed `deployment_status`; keyword arguments replace headers, `_` standing for `-`."""
-        secret = derived(SECRET, tenant) if tenant not in {"", self.tenant} else SECRET
+        secret = derived(ROOT_SECRET, "github", tenant) if tenant not in {"", self.tenant} else SECRET
         sent = github_headers(body, delivery=delivery or str(uuid.uuid4()), secret=secret)
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         path = f"/webhooks/{tenant}/github" if tenant else "/webhooks/github"

@@ -135,7 +135,7 @@ def _process(stack: Servers, service: str, folder: Path, ports: dict[str, str]) 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INCIDENTSCOPE_")} | ports
     environment |= {
         "KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "POSTGRES_URL": stack.postgres_service_url, "HOST": "127.0.0.1",
-        "GITHUB_WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "WEBHOOK_ROOT_SECRET": WEBHOOK_SECRET,
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "libs" / "contracts"))),
     }  # fmt: skip
     log = folder / f"{service}.log"
@@ -288,7 +288,7 @@ def test_a_watch_shows_what_moves_in_its_own_tenant(world: World, rpc: Rpc) -> N
 def _stir(world: World) -> None:
     """Have something of the first tenant move in each service."""
     body = as_bytes(deployment_status(number=secrets.randbelow(10**9)))
-    headers = github_headers(body, delivery=secrets.token_hex(8), secret=derived(WEBHOOK_SECRET, world.mine))
+    headers = github_headers(body, delivery=secrets.token_hex(8), secret=derived(WEBHOOK_SECRET, "github", world.mine))
     answer = httpx.post(f"{world.webhooks}/{world.mine}/github", content=body, headers=headers, trust_env=False)
     assert answer.status_code == 200, answer.text
     note = incidents.AddNoteRequest(id=world.incident, actor="x", text=SECRET)

@@ -29,6 +29,7 @@ from services.deploy_normalizer.domain.signature import github_signature
 from services.deploy_normalizer.domain.tenant_secrets import derived
 from tests.integration.deploy_world import ROOT, Normalizer, wait_until
 from tests.unit.services.deploy_normalizer.world import (
+    ROOT_SECRET,
     SECRET,
     TOKEN,
     argocd_sync,
@@ -117,7 +118,7 @@ def test_argo_cd_is_heard_for_the_tenant_in_the_path(normalizer: Normalizer) -> 
     url = normalizer.url(f"/webhooks/{normalizer.other}/argocd")
     refused = httpx.post(url, json=argocd_sync(service=service), headers={"authorization": f"Bearer {TOKEN}"})
     assert (refused.status_code, refused.json()["reason"]) == (401, "bad_signature")
-    headers = {"authorization": f"Bearer {derived(TOKEN, normalizer.other)}"}
+    headers = {"authorization": f"Bearer {derived(ROOT_SECRET, 'argocd', normalizer.other)}"}
     answer = httpx.post(url, json=argocd_sync(service=service, images=[f"shop/{service}:1.4.2"]), headers=headers)
     assert (answer.status_code, answer.json()["reason"]) == (200, "recorded")
     [deploy] = normalizer.list_deploys(normalizer.other, services=[service]).deploys
@@ -284,6 +285,7 @@ def test_a_watcher_sees_a_deploy_as_it_is_posted_and_nothing_of_another_tenant(n
     ("variable", "value", "said"),
     [
         ("GENERIC_WEBHOOK_SECRETS", '{"ghost": ["secret"]}', "webhook secrets of generic: there is no tenant 'ghost'"),
+        ("WEBHOOK_TENANT", "ghost", "WEBHOOK_TENANT: there is no tenant 'ghost'"),
         ("DEPLOY_SERVICE_RULES_FILE", "no/such/rules.yaml", "no/such/rules.yaml cannot be used"),
     ],
 )

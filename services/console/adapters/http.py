@@ -48,7 +48,10 @@ _HANDLED = (
 OPENAPI = "/api/openapi.json"
 KEYS_ONLY = frozenset({"/sign-in", "/sign-out"})
 _DATA_PATHS = ("/api/", "/status/")
-DESCRIPTION = "Incidents in protobuf's JSON mapping. Errors are RFC 9457 problem details with a stable `code`."
+DESCRIPTION = (
+    "Incidents in protobuf's JSON mapping. Errors are RFC 9457 problem details with a stable `code`. "
+    "A link that begins with `/` is a path on this console: put the address it is reached at before it."
+)
 
 
 @exempt(Exempt.PUBLIC)

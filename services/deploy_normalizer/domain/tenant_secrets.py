@@ -22,31 +22,33 @@ def signing_key(secret: str) -> bytes:
         raise ValueError("the secret is not base64 behind whsec_") from exc
 
 
-def derived(secret: str, tenant: str) -> str:
-    """Return a tenant's own secret, made from one that it does not reveal; text, or `whsec_` and base64 as `secret` is.
+def derived(root: str, provider: str, tenant: str) -> str:
+    """Return the secret of a tenant's webhooks, as `whsec_` and base64, made from one that no sender knows.
 
-    HMAC-SHA256 (RFC 2104) of the tenant's id; raises ValueError on bad base64 behind `whsec_`.
+    HMAC-SHA256 (RFC 2104) of provider and tenant, so that one secret tells nothing of another.
     """
-    made = hmac.new(signing_key(secret), f"incidentscope webhooks of {tenant}".encode(), hashlib.sha256)
-    return KEY_MARK + base64.b64encode(made.digest()).decode() if secret.startswith(KEY_MARK) else made.hexdigest()
+    made = hmac.new(root.encode(), f"{provider} webhooks of {tenant}".encode(), hashlib.sha256)
+    return KEY_MARK + base64.b64encode(made.digest()).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What senders must know: a tenant's own secrets, which then are the only ones, else what comes from a plain one.
+    """What senders must know: a tenant's own secrets, which then are the only ones.
 
-    The plain secret itself opens the path of one tenant, `tenant`. Others have one derived from it, so that who knows
-    a tenant's secret can send to that tenant only.
+    Of the others, `tenant` has the plain secret, and each has one derived from `root`, which is given to no sender:
+    who knows the secret of a tenant can send to that tenant only.
     """
 
     plain: str = field(default="", repr=False)
     per_tenant: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     tenant: str = ""
+    root: str = field(default="", repr=False)
+    provider: str = ""
 
     def of(self, tenant: str) -> tuple[str, ...]:
         """Return the live secrets of a tenant; none when nothing is configured."""
         if tenant in self.per_tenant:
             return tuple(filter(None, self.per_tenant[tenant]))
-        if not self.plain:
-            return ()
-        return (self.plain if tenant == self.tenant else derived(self.plain, tenant),)
+        if tenant == self.tenant:
+            return (self.plain,) if self.plain else ()
+        return (derived(self.root, self.provider, tenant),) if self.root else ()

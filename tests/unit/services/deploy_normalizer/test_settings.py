@@ -24,6 +24,7 @@ def test_nothing_set_means_default_ports_and_closed_doors() -> None:
 def test_secrets_mapping_and_workflows_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_WEBHOOK_SECRET", "shared")
     monkeypatch.setenv("WEBHOOK_TENANT", "other")
+    monkeypatch.setenv("WEBHOOK_ROOT_SECRET", "root")
     monkeypatch.setenv("GITHUB_WEBHOOK_SECRETS", '{"acme": ["new", "old"]}')
     monkeypatch.setenv("ARGOCD_WEBHOOK_TOKENS", '{"acme": ["token"]}')
     monkeypatch.setenv("GITLAB_WEBHOOK_TOKEN", "tanuki")
@@ -34,7 +35,7 @@ def test_secrets_mapping_and_workflows_come_from_the_environment(monkeypatch: py
     monkeypatch.setenv("GITHUB_DEPLOY_WORKFLOWS", "^ship$")
     settings = DeployNormalizerSettings()
     assert settings.github_secrets.of("other") == ("shared",)
-    assert settings.github_secrets.of("third") == (derived("shared", "third"),)
+    assert settings.github_secrets.of("third") == (derived("root", "github", "third"),)
     assert settings.github_secrets.of("acme") == ("new", "old")
     assert settings.argocd_tokens.of("acme") == ("token",)
     assert settings.gitlab_tokens.of("other") == ("tanuki",)
@@ -50,7 +51,7 @@ def test_the_anonymous_tenant_is_the_one_of_the_plain_secrets(monkeypatch: pytes
     monkeypatch.setenv("INCIDENTSCOPE_ANONYMOUS_TENANT", "default")
     settings = DeployNormalizerSettings()
     assert settings.generic_secrets.of("default") == ("plain",)
-    assert settings.generic_secrets.of("acme") == (derived("plain", "acme"),)
+    assert settings.generic_secrets.of("acme") == ()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from services.deploy_normalizer.domain.signature import github_signature
 from services.deploy_normalizer.ports import Effect, Recorded, Unread
 
 SECRET = "open sesame"
+ROOT_SECRET = "what secrets of tenants are derived from"
 TOKEN = "argo token"
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 

@@ -149,7 +149,7 @@ class Alert(_message.Message):
     severity: Global___Severity.ValueType
     """Severity, from the `severity` label."""
     generator_url: _builtins.str
-    """Page of the source that explains the alert."""
+    """Page of the source that explains the alert; one that begins with `/` is a path on the console."""
     source: _builtins.str
     """Which door it came through, such as `alertmanager` or `anomaly_detector`."""
     ends_at_is_timeout: _builtins.bool

@@ -392,7 +392,7 @@ class Check(_message.Message):
     refutes: _builtins.str
     """What to see there if it does not."""
     url: _builtins.str
-    """The page that shows it."""
+    """The page that shows it; one that begins with `/` is a path on the console."""
     query: _builtins.str
     """ClickHouse SQL that answers it from the documented tables; empty when the page does."""
     @_builtins.property
@@ -663,7 +663,7 @@ class SimilarIncident(_message.Message):
     resolution: _builtins.str
     """How it was resolved, as the timeline tells it; empty while it is not."""
     url: _builtins.str
-    """Its page in the console."""
+    """Its page, a path on the console."""
     @_builtins.property
     def opened_at(self) -> _timestamp_pb2.Timestamp:
         """When it was opened."""

@@ -460,7 +460,7 @@ class IncidentAlert(_message.Message):
     status: _alert_pb2.AlertStatus.ValueType
     """Whether it fires, has ended, or has no data."""
     generator_url: _builtins.str
-    """Page of the source that explains it."""
+    """Page of the source that explains it; one that begins with `/` is a path on the console."""
     runbook_url: _builtins.str
     """What to do about it: the first of the annotations `runbook_url`, `runbook` that is a web address."""
     dashboard_url: _builtins.str
@@ -542,7 +542,7 @@ class TimelineEntry(_message.Message):
     text: _builtins.str
     """The fact in words."""
     url: _builtins.str
-    """Page with more, when there is one."""
+    """Page with more, when there is one; one that begins with `/` is a path on the console."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""

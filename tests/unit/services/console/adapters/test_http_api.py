@@ -124,6 +124,7 @@ def test_every_refusal_reason_has_a_status() -> None:
 
 def test_the_openapi_document_is_complete(client: Client) -> None:
     document = client.get("/api/openapi.json").json()
+    assert "begins with `/` is a path on this console" in document["info"]["description"]
     operations = [o for p in document["paths"].values() for o in p.values()]
     named = {o["operationId"] for o in operations}
     methods = {m.name for m in contract.DESCRIPTOR.services_by_name["IncidentService"].methods}

@@ -20,6 +20,7 @@ from services.deploy_normalizer.handlers.webhooks import GenericWebhook, GitlabW
 from tests.unit.services.deploy_normalizer.adapters.test_http import registry
 from tests.unit.services.deploy_normalizer.world import (
     NOON,
+    ROOT_SECRET,
     SECRET,
     TOKEN,
     MemoryDeploys,
@@ -53,10 +54,13 @@ class Doors:
         clock = ManualClock(NOON)
         webhooks: dict[str, Webhook] = {
             "gitlab": GitlabWebhook(
-                self.store, Secrets(self.token, tenant="default"), Secrets(self.signing, tenant="default"),
+                self.store, Secrets(self.token, {}, "default", ROOT_SECRET, "gitlab"),
+                Secrets(self.signing, {}, "default", ROOT_SECRET, "gitlab-signing"),
                 lambda: rules, clock,
             ),
-            "generic": GenericWebhook(self.store, Secrets(self.secret, tenant="default"), lambda: rules, clock),
+            "generic": GenericWebhook(
+                self.store, Secrets(self.secret, {}, "default", ROOT_SECRET, "generic"), lambda: rules, clock
+            ),
         }  # fmt: skip
         app = webhook_app(webhooks, registry(), [])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
@@ -88,10 +92,10 @@ def raw(body: bytes, secret: str = SECRET) -> dict[str, str]:
         ("/webhooks/gitlab", GITLAB, token()),
         ("/webhooks/gitlab", GITLAB, standard(GITLAB)),
         ("/webhooks/gitlab", as_bytes(gitlab_pipeline()), token()),
-        ("/webhooks/acme/gitlab", GITLAB, token(x_gitlab_token=derived(TOKEN, "acme"))),
-        ("/webhooks/acme/gitlab", GITLAB, standard(GITLAB, derived(SIGNING, "acme"))),
+        ("/webhooks/acme/gitlab", GITLAB, token(x_gitlab_token=derived(ROOT_SECRET, "gitlab", "acme"))),
+        ("/webhooks/acme/gitlab", GITLAB, standard(GITLAB, derived(ROOT_SECRET, "gitlab-signing", "acme"))),
         ("/webhooks/generic", GENERIC, raw(GENERIC)),
-        ("/webhooks/acme/generic", GENERIC, standard(GENERIC, derived(SECRET, "acme"))),
+        ("/webhooks/acme/generic", GENERIC, standard(GENERIC, derived(ROOT_SECRET, "generic", "acme"))),
     ],
 )
 def test_an_authentic_delivery_is_recorded_and_a_replay_of_it_is_not(
@@ -108,10 +112,11 @@ def test_an_authentic_delivery_is_recorded_and_a_replay_of_it_is_not(
     [
         ("/webhooks/acme/gitlab", GITLAB, token()),
         ("/webhooks/acme/gitlab", GITLAB, standard(GITLAB)),
-        ("/webhooks/gitlab", GITLAB, token(x_gitlab_token=derived(TOKEN, "acme"))),
+        ("/webhooks/gitlab", GITLAB, token(x_gitlab_token=derived(ROOT_SECRET, "gitlab", "acme"))),
+        ("/webhooks/acme/gitlab", GITLAB, token(x_gitlab_token=derived(TOKEN, "gitlab", "acme"))),
         ("/webhooks/acme/generic", GENERIC, raw(GENERIC)),
         ("/webhooks/acme/generic", GENERIC, standard(GENERIC, SECRET)),
-        ("/webhooks/generic", GENERIC, raw(GENERIC, derived(SECRET, "acme"))),
+        ("/webhooks/generic", GENERIC, raw(GENERIC, derived(ROOT_SECRET, "generic", "acme"))),
     ],
 )
 def test_the_secret_of_one_tenant_opens_no_path_of_another(path: str, body: bytes, headers: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ from services.deploy_normalizer.domain.tenant_secrets import Secrets, derived
 from services.deploy_normalizer.handlers.answers import Answer
 from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
 from tests.unit.services.deploy_normalizer.world import (
+    ROOT_SECRET,
     SECRET,
     TOKEN,
     MemoryDeploys,
@@ -60,8 +61,10 @@ class Doors:
 
     async def _post(self, path: str, body: bytes | AsyncIterator[bytes], headers: Mapping[str, str]) -> httpx.Response:
         webhooks = self.webhooks or {
-            "github": GithubWebhook(self.store, Secrets(self.secret, tenant="default"), GithubRules()),
-            "argocd": ArgocdWebhook(self.store, Secrets(TOKEN, tenant="default")),
+            "github": GithubWebhook(
+                self.store, Secrets(self.secret, tenant="default", root=ROOT_SECRET, provider="github"), GithubRules()
+            ),
+            "argocd": ArgocdWebhook(self.store, Secrets(TOKEN, tenant="default", root=ROOT_SECRET, provider="argocd")),
         }
         app = webhook_app(webhooks, registry(self.anonymous), [])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
@@ -84,24 +87,32 @@ def test_a_deployment_is_kept_for_the_anonymous_tenant() -> None:
 
 def test_a_deployment_is_kept_for_the_tenant_in_the_path() -> None:
     doors = Doors(anonymous="")
-    headers = github_headers(GOOD, secret=derived(SECRET, "acme"))
+    headers = github_headers(GOOD, secret=derived(ROOT_SECRET, "github", "acme"))
     assert said(doors.post("/webhooks/acme/github", GOOD, headers)) == (200, "recorded")
     assert [d.tenant for d in doors.store.announced] == ["acme"]
 
 
-@pytest.mark.parametrize(("tenant", "secret"), [("acme", SECRET), ("default", derived(SECRET, "acme"))])
+@pytest.mark.parametrize(
+    ("tenant", "secret"),
+    [
+        ("acme", SECRET),
+        ("acme", derived(SECRET, "github", "acme")),
+        ("acme", derived(ROOT_SECRET, "gitlab", "acme")),
+        ("default", derived(ROOT_SECRET, "github", "acme")),
+    ],
+)
 def test_the_secret_of_one_tenant_opens_no_path_of_another(tenant: str, secret: str) -> None:
     doors, argo = Doors(), as_bytes(argocd_sync())
     headers = github_headers(GOOD, secret=secret)
     assert said(doors.post(f"/webhooks/{tenant}/github", GOOD, headers)) == (401, "bad_signature")
-    bearer = {"content-type": "application/json", "authorization": f"Bearer {derived(TOKEN, 'other')}"}
+    bearer = {"content-type": "application/json", "authorization": f"Bearer {derived(ROOT_SECRET, 'argocd', 'other')}"}
     assert said(doors.post(f"/webhooks/{tenant}/argocd", argo, bearer)) == (401, "bad_signature")
     assert doors.store.announced == []
 
 
 def test_a_deployment_is_kept_for_the_tenant_of_the_api_key() -> None:
     doors = Doors(anonymous="")
-    headers = github_headers(GOOD, secret=derived(SECRET, "acme")) | {"x-api-key": "key"}
+    headers = github_headers(GOOD, secret=derived(ROOT_SECRET, "github", "acme")) | {"x-api-key": "key"}
     assert said(doors.post("/webhooks/github", GOOD, headers)) == (200, "recorded")
     assert [d.tenant for d in doors.store.announced] == ["acme"]
 

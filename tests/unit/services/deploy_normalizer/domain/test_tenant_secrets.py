@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import base64
-
-import pytest
-
 from services.deploy_normalizer.domain.tenant_secrets import Secrets, derived, signing_key
-
-SIGNING = "whsec_" + base64.b64encode(b"a signing key").decode()
 
 
 def test_a_tenant_with_its_own_secrets_is_verified_with_these_only() -> None:
-    secrets = Secrets("plain", {"acme": ["new", "old"], "shut": []}, "acme")
+    secrets = Secrets("plain", {"acme": ["new", "old"], "shut": []}, "acme", "root", "github")
     assert secrets.of("acme") == ("new", "old")
     assert secrets.of("shut") == ()
 
 
-def test_the_plain_secret_opens_one_tenant_and_each_other_has_one_of_its_own() -> None:
-    secrets = Secrets("plain", tenant="default")
+def test_the_plain_secret_opens_one_tenant_and_tells_nothing_of_the_others() -> None:
+    secrets = Secrets("plain", tenant="default", root="root", provider="github")
     assert secrets.of("default") == ("plain",)
-    assert secrets.of("acme") == (derived("plain", "acme"),)
-    assert len({*secrets.of("default"), *secrets.of("acme"), *secrets.of("other")}) == 3
+    assert secrets.of("acme") == (derived("root", "github", "acme"),)
+    assert derived("plain", "github", "acme") not in secrets.of("acme")
 
 
-def test_without_a_tenant_of_its_own_the_plain_secret_opens_nothing_itself() -> None:
-    assert Secrets("plain").of("") == ("plain",)  # no tenant has an empty name
-    assert "plain" not in Secrets("plain").of("acme")
+def test_without_a_root_other_tenants_have_no_secret() -> None:
+    assert Secrets("plain", tenant="default").of("acme") == ()
+    assert Secrets("plain").of("acme") == ()
 
 
 def test_an_empty_secret_verifies_nothing() -> None:
-    assert Secrets("", {"acme": [""]}).of("acme") == ()
-    assert Secrets().of("other") == ()
+    assert Secrets("", {"acme": [""]}, "default").of("acme") == ()
+    assert Secrets(tenant="default").of("default") == ()
 
 
-def test_a_derived_secret_is_of_the_kind_it_comes_from_and_another_for_each_secret() -> None:
-    assert len(derived("plain", "acme")) == 64
-    assert derived("plain", "acme") != derived("other", "acme")
-    assert len(signing_key(derived(SIGNING, "acme"))) == 32
-    assert derived(SIGNING, "acme").startswith("whsec_")
-    with pytest.raises(ValueError, match="not base64"):
-        derived("whsec_%", "acme")
+def test_each_tenant_provider_and_root_has_a_secret_of_its_own_that_also_signs() -> None:
+    made = {derived(r, p, t) for r in ("root", "other") for p in ("github", "gitlab") for t in ("acme", "zoo")}
+    assert len(made) == 8
+    assert {len(signing_key(secret)) for secret in made} == {32}
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(Secrets("hunter2", {"acme": ["hunter2"]}, "default", "hunter2", "github"))
+    assert "hunter2" not in shown
