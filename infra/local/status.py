@@ -92,7 +92,8 @@ def _look(part: Part, stack: Stack, memory: State, supervisor: str) -> Row:
         return Row(part.name, None, DOWN, port, None, None, why, times)
     problem = part.problem()
     condition = READY if problem is None else STARTING
-    told = problem or (f"died {times} times since `up`, the last time: {restart.why}" if restart else None)
+    died = f"died {times} times since `up`, the last time: {restart.why}" if restart else None
+    told = "; ".join(text for text in (problem, died) if text) or None
     return Row(part.name, identity.pid, condition, port, used.memory_bytes / MIB, used.age_seconds, told, times)
 
 

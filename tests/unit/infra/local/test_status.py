@@ -1,3 +1,15 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.local import processes, state, status
+from infra.local.ports import Ports
+from infra.local.stack import Stack
+from infra.local.state import Restart, State
 from infra.local.status import DIED, Report, Row, duration, render
 
 ROWS = (
@@ -42,3 +54,24 @@ def test_durations_are_short() -> None:
     assert [duration(s) for s in (0.9, 59, 60, 3599, 3600, 86400 + 4 * 3600)] == [
         "0s", "59s", "1m00s", "59m59s", "1h00m", "1d04h",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("problem", "condition", "told"),
+    [
+        ("no answer yet", "starting", "no answer yet; died 2 times since `up`, the last time: ended with exit code 3"),
+        (None, "ready", "died 2 times since `up`, the last time: ended with exit code 3"),
+    ],
+)
+def test_a_part_that_is_started_again_keeps_telling_how_often_it_died_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str | None, condition: str, told: str
+) -> None:
+    me = processes.identify(os.getpid())
+    assert me is not None
+    stack = Stack(tmp_path, Ports.defaults())
+    again = replace(stack.parts()["kafka"], problem=lambda: problem)
+    monkeypatch.setattr(stack, "parts", lambda: {"kafka": again})
+    died = {"kafka": Restart(2, "ended with exit code 3", "2026-01-01T00:00:00+00:00")}
+    state.save(tmp_path, State(processes={"kafka": me}, wanted=["kafka"], restarts=died))
+    (row,) = status.report(stack).rows
+    assert (row.state, row.restarts, row.problem) == (condition, 2, told)
