@@ -273,6 +273,24 @@ def test_a_part_that_died_comes_back_until_down_and_its_death_is_told(postgres_o
     assert processes.marked({"INCIDENTSCOPE_HOME": str(postgres_only.home)}) == []
 
 
+def test_a_part_that_dies_at_every_start_is_tried_again_and_told_with_its_exit_code(postgres_only: Stack) -> None:
+    numbers = [w for name, number in postgres_only.ports.numbers.items() for w in ("--port", f"{name}={number}")]
+    assert command(postgres_only.home, "up", "--only", "postgres", *numbers).returncode == 0
+    with (postgres_only.home / "postgres/data/postgresql.conf").open("a") as settings:
+        settings.write("shared_bluffers = 1\n")
+    kill(postgres_only, "postgres")
+    deadline = time.monotonic() + 60
+    while (died := state.load(postgres_only.home).restarts.get("postgres")) is None or died.times < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert died.why.startswith("ended with exit code 1, last logged: ")
+    told = command(postgres_only.home, "status").stdout
+    assert "postgres: " in told
+    assert "since `up`" in told
+    assert command(postgres_only.home, "down").returncode == 0
+    assert processes.marked({"INCIDENTSCOPE_HOME": str(postgres_only.home)}) == []
+
+
 def test_wipe_leaves_nothing(postgres_only: Stack) -> None:
     postgres_only.up(["postgres"])
     postgres_only.down(wipe=True)
