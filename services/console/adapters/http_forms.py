@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -68,8 +69,12 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def page_of(request: Request) -> str:
-    """Return the address of the page a request belongs to: its own, or for a form that of the page it is on."""
-    path = request.url.path
+    """Return the address of the page a request belongs to: its own, or for a form that of the page it is on.
+
+    What was done last (`?done=`) is news once, and no part of it.
+    """
+    path = quote(request.url.path)
     if request.method != "GET":
         return path.rpartition("/")[0] or "/"
-    return f"{path}?{request.url.query}" if request.url.query else path
+    query = "&".join(part for part in request.url.query.split("&") if not part.startswith("done="))
+    return f"{path}?{query}" if query else path

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -80,7 +81,9 @@ class PageRoutes:
             Route("/incidents/{incident_id}/analyses/{version:int}", self.analysis, methods=["GET"]),
             Route("/incidents/{incident_id}/postmortem", self.postmortem, methods=["GET"]),
             Route("/incidents/{incident_id}/postmortem/{action:str}", self.write_postmortem, methods=["POST"]),
+            Route("/incidents/{incident_id}/postmortem/{action:str}", self.back_to_postmortem, methods=["GET"]),
             Route("/incidents/{incident_id}/{action:str}", self.act, methods=["POST"]),
+            Route("/incidents/{incident_id}/{action:str}", self.back, methods=["GET"]),
             Route("/services", self.service_list, methods=["GET"]),
             Route("/services/{service:path}", self.service, methods=["GET"]),
             Route("/deploys", self.deploy_list, methods=["GET"]),
@@ -122,6 +125,11 @@ class PageRoutes:
         except (InvalidInput, Refused) as exc:
             return await self._again(request, exc, form)
         return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}?done={action}", 303), form)
+
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
+    async def back(self, request: Request) -> Response:
+        """Lead from a form's address, where its refusal was read, back to the incident: as on reloading by hand."""
+        return _back(request, DONE)
 
     async def _do(self, tenant: str, incident_id: str, action: str, form: Mapping[str, str]) -> None:
         actor, text = form.get("actor", ""), form.get("text", "")
@@ -172,6 +180,11 @@ class PageRoutes:
             return await self._postmortem(request, {"done": "", **form, "error": _told(exc)}, status)
         return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}/postmortem?done={action}", 303), form)
 
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
+    async def back_to_postmortem(self, request: Request) -> Response:
+        """Lead from the address of a postmortem's form back to the postmortem."""
+        return _back(request, POSTMORTEM_DONE)
+
     async def _again(self, request: Request, error: InvalidInput | Refused, form: Mapping[str, str]) -> Response:
         return await self._incident(request, {**form, "error": _told(error)}, _status_of(error))
 
@@ -216,6 +229,13 @@ class PageRoutes:
 def _found(page: IncidentList | ServiceList | DeployList) -> int:
     """Return the status of a list's page."""
     return 400 if page.error else 200
+
+
+def _back(request: Request, known: Mapping[str, str]) -> Response:
+    """Lead from the address of a form to the page it is on; raises HTTPException 404 where no form has it."""
+    if request.path_params["action"] not in known:
+        raise HTTPException(404)
+    return RedirectResponse(quote(request.url.path.rpartition("/")[0]), 303)
 
 
 def _status_of(error: InvalidInput | Refused) -> int:

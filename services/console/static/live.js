@@ -26,7 +26,7 @@ async function readAgain() {
   reading = true;
   lastRead = Date.now();
   try {
-    const answer = await fetch(location.pathname + location.search.replace(/([?&])done=\w+&?/, "$1"), { cache: "no-store" });
+    const answer = await fetch(document.body.dataset.page, { cache: "no-store" }); // a refused form's page has another
     if (answer.ok) replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     show("off", "Not live: the console does not answer");

@@ -206,3 +206,25 @@ def test_links_of_evidence_story_and_checks_lead_to_pages_with_the_part_they_nam
         address, _, part = link.removeprefix("http://127.0.0.1:8090").partition("#")
         answer = client.get(address)
         assert (answer.status_code, f'id="{part or "charts-h"}"' in answer.text) == (200, True), link
+
+
+@pytest.mark.parametrize("path", ["notes", "resolve", "postmortem/save"])
+def test_the_address_of_a_form_leads_back_to_its_page_and_that_of_none_nowhere(
+    client: Client, world: World, path: str
+) -> None:
+    answer = client.get(f"/incidents/{world.main.id}/{path}?x=1")
+    parent = f"/incidents/{world.main.id}{'/postmortem' if '/' in path else ''}"
+    assert (answer.status_code, answer.headers["location"]) == (303, parent)
+    assert client.get(f"/incidents/{world.main.id}/{path}s").status_code == 404
+
+
+def test_a_refused_forms_page_is_not_read_again_without_script_and_with_script_at_its_own_address(
+    client: Client, world: World
+) -> None:
+    own = f'data-page="/incidents/{world.main.id}"'
+    status, refused = send(client, world, "resolve", text="precious", version="9")
+    assert (status, "precious</textarea>" in refused, own in refused) == (409, True, True)
+    assert "http-equiv" not in refused
+    assert own in page(client, world, "?done=notes")
+    assert f'content="60; url=/incidents/{world.main.id}"' in page(client, world, "?done=notes")
+    assert 'data-page="/?q=a&amp;status=open"' in client.get("/?q=a&status=open").text
