@@ -59,6 +59,7 @@ _CONFLICTS = (
     RefusalReason.ABORTED,
     RefusalReason.INVALID_ARGUMENT,
     RefusalReason.ALREADY_EXISTS,
+    RefusalReason.NOT_FOUND,  # of what a form names; without the incident itself there is no page to show
 )
 
 
@@ -186,7 +187,8 @@ class PageRoutes:
         return _back(request, POSTMORTEM_DONE)
 
     async def _again(self, request: Request, error: InvalidInput | Refused, form: Mapping[str, str]) -> Response:
-        return await self._incident(request, {**form, "error": _told(error)}, _status_of(error))
+        again = {**form, "done": "", "action": request.path_params["action"], "error": _told(error)}
+        return await self._incident(request, again, _status_of(error))
 
     @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service_list(self, request: Request) -> Response:
@@ -242,8 +244,6 @@ def _status_of(error: InvalidInput | Refused) -> int:
     """Return the status of a page shown again with an error; raises the error when no page can be shown for it."""
     if isinstance(error, Refused) and error.reason not in _CONFLICTS:
         raise error
-    if isinstance(error, InvalidInput) and error.reason == "bad_id":
-        raise Refused(RefusalReason.NOT_FOUND, str(error))
     return 422 if isinstance(error, InvalidInput) else problem_of(error).status.value
 
 

@@ -8,6 +8,7 @@ import pytest
 from incidentscope.incident.v1 import incident_pb2
 
 from tests.unit.services.console.client import Client
+from tests.unit.services.console.markup import Form, Markup
 from tests.unit.services.console.world import World
 
 SAME = {"origin": "http://testserver"}
@@ -69,6 +70,9 @@ def test_a_form_does_what_it_says_and_the_page_shows_it(
         ("cause", {"about": "2.1", "cause": "x" * 2_001}, 422, "at most 2,000 are kept"),
         ("cause", {"about": "2.1", "cause": "x", "cause_service": "s" * 201}, 422, "at most 200"),
         ("cause", {"about": "", "cause": "x"}, 422, "Nothing was analysed yet"),
+        ("merge", {"into": "nonsense"}, 422, "An incident id is a UUID"),
+        ("merge", {"into": "01920000-0000-7000-8000-000000000000"}, 404, "<strong>Not done.</strong> "),
+        ("done", {"task": "x"}, 422, "An incident id is a UUID"),
         ("mitigate", {"version": "9"}, 409, "Somebody changed this meanwhile."),
         ("mitigate", {"actor": ""}, 422, "Say who you are"),
         ("mitigate", {"version": "x"}, 422, "reload the page"),
@@ -228,3 +232,63 @@ def test_a_refused_forms_page_is_not_read_again_without_script_and_with_script_a
     assert own in page(client, world, "?done=notes")
     assert f'content="60; url=/incidents/{world.main.id}"' in page(client, world, "?done=notes")
     assert 'data-page="/?q=a&amp;status=open"' in client.get("/?q=a&status=open").text
+
+
+def respond(text: str) -> Form:
+    """Return the form of an incident's page."""
+    return next(form for form in Markup(text).forms if form.action.endswith("/notes"))
+
+
+def filled(form: Form) -> dict[str, str]:
+    """Return the fields of a form, each with another value than it came with."""
+    typed = {}
+    for name, field in form.fields.items():
+        if field.kind == "hidden":
+            typed[name] = field.value or ""
+        elif field.kind == "checkbox":
+            typed |= {} if field.value else {name: "yes"}
+        elif field.kind == "select":
+            typed[name] = next(value for value in field.options if value != field.value)
+        else:
+            typed[name] = "2026-12-24" if field.kind == "date" else f"<typed> into {name}"
+    return typed
+
+
+BOXES = {
+    "cause": "real-cause", "task": "add-task", "role": "hand-over", "facts": "change-facts", "update": "tell",
+    "link": "add-link", "merge": "merge",
+}  # fmt: skip
+REFUSED = {
+    "cause": {"cause": " "}, "task": {"title": ""}, "role": {"role": "king"}, "facts": {"version": "9"},
+    "update": {"message": ""}, "link": {"url": "javascript:1"}, "merge": {"into": ""}, "resolve": {"version": "9"},
+    "notes": {"text": ""},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("public", [True, False])
+@pytest.mark.parametrize("action", REFUSED)
+def test_a_refused_form_restores_every_field_and_opens_the_box_it_was_sent_from(
+    client: Client, world: World, action: str, public: bool
+) -> None:
+    world.main.public = public
+    typed = filled(respond(page(client, world))) | REFUSED[action]
+    assert len(typed) > 15
+    again = Markup(send(client, world, action, **typed)[1])
+    (form,) = [form for form in again.forms if form.action.endswith("/notes")]
+    known = {n: v for n, v in typed.items() if n != "version" and (n, v) != ("role", "king")}
+    assert {name: value.strip() for name, value in form.values.items() if name in known} == {
+        name: value.strip() for name, value in known.items()
+    }
+    assert ("public" in form.values) is not public
+    assert again.open == ([BOXES[action]] if action in BOXES else [])
+    assert "facts" not in again.live
+    assert "facts" in Markup(page(client, world)).live
+
+
+def test_a_refused_postmortem_restores_every_section(client: Client, world: World) -> None:
+    send(client, world, "postmortem/draft")
+    (form,) = Markup(page(client, world, "/postmortem")).forms
+    typed = filled(form) | {"version": "9"}
+    assert len(typed) == 7
+    (again,) = Markup(send(client, world, "postmortem/save", **typed)[1]).forms
+    assert again.values == {**typed, "version": "1"}
