@@ -29,7 +29,14 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})  # for probes, which come under any name
-MAX_BODY_BYTES = 256 * 1024
+BYTES_PER_CHARACTER = 12  # at most, as forms and JSON write it: %F0%9F%98%80, \ud83d\ude00
+MAX_BODY_BYTES = 384 * 1024  # what every field of an incident's page holds, and the longest template
+MAX_POSTMORTEM_BYTES = 5 * 50_000 * BYTES_PER_CHARACTER + 64 * 1024  # five full sections
+
+
+def most_bytes(path: str) -> int:
+    """Return how large a body may be that is sent to a path: what the fields there allow fits in."""
+    return MAX_POSTMORTEM_BYTES if "/postmortem" in path else MAX_BODY_BYTES
 
 
 class WriteCheck(Enum):
@@ -85,20 +92,18 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, _with_headers(send))
             return
-        await self.app(scope, BoundedBody(receive, MAX_BODY_BYTES), _with_headers(send))
+        await self.app(scope, BoundedBody(receive, most_bytes(scope["path"])), _with_headers(send))
 
     def _refusal(self, path: str, headers: Headers) -> PlainTextResponse | None:
         host = headers.get("host", "")
         try:
             known = path in OPEN_PATHS or known_host(host, self.allowed_hosts)
-            length = int(headers.get("content-length", "0"))
+            int(headers.get("content-length", "0"))
         except ValueError:
             return PlainTextResponse("The Host or Content-Length header is malformed.\n", 400)
         if not known:
             advice = f"This console is not called {host!r}. Add the name to CONSOLE_ALLOWED_HOSTS.\n"
             return PlainTextResponse(advice, 421)
-        if length > MAX_BODY_BYTES:
-            return PlainTextResponse(f"The request is too large: at most {MAX_BODY_BYTES // 1024} KiB.\n", 413)
         return None
 
 

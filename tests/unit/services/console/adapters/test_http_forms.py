@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from incidentscope.incident.v1 import incident_pb2
 
+from services.console.adapters.http_security import most_bytes
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.markup import Form, Markup
 from tests.unit.services.console.world import World
@@ -283,6 +285,31 @@ def test_a_refused_form_restores_every_field_and_opens_the_box_it_was_sent_from(
     assert again.open == ([BOXES[action]] if action in BOXES else [])
     assert "facts" not in again.live
     assert "facts" in Markup(page(client, world)).live
+
+
+@pytest.mark.parametrize("more", ["", "/postmortem"])
+def test_a_form_with_every_field_full_is_not_too_large(client: Client, world: World, more: str) -> None:
+    send(client, world, "postmortem/draft")
+    form = next(form for form in Markup(page(client, world, more)).forms if "save" in form.action or not more)
+    full = {f.name: "\N{GRINNING FACE}" * f.longest if f.longest else f.value or "" for f in form.fields.values()}
+    assert len(full) > 5
+    for address in form.actions:
+        body = urlencode(full).encode()
+        assert len(body) < most_bytes(address)
+        answer = client.post(
+            address, content=body, headers=SAME | {"content-type": "application/x-www-form-urlencoded"}
+        )
+        assert answer.status_code != 413, address
+
+
+def test_a_postmortem_of_five_full_sections_is_saved(client: Client, world: World) -> None:
+    send(client, world, "postmortem/draft")
+    sections = dict.fromkeys(("what_happened", "cause", "impact", "mitigations", "follow_ups"), "障" * 50_000)
+    assert send(client, world, "postmortem/save", version="1", **sections)[0] == 303
+    assert page(client, world, "/postmortem").count("障" * 50_000) == 5
+    body = {"actor": "Ana", "postmortem": {"cause": "\N{GRINNING FACE}" * 50_000}, "updateMask": "cause"}
+    path = f"/api/v1/incidents/{world.main.id}/postmortem"
+    assert client.request("PATCH", path, json=body).status_code == 200
 
 
 def test_a_refused_postmortem_restores_every_section(client: Client, world: World) -> None:

@@ -14,6 +14,7 @@ from incidentscope.incident.v1 import incident_pb2
 
 from libs.runtime.bodies import BoundedBody
 from services.console.adapters.http_pages import ACTOR_COOKIE
+from services.console.adapters.http_security import MAX_BODY_BYTES
 from services.console.adapters.http_templates import FOLDER, STATIC
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.stamps import stamp
@@ -271,9 +272,17 @@ def test_a_version_that_is_no_number_is_refused(client: Client, world: World) ->
     assert client.post(f"{page(world)}/acknowledge", data=form, headers=SAME).status_code == 422
 
 
-def test_a_huge_form_is_refused_before_it_is_read(client: Client, world: World) -> None:
-    answer = client.post(f"{page(world)}/notes", data={"actor": "Ana", "text": "n" * 300_000}, headers=SAME)
-    assert answer.status_code == 413
+def test_a_huge_form_is_answered_by_a_page(client: Client, world: World) -> None:
+    answer = client.post(f"{page(world)}/notes", data={"actor": "Ana", "text": "n" * MAX_BODY_BYTES}, headers=SAME)
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+    assert "<h1>That is too much</h1>" in answer.text
+    assert f'<a href="{page(world)}">Back to the page</a>' in answer.text
+
+
+def test_a_huge_body_for_rest_is_a_problem(client: Client, world: World) -> None:
+    body = {"actor": "Ana", "text": "n" * MAX_BODY_BYTES}
+    answer = client.post(f"/api/v1{page(world)}/notes", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
 
 
 @pytest.mark.parametrize("path", ["{page}/notes", "/api/v1/incidents/{id}:acknowledge"])
@@ -297,7 +306,7 @@ def test_a_body_that_trickles_in_is_refused_when_its_time_is_over(
 def test_a_huge_form_without_a_length_is_refused_too(client: Client, world: World) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(10):
-            yield b"text=" + b"n" * 60_000
+            yield b"text=" + b"n" * (MAX_BODY_BYTES // 8)
 
     headers = SAME | {"content-type": "application/x-www-form-urlencoded"}
     assert client.post(f"{page(world)}/notes", content=chunks(), headers=headers).status_code == 413
