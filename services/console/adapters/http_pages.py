@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from libs.access.http import needs
-from libs.access.identity import Role, Scope, current_identity
+from libs.access.identity import CALLER, Role, Scope, current_identity
 from libs.kernel.errors import InvalidInput
 from services.console.adapters import http_forms
 from services.console.adapters.http_problems import Problem, problem_of
@@ -219,7 +219,8 @@ class PageRoutes:
     def problem(self, problem: Problem, page: str = "/", kept: http_forms.Kept | None = None) -> HTMLResponse:
         """The page for when there is no page; it keeps what was typed, and leads back to the page it was typed on."""
         shown = {"problem": problem, "page": page, "kept": kept}
-        answer = self.pages.render("error.html", "", shown, problem.status.value)
+        caller = CALLER.get(None)
+        answer = self.pages.render("error.html", caller.tenant if caller else "", shown, problem.status.value)
         answer.headers.update(problem.headers)
         return answer
 

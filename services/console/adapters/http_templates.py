@@ -11,9 +11,10 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from libs.access.identity import CALLER, Decision, Identity, Requirement, Role, Scope, decide
+from libs.access.identity import CALLER, Identity
 from libs.kernel import quantities
 from libs.kernel.timewindow import TimeWindow
+from services.console.adapters.http_may import May
 from services.console.domain import charts, filters, formats, servicemap
 from services.console.domain.doors import Doors
 
@@ -22,13 +23,15 @@ STATIC = Path(__file__).parent.parent / "static"
 
 
 HERE: ContextVar[str] = ContextVar("here", default="/")  # the page that links lead back to
-_RESPOND = Requirement(Role.RESPONDER, Scope.INCIDENTS_WRITE)
 
 
 class Pages:
-    """Renders templates. `doors` are told where nothing has come in yet, `tenants` those a caller may choose among."""
+    """Renders templates.
 
-    def __init__(self, doors: Doors, tenants: Callable[[Identity], Sequence[str]]) -> None:
+    `doors` are told where nothing has come in yet, `tenants` those a caller may choose among, `may` what is offered.
+    """
+
+    def __init__(self, doors: Doors, tenants: Callable[[Identity], Sequence[str]], may: May) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
@@ -44,7 +47,7 @@ class Pages:
             self._environment.filters[name] = getattr(quantities, name)
         self._environment.filters["log_level"] = formats.log_level
         self._environment.globals.update(
-            identity=lambda: CALLER.get(None), may_respond=_may_respond, here_now=HERE.get,
+            identity=lambda: CALLER.get(None), may=may, refusal=may.refusal, ways=may.ways, here_now=HERE.get,
             doors=doors, tenants=tenants, service_href=service_href, chart_box=_CHART_BOX,
             periods=filters.PERIODS, going_on=filters.GOING_ON, over=filters.OVER,
             node_width=servicemap.NODE_WIDTH, node_height=servicemap.NODE_HEIGHT,
@@ -54,11 +57,6 @@ class Pages:
         """Return a page; raises jinja2's errors, which are faults of ours."""
         text = self._environment.get_template(template).render(tenant=tenant, **shown)
         return HTMLResponse(text, status)
-
-
-def _may_respond() -> bool:
-    caller = CALLER.get(None)
-    return caller is not None and decide(caller, _RESPOND) is Decision.ALLOWED
 
 
 _CHART_BOX = {
