@@ -15,8 +15,9 @@ from libs.access.http import needs
 from libs.access.identity import CALLER, Role, Scope, current_identity
 from libs.kernel.errors import InvalidInput
 from services.console.adapters import http_forms
+from services.console.adapters.http_links import HERE, own
 from services.console.adapters.http_problems import Problem, problem_of
-from services.console.adapters.http_templates import HERE, Pages
+from services.console.adapters.http_templates import Pages
 from services.console.domain import filters
 from services.console.domain.views import DeployList, IncidentList, ServiceList
 from services.console.handlers.causes import CausePages
@@ -125,7 +126,7 @@ class PageRoutes:
             await self._do(tenant, incident_id, action, form)
         except (InvalidInput, Refused) as exc:
             return await self._again(request, exc, form)
-        return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}?done={action}", 303), form)
+        return _remembering(_to(f"/incidents/{quote(incident_id)}?done={action}"), form)
 
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def back(self, request: Request) -> Response:
@@ -179,7 +180,7 @@ class PageRoutes:
         except (InvalidInput, Refused) as exc:
             status = _status_of(exc)
             return await self._postmortem(request, {"done": "", **form, "error": _told(exc)}, status)
-        return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}/postmortem?done={action}", 303), form)
+        return _remembering(_to(f"/incidents/{quote(incident_id)}/postmortem?done={action}"), form)
 
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def back_to_postmortem(self, request: Request) -> Response:
@@ -218,14 +219,15 @@ class PageRoutes:
 
     def problem(self, problem: Problem, page: str = "/", kept: http_forms.Kept | None = None) -> HTMLResponse:
         """The page for when there is no page; it keeps what was typed, and leads back to the page it was typed on."""
-        shown = {"problem": problem, "page": page, "kept": kept}
+        HERE.set(own(page))
+        shown = {"problem": problem, "page": own(page), "kept": kept}
         caller = CALLER.get(None)
         answer = self.pages.render("error.html", caller.tenant if caller else "", shown, problem.status.value)
         answer.headers.update(problem.headers)
         return answer
 
     def _tenant(self, request: Request) -> str:
-        HERE.set(http_forms.page_of(request))
+        HERE.set(own(http_forms.page_of(request)))
         return current_identity().tenant
 
 
@@ -238,7 +240,11 @@ def _back(request: Request, known: Mapping[str, str]) -> Response:
     """Lead from the address of a form to the page it is on; raises HTTPException 404 where no form has it."""
     if request.path_params["action"] not in known:
         raise HTTPException(404)
-    return RedirectResponse(quote(request.url.path.rpartition("/")[0]), 303)
+    return _to(quote(request.url.path.rpartition("/")[0]))
+
+
+def _to(address: str) -> RedirectResponse:
+    return RedirectResponse(own(address), 303)
 
 
 def _status_of(error: InvalidInput | Refused) -> int:

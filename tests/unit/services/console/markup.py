@@ -40,7 +40,10 @@ class Form:
 
 
 class Markup(HTMLParser):
-    """Reads a page. `forms` are in order, `open` the ids of details that are open."""
+    """Reads a page. `forms` are in order, `open` the ids of details that are open, `live` those of parts read again.
+
+    `listens` are the addresses that its script asks.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,6 +51,7 @@ class Markup(HTMLParser):
         self.forms: list[Form] = []
         self.open: list[str] = []
         self.live: list[str] = []
+        self.listens: list[str] = []
         self._by_id: dict[str, Form] = {}
         self._inside: Form | None = None
         self._filled: Field | None = None
@@ -60,6 +64,7 @@ class Markup(HTMLParser):
             self.links.append(given["href"])
         if tag == "details" and "open" in given:
             self.open.append(given.get("id", ""))
+        self.listens += [given[name] for name in ("data-listen", "data-page") if name in given]
         if "data-live" in given:
             self.live.append(given["id"])
         if tag == "form":
