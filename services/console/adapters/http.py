@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -31,7 +30,7 @@ from services.console.adapters.http_live import Events
 from services.console.adapters.http_may import May
 from services.console.adapters.http_pages import PageRoutes
 from services.console.adapters.http_problems import problem_of
-from services.console.adapters.http_security import Guard
+from services.console.adapters.http_security import Compressed, Guard
 from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
 from services.console.domain.doors import Doors
@@ -95,9 +94,7 @@ def build(
     guard(app.router.routes, Gate(sessions.admit, public=frozenset({OPENAPI})))
     _answer_problems(app, pages, sessions)
     _describe(app)
-    # Pages hold no secret beside what a visitor sends (forms are known by their origin, not by a token), so that sizes
-    # of compressed answers tell nothing (BREACH). The event stream is never held back to be compressed.
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(Compressed)
     return Guard(app, allowed_hosts)
 
 

@@ -159,13 +159,6 @@ def test_signing_in_leads_back_to_where_one_came_from(world: World, page: str) -
     assert sign_in(client, "shop-viewer", after=after).headers["location"] == page
 
 
-def test_pages_and_answers_for_programs_are_compressed_and_the_stream_of_events_is_not(world: World) -> None:
-    client = signed_in(world, "shop-viewer")
-    for path in ("/", "/api/v1/incidents", "/static/console.css"):
-        assert client.get(path, headers={"accept-encoding": "gzip"}).headers["content-encoding"] == "gzip", path
-    assert "content-encoding" not in client.get("/", headers={"accept-encoding": "identity"}).headers
-
-
 def test_a_tenant_can_be_chosen_where_it_is_believed_without_a_key(tmp_path: Path) -> None:
     world = World(tmp_path)
     client = Client(world.app())
