@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,6 +100,17 @@ def decide(caller: Identity, asked: Requirement) -> Decision:
 
 
 CALLER: ContextVar[Identity] = ContextVar("caller")
+
+
+@contextmanager
+def answering(caller: Identity | None) -> Iterator[None]:
+    """Make a caller, when it is known, the one being answered, unless somebody is already."""
+    token = CALLER.set(caller) if caller is not None and CALLER.get(None) is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            CALLER.reset(token)
 
 
 def current_identity() -> Identity:

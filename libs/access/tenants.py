@@ -91,6 +91,13 @@ class TenantRegistry:
             DECISIONS.labels(denied.reason).inc()
             raise
 
+    def who(self, headers: Mapping[str, str]) -> Identity | None:
+        """Return the caller of a call that was decided on already, header names in lower case; None when not known."""
+        try:
+            return self._identify(headers)
+        except AccessDenied:
+            return None
+
     def _identify(self, headers: Mapping[str, str]) -> Identity:
         directory = self._source.directory()
         key = _api_key(headers)

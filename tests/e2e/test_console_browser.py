@@ -271,6 +271,51 @@ def test_a_page_gone_stale_says_so_and_keeps_what_was_typed(browser: Chrome, sit
     until(browser, lambda: "The incident is mitigated." in text(browser, ".respond"))
 
 
+def test_a_refused_forms_page_stays_live_and_keeps_every_field_while_others_go_on(browser: Chrome, site: Site) -> None:
+    world = site.world
+    browser.get(site.incident)
+    browser.find_element(By.ID, "actor").send_keys("Bo")
+    browser.find_element(By.ID, "text").send_keys("precious")
+    browser.execute_script("document.querySelector('#version input').value = '7'; window.scrollTo(0, 0)")
+    browser.execute_script("document.querySelector('#change-facts').open = true")
+    browser.find_element(By.CSS_SELECTOR, "#severity option[value=minor]").click()
+    browser.find_element(By.CSS_SELECTOR, "button[formaction$=facts]").click()
+    until(browser, lambda: "Somebody changed this meanwhile." in text(browser, ".respond [role=alert]"))
+    until(browser, lambda: text(browser, "#live") == "Live")
+    _another_changes_the_facts(world)
+    until(browser, lambda: "somebody else was here" in text(browser, "#timeline"))
+    assert browser.find_element(By.ID, "text").get_attribute("value") == "precious"
+    assert browser.find_element(By.ID, "severity").get_attribute("value") == "minor"
+    assert browser.find_element(By.ID, "change-facts").get_attribute("open")
+    assert browser.current_url.endswith("/facts")
+    browser.get(browser.current_url)
+    assert browser.current_url == site.incident
+
+
+def test_facts_being_typed_are_not_replaced_and_untouched_ones_are(browser: Chrome, site: Site) -> None:
+    browser.get(site.incident)
+    until(browser, lambda: text(browser, "#live") == "Live")
+    browser.execute_script("document.querySelector('#change-facts').open = true")
+    _another_changes_the_facts(site.world)
+    until(browser, lambda: browser.find_element(By.ID, "priority").get_attribute("value") == "P1")
+    assert browser.find_element(By.ID, "change-facts").get_attribute("open")
+    browser.find_element(By.ID, "bridge").send_keys("https://call.exa")
+    browser.find_element(By.ID, "text").click()
+    _another_changes_the_facts(site.world, incident_pb2.INCIDENT_PRIORITY_P2, "and once more")
+    until(browser, lambda: "and once more" in text(browser, "#timeline"))
+    assert browser.find_element(By.ID, "bridge").get_attribute("value") == "https://call.exa"
+
+
+def _another_changes_the_facts(
+    world: World,
+    priority: incident_pb2.IncidentPriority.ValueType = incident_pb2.INCIDENT_PRIORITY_P1,
+    text: str = "somebody else was here",
+) -> None:
+    world.main.priority, world.main.version = priority, world.main.version + 1
+    world.incidents.note(world.main.id, incident_pb2.TIMELINE_KIND_NOTE, world.now, "Cy", text)
+    world.tell("IncidentUpdated", world.main.id)
+
+
 def test_the_browser_finds_nothing_to_complain_about(browser: Chrome, site: Site) -> None:
     site.world.main.title = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     for name, address in pages(site).items():

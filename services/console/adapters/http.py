@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -19,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from libs.access.denied import AccessDenied
 from libs.access.http import Exempt, Gate, exempt, guard
+from libs.access.identity import answering
 from libs.access.tenants import TenantRegistry
 from libs.access.tokens import Signer
 from libs.kernel.clock import Clock
@@ -27,9 +27,10 @@ from libs.runtime.bodies import BodyRefused
 from services.console.adapters import http_api, http_status
 from services.console.adapters.http_forms import Kept, kept, page_of
 from services.console.adapters.http_live import Events
+from services.console.adapters.http_may import May
 from services.console.adapters.http_pages import PageRoutes
 from services.console.adapters.http_problems import problem_of
-from services.console.adapters.http_security import Guard
+from services.console.adapters.http_security import Compressed, Guard
 from services.console.adapters.http_session import Sessions, SignIn
 from services.console.adapters.http_templates import STATIC, Pages
 from services.console.domain.doors import Doors
@@ -82,7 +83,7 @@ def build(
         title="IncidentScope", version="1", description=DESCRIPTION,
         docs_url=None, redoc_url=None, openapi_url=OPENAPI,
     )  # fmt: skip
-    responding, templates = Responding(incidents, clock), Pages(doors, tenants.choices)
+    responding, templates = Responding(incidents, clock), Pages(doors, tenants.choices, May(app.router.routes))
     pages = PageRoutes(
         IncidentPages(incidents, deploys, telemetry, clock), ServicePages(incidents, deploys, telemetry, clock),
         responding, CausePages(incidents, clock), Elsewhere(incidents, tenants), templates,
@@ -94,15 +95,13 @@ def build(
     app.router.routes += [*health, *pages.routes(), Route("/events", Events(feed, tenants).__call__, methods=["GET"])]
     app.router.routes += [*SignIn(sessions, templates).routes(), Mount("/static", _Static(directory=STATIC))]
     guard(app.router.routes, Gate(sessions.admit, public=frozenset({OPENAPI})))
-    _answer_problems(app, pages)
+    _answer_problems(app, pages, sessions)
     _describe(app)
-    # Pages hold no secret beside what a visitor sends (forms are known by their origin, not by a token), so that sizes
-    # of compressed answers tell nothing (BREACH). The event stream is never held back to be compressed.
-    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(Compressed)
     return Guard(app, allowed_hosts)
 
 
-def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:
+def _answer_problems(app: FastAPI, pages: PageRoutes, sessions: Sessions) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
         PROBLEMS.labels(str(problem.status.value), problem.code).inc()
@@ -110,7 +109,8 @@ def _answer_problems(app: FastAPI, pages: PageRoutes) -> None:
             structlog.get_logger().warning("request_failed", path=request.url.path, code=problem.code, error=str(error))
         if request.url.path.startswith(_DATA_PATHS):
             return problem.response()
-        return pages.problem(problem, page_of(request), await _kept(request, error))
+        with answering(sessions.who(request)):
+            return pages.problem(problem, page_of(request), await _kept(request, error))
 
     for kind in _HANDLED:
         app.add_exception_handler(kind, answer)

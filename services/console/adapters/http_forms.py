@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from services.console.ports import RefusalReason, Refused
 
 MAX_FIELDS = 30
 UNTYPED = frozenset({"version", "about", "judged", "task", "actor"})  # what pages fill in themselves
+CHOSEN = frozenset({"severity", "priority", "public", "role", "kind", "status"})  # without typing
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _REFUSED_WRITES = {
     WriteCheck.CROSS_SITE: "The form was sent from another site. Open the incident here and send it again.",
@@ -23,7 +25,7 @@ _REFUSED_WRITES = {
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A form that was not taken: where it goes when it is sent again, what was typed, and what the page filled in."""
+    """A form that was not taken: where it goes when it is sent again, what was typed into it, and all else it holds."""
 
     action: str
     typed: Mapping[str, str]
@@ -42,7 +44,7 @@ async def read(request: Request, action: str, known: Mapping[str, str]) -> dict[
 
 
 async def kept(request: Request) -> Kept | None:
-    """Return what was typed into a form that is answered by an error page; None when nothing was.
+    """Return what was typed into or chosen in a form that is answered by an error page; None when nothing was.
 
     A form from another site is not kept: sent again, it would come from ours.
     """
@@ -56,9 +58,10 @@ async def kept(request: Request) -> Kept | None:
             fields = await _fields(request)
         except (HTTPException, BodyRefused):
             return None
-    typed = {name: value for name, value in fields.items() if value.strip() and name not in UNTYPED}
-    if not typed:
+    filled = {name: value for name, value in fields.items() if value.strip() and name not in UNTYPED}
+    if not filled:
         return None
+    typed = {name: value for name, value in filled.items() if name not in CHOSEN}
     return Kept(request.url.path, typed, {name: value for name, value in fields.items() if name not in typed})
 
 
@@ -68,8 +71,12 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 def page_of(request: Request) -> str:
-    """Return the address of the page a request belongs to: its own, or for a form that of the page it is on."""
-    path = request.url.path
+    """Return the address of the page a request belongs to: its own, or for a form that of the page it is on.
+
+    What was done last (`?done=`) is news once, and no part of it.
+    """
+    path = quote(request.url.path)
     if request.method != "GET":
         return path.rpartition("/")[0] or "/"
-    return f"{path}?{request.url.query}" if request.url.query else path
+    query = "&".join(part for part in request.url.query.split("&") if not part.startswith("done="))
+    return f"{path}?{query}" if query else path

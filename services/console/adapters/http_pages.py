@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from libs.access.http import needs
-from libs.access.identity import Role, Scope, current_identity
+from libs.access.identity import CALLER, Role, Scope, current_identity
 from libs.kernel.errors import InvalidInput
 from services.console.adapters import http_forms
+from services.console.adapters.http_links import HERE, own
 from services.console.adapters.http_problems import Problem, problem_of
-from services.console.adapters.http_templates import HERE, Pages
+from services.console.adapters.http_templates import Pages
 from services.console.domain import filters
 from services.console.domain.views import DeployList, IncidentList, ServiceList
 from services.console.handlers.causes import CausePages
@@ -58,6 +60,7 @@ _CONFLICTS = (
     RefusalReason.ABORTED,
     RefusalReason.INVALID_ARGUMENT,
     RefusalReason.ALREADY_EXISTS,
+    RefusalReason.NOT_FOUND,  # of what a form names; without the incident itself there is no page to show
 )
 
 
@@ -80,7 +83,9 @@ class PageRoutes:
             Route("/incidents/{incident_id}/analyses/{version:int}", self.analysis, methods=["GET"]),
             Route("/incidents/{incident_id}/postmortem", self.postmortem, methods=["GET"]),
             Route("/incidents/{incident_id}/postmortem/{action:str}", self.write_postmortem, methods=["POST"]),
+            Route("/incidents/{incident_id}/postmortem/{action:str}", self.back_to_postmortem, methods=["GET"]),
             Route("/incidents/{incident_id}/{action:str}", self.act, methods=["POST"]),
+            Route("/incidents/{incident_id}/{action:str}", self.back, methods=["GET"]),
             Route("/services", self.service_list, methods=["GET"]),
             Route("/services/{service:path}", self.service, methods=["GET"]),
             Route("/deploys", self.deploy_list, methods=["GET"]),
@@ -121,7 +126,12 @@ class PageRoutes:
             await self._do(tenant, incident_id, action, form)
         except (InvalidInput, Refused) as exc:
             return await self._again(request, exc, form)
-        return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}?done={action}", 303), form)
+        return _remembering(_to(f"/incidents/{quote(incident_id)}?done={action}"), form)
+
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
+    async def back(self, request: Request) -> Response:
+        """Lead from a form's address, where its refusal was read, back to the incident: as on reloading by hand."""
+        return _back(request, DONE)
 
     async def _do(self, tenant: str, incident_id: str, action: str, form: Mapping[str, str]) -> None:
         actor, text = form.get("actor", ""), form.get("text", "")
@@ -170,10 +180,16 @@ class PageRoutes:
         except (InvalidInput, Refused) as exc:
             status = _status_of(exc)
             return await self._postmortem(request, {"done": "", **form, "error": _told(exc)}, status)
-        return _remembering(RedirectResponse(f"/incidents/{quote(incident_id)}/postmortem?done={action}", 303), form)
+        return _remembering(_to(f"/incidents/{quote(incident_id)}/postmortem?done={action}"), form)
+
+    @needs(Role.VIEWER, Scope.INCIDENTS_READ)
+    async def back_to_postmortem(self, request: Request) -> Response:
+        """Lead from the address of a postmortem's form back to the postmortem."""
+        return _back(request, POSTMORTEM_DONE)
 
     async def _again(self, request: Request, error: InvalidInput | Refused, form: Mapping[str, str]) -> Response:
-        return await self._incident(request, {**form, "error": _told(error)}, _status_of(error))
+        again = {**form, "done": "", "action": request.path_params["action"], "error": _told(error)}
+        return await self._incident(request, again, _status_of(error))
 
     @needs(Role.VIEWER, Scope.TELEMETRY_READ)
     async def service_list(self, request: Request) -> Response:
@@ -203,13 +219,15 @@ class PageRoutes:
 
     def problem(self, problem: Problem, page: str = "/", kept: http_forms.Kept | None = None) -> HTMLResponse:
         """The page for when there is no page; it keeps what was typed, and leads back to the page it was typed on."""
-        shown = {"problem": problem, "page": page, "kept": kept}
-        answer = self.pages.render("error.html", "", shown, problem.status.value)
+        HERE.set(own(page))
+        shown = {"problem": problem, "page": own(page), "kept": kept}
+        caller = CALLER.get(None)
+        answer = self.pages.render("error.html", caller.tenant if caller else "", shown, problem.status.value)
         answer.headers.update(problem.headers)
         return answer
 
     def _tenant(self, request: Request) -> str:
-        HERE.set(http_forms.page_of(request))
+        HERE.set(own(http_forms.page_of(request)))
         return current_identity().tenant
 
 
@@ -218,12 +236,21 @@ def _found(page: IncidentList | ServiceList | DeployList) -> int:
     return 400 if page.error else 200
 
 
+def _back(request: Request, known: Mapping[str, str]) -> Response:
+    """Lead from the address of a form to the page it is on; raises HTTPException 404 where no form has it."""
+    if request.path_params["action"] not in known:
+        raise HTTPException(404)
+    return _to(quote(request.url.path.rpartition("/")[0]))
+
+
+def _to(address: str) -> RedirectResponse:
+    return RedirectResponse(own(address), 303)
+
+
 def _status_of(error: InvalidInput | Refused) -> int:
     """Return the status of a page shown again with an error; raises the error when no page can be shown for it."""
     if isinstance(error, Refused) and error.reason not in _CONFLICTS:
         raise error
-    if isinstance(error, InvalidInput) and error.reason == "bad_id":
-        raise Refused(RefusalReason.NOT_FOUND, str(error))
     return 422 if isinstance(error, InvalidInput) else problem_of(error).status.value
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,8 +29,16 @@ HEADERS = {
     "cache-control": "no-store",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+OTHER_SITES = frozenset({"cross-site", "same-site"})  # as browsers say in `Sec-Fetch-Site`
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})  # for probes, which come under any name
-MAX_BODY_BYTES = 256 * 1024
+BYTES_PER_CHARACTER = 12  # at most, as forms and JSON write it: %F0%9F%98%80, \ud83d\ude00
+MAX_BODY_BYTES = 384 * 1024  # what every field of an incident's page holds, and the longest template
+MAX_POSTMORTEM_BYTES = 5 * 50_000 * BYTES_PER_CHARACTER + 64 * 1024  # five full sections
+
+
+def most_bytes(path: str) -> int:
+    """Return how large a body may be that is sent to a path: what the fields there allow fits in."""
+    return MAX_POSTMORTEM_BYTES if "/postmortem" in path else MAX_BODY_BYTES
 
 
 class WriteCheck(Enum):
@@ -85,21 +94,35 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, _with_headers(send))
             return
-        await self.app(scope, BoundedBody(receive, MAX_BODY_BYTES), _with_headers(send))
+        await self.app(scope, BoundedBody(receive, most_bytes(scope["path"])), _with_headers(send))
 
     def _refusal(self, path: str, headers: Headers) -> PlainTextResponse | None:
         host = headers.get("host", "")
         try:
             known = path in OPEN_PATHS or known_host(host, self.allowed_hosts)
-            length = int(headers.get("content-length", "0"))
+            int(headers.get("content-length", "0"))
         except ValueError:
             return PlainTextResponse("The Host or Content-Length header is malformed.\n", 400)
         if not known:
             advice = f"This console is not called {host!r}. Add the name to CONSOLE_ALLOWED_HOSTS.\n"
             return PlainTextResponse(advice, 421)
-        if length > MAX_BODY_BYTES:
-            return PlainTextResponse(f"The request is too large: at most {MAX_BODY_BYTES // 1024} KiB.\n", 413)
         return None
+
+
+class Compressed(GZipMiddleware):
+    """ASGI middleware: compresses whole answers, and no streams, which must not be held back.
+
+    Answers to what other sites make a browser ask are as long as they are: a page repeats words of its address beside
+    its incidents, and how well the two compress together would tell the other site what the incidents say (BREACH).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, minimum_size=1024, compresslevel=5)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        asked_by_another = scope["type"] == "http" and Headers(scope=scope).get("sec-fetch-site") in OTHER_SITES
+        await (self.app if asked_by_another else super().__call__)(scope, receive, send)
 
 
 def _with_headers(send: Send) -> Send:

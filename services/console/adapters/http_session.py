@@ -49,11 +49,23 @@ class Sessions:
             raise
         return caller
 
+    def who(self, request: Request) -> Identity | None:
+        """Return the caller of a request that was decided on already; None when it is not known who that is."""
+        try:
+            key_id = self._key(request)
+            return self.tenants.of_key(key_id) if key_id else self.tenants.who(request.headers)
+        except AccessDenied:
+            return None
+
     def _caller(self, request: Request) -> Identity:
-        key_id = self.signer.session_key(request.cookies.get(COOKIE, ""))
-        if not key_id or any(name in request.headers for name in _KEY_HEADERS):
-            return self.tenants.identify(request.headers)
-        return self.tenants.of_key(key_id)
+        key_id = self._key(request)
+        return self.tenants.of_key(key_id) if key_id else self.tenants.identify(request.headers)
+
+    def _key(self, request: Request) -> str:
+        """Return the id of the key that a session stands for; empty without one, and where a key itself is sent."""
+        if any(name in request.headers for name in _KEY_HEADERS):
+            return ""
+        return self.signer.session_key(request.cookies.get(COOKIE, ""))
 
     def begin(self, answer: Response, key: str) -> None:
         """Give an answer the session of a key; raises AccessDenied."""

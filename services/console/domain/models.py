@@ -321,7 +321,8 @@ class LogSignature:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A part of a page that could not be read now, and why, in words."""
+    """A part of a page that could not be read now, and why, in words; `forbidden`: to this caller never."""
 
     part: str
     reason: str
+    forbidden: bool = False

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from libs.kernel.errors import Unavailable
 from services.console.domain.models import Missing
-from services.console.ports import Refused
+from services.console.ports import RefusalReason, Refused
 
 T = TypeVar("T")
 MISSING_PARTS = Counter(
@@ -32,7 +32,7 @@ class Parts:
             reason = exc.reason.value if isinstance(exc, Refused) else "UNAVAILABLE"
             MISSING_PARTS.labels(part, reason).inc()
             structlog.get_logger().warning("page_part_missing", part=part, reason=reason, error=str(exc))
-            self._missing[part] = Missing(part, str(exc))
+            self._missing[part] = Missing(part, str(exc), reason == RefusalReason.PERMISSION_DENIED.value)
             return otherwise
 
     @property

@@ -26,7 +26,7 @@ async function readAgain() {
   reading = true;
   lastRead = Date.now();
   try {
-    const answer = await fetch(location.pathname + location.search.replace(/([?&])done=\w+&?/, "$1"), { cache: "no-store" });
+    const answer = await fetch(document.body.dataset.page, { cache: "no-store" }); // a refused form's page has another
     if (answer.ok) replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     show("off", "Not live: the console does not answer");
@@ -38,7 +38,7 @@ async function readAgain() {
 function replaceParts(fresh) {
   for (const part of document.querySelectorAll("[data-live]")) {
     const next = fresh.getElementById(part.id);
-    if (!next || plain(next) === plain(part)) continue;
+    if (!next || beingFilledIn(part) || plain(next) === plain(part)) continue;
     keepOpen(part, next);
     const focus = focusIn(part);
     const known = new Set(Array.from(part.querySelectorAll("tr[id]"), (row) => row.id));
@@ -46,6 +46,16 @@ function replaceParts(fresh) {
     if (known.size) for (const row of next.querySelectorAll("tr[id]")) if (!known.has(row.id)) row.classList.add("new");
     if (focus) restoreFocus(next, focus);
   }
+}
+
+// Fields with another value than they came with, and one that is being typed into.
+function beingFilledIn(part) {
+  const changed = (field) =>
+    field === document.activeElement ||
+    (field.options
+      ? Array.from(field.options).some((option) => option.selected !== option.defaultSelected)
+      : field.value !== field.defaultValue || field.checked !== field.defaultChecked);
+  return Array.from(part.querySelectorAll("input, select, textarea")).some(changed);
 }
 
 // Relative times differ on every reading; they alone are no reason to replace anything.

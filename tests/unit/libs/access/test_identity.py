@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from libs.access.identity import Decision, Identity, Requirement, Role, Scope, decide
+from libs.access.identity import CALLER, Decision, Identity, Requirement, Role, Scope, answering, decide
 
 READ = Requirement(Role.VIEWER, Scope.INCIDENTS_READ)
 WRITE = Requirement(Role.RESPONDER, Scope.INCIDENTS_WRITE)
@@ -48,3 +48,12 @@ def test_the_actor_names_the_key_too_since_names_can_be_used_again() -> None:
     assert Identity("acme", Role.RESPONDER, key_id="3f9c", name="Ana").actor == "Ana (responder key 3f9c)"
     assert Identity("acme", Role.SERVICE, name="correlation_engine").actor == "correlation_engine"
     assert Identity("acme", Role.ADMIN).actor == ""
+
+
+def test_the_caller_answered_is_the_first_one_and_nobody_afterwards() -> None:
+    first, second = Identity("shop", Role.VIEWER), Identity("other", Role.VIEWER)
+    with answering(None):
+        assert CALLER.get(None) is None
+    with answering(first), answering(second):
+        assert CALLER.get() is first
+    assert CALLER.get(None) is None

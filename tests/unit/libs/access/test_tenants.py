@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from libs.access import tenants_file
-from libs.access.tenants import AccessDenied, TenantRegistry, TenantsFileInvalid, add_key, hash_key, start_file
+from libs.access.tenants import (
+    DECISIONS,
+    AccessDenied,
+    TenantRegistry,
+    TenantsFileInvalid,
+    add_key,
+    hash_key,
+    start_file,
+)
 
 
 @pytest.fixture
@@ -115,3 +123,13 @@ def test_a_file_is_started_with_one_tenant(tmp_path: Path) -> None:
     start_file(path, "default")
 
     assert TenantRegistry(path).ids == {"default"}
+
+
+def test_who_calls_is_told_without_counting_and_nobody_is_none(file: Path) -> None:
+    registry = TenantRegistry(file, anonymous="acme", trust_header=True)
+    before = DECISIONS.labels("unknown_tenant")._value.get()
+    assert registry.who({"x-tenant-id": "nobody"}) is None
+    assert DECISIONS.labels("unknown_tenant")._value.get() == before
+    found = registry.who({})
+    assert found is not None
+    assert found.tenant == "acme"

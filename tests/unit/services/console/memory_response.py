@@ -102,7 +102,7 @@ class MemoryResponse(MemoryHypotheses):
         return contract.MergeIncidentResponse(incident=found, into=into)
 
     def _UpdateIncident(self, tenant: str, request: contract.UpdateIncidentRequest) -> Message:
-        found = self._find(tenant, request.id)
+        found = self._seen(tenant, request.id, request.expected_version)
         request.update_mask.MergeMessage(request.incident, found, replace_repeated_field=True)
         found.version += 1
         self._told(request, f"Changed by {request.actor}.", incident_pb2.TIMELINE_KIND_UPDATE)

@@ -125,10 +125,14 @@ class MemoryIncidents(MemoryResponse):
             and (not request.HasField("last") or opened >= self.clock.now() - request.last.ToTimedelta())
         )
 
-    def _move(self, tenant: str, incident_id: str, version: int, to: int) -> incident_pb2.Incident:
+    def _seen(self, tenant: str, incident_id: str, version: int) -> incident_pb2.Incident:
         found = self._find(tenant, incident_id)
         if version and version != found.version:
             raise Refused(RefusalReason.ABORTED, f"The incident has version {found.version}, not {version}.")
+        return found
+
+    def _move(self, tenant: str, incident_id: str, version: int, to: int) -> incident_pb2.Incident:
+        found = self._seen(tenant, incident_id, version)
         order = [1, 2, 4, 3, 5]  # open, acknowledged, mitigated, resolved, closed
         if order.index(found.status) >= order.index(to):
             raise Refused(RefusalReason.FAILED_PRECONDITION, "The incident is not open any more.")

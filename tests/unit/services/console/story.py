@@ -30,7 +30,7 @@ def evidence(kind: str, service: str, statement: str, numbers: Numbers, at: date
         strength=0.9,
         start_time=stamp(at),
         end_time=stamp(at + timedelta(minutes=10)),
-        url=f"http://127.0.0.1:8090/services/{service}?from={at:%Y-%m-%dT%H:%M:%SZ}",
+        url=f"/services/{service}?from={at:%Y-%m-%dT%H:%M:%SZ}",
     )
 
 

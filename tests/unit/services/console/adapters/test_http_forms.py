@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from incidentscope.incident.v1 import incident_pb2
 
+from services.console.adapters.http_security import most_bytes
 from tests.unit.services.console.client import Client
+from tests.unit.services.console.markup import Form, Markup
 from tests.unit.services.console.world import World
 
 SAME = {"origin": "http://testserver"}
@@ -69,6 +72,9 @@ def test_a_form_does_what_it_says_and_the_page_shows_it(
         ("cause", {"about": "2.1", "cause": "x" * 2_001}, 422, "at most 2,000 are kept"),
         ("cause", {"about": "2.1", "cause": "x", "cause_service": "s" * 201}, 422, "at most 200"),
         ("cause", {"about": "", "cause": "x"}, 422, "Nothing was analysed yet"),
+        ("merge", {"into": "nonsense"}, 422, "An incident id is a UUID"),
+        ("merge", {"into": "01920000-0000-7000-8000-000000000000"}, 404, "<strong>Not done.</strong> "),
+        ("done", {"task": "x"}, 422, "An incident id is a UUID"),
         ("mitigate", {"version": "9"}, 409, "Somebody changed this meanwhile."),
         ("mitigate", {"actor": ""}, 422, "Say who you are"),
         ("mitigate", {"version": "x"}, 422, "reload the page"),
@@ -203,6 +209,113 @@ def test_links_of_evidence_story_and_checks_lead_to_pages_with_the_part_they_nam
     links = [e.url for e in first.evidence] + [s.url for s in first.story] + [c.url for c in first.checks]
     assert len(links) > 8
     for link in links:
-        address, _, part = link.removeprefix("http://127.0.0.1:8090").partition("#")
+        address, _, part = link.partition("#")
         answer = client.get(address)
         assert (answer.status_code, f'id="{part or "charts-h"}"' in answer.text) == (200, True), link
+
+
+@pytest.mark.parametrize("path", ["notes", "resolve", "postmortem/save"])
+def test_the_address_of_a_form_leads_back_to_its_page_and_that_of_none_nowhere(
+    client: Client, world: World, path: str
+) -> None:
+    answer = client.get(f"/incidents/{world.main.id}/{path}?x=1")
+    parent = f"/incidents/{world.main.id}{'/postmortem' if '/' in path else ''}"
+    assert (answer.status_code, answer.headers["location"]) == (303, parent)
+    assert client.get(f"/incidents/{world.main.id}/{path}s").status_code == 404
+
+
+def test_a_refused_forms_page_is_not_read_again_without_script_and_with_script_at_its_own_address(
+    client: Client, world: World
+) -> None:
+    own = f'data-page="/incidents/{world.main.id}"'
+    status, refused = send(client, world, "resolve", text="precious", version="9")
+    assert (status, "precious</textarea>" in refused, own in refused) == (409, True, True)
+    assert "http-equiv" not in refused
+    assert own in page(client, world, "?done=notes")
+    assert f'content="60; url=/incidents/{world.main.id}"' in page(client, world, "?done=notes")
+    assert 'data-page="/?q=a&amp;status=open"' in client.get("/?q=a&status=open").text
+
+
+def respond(text: str) -> Form:
+    """Return the form of an incident's page."""
+    return next(form for form in Markup(text).forms if form.action.endswith("/notes"))
+
+
+def filled(form: Form) -> dict[str, str]:
+    """Return the fields of a form, each with another value than it came with."""
+    typed = {}
+    for name, field in form.fields.items():
+        if field.kind == "hidden":
+            typed[name] = field.value or ""
+        elif field.kind == "checkbox":
+            typed |= {} if field.value else {name: "yes"}
+        elif field.kind == "select":
+            typed[name] = next(value for value in field.options if value != field.value)
+        else:
+            typed[name] = "2026-12-24" if field.kind == "date" else f"<typed> into {name}"
+    return typed
+
+
+BOXES = {
+    "cause": "real-cause", "task": "add-task", "role": "hand-over", "facts": "change-facts", "update": "tell",
+    "link": "add-link", "merge": "merge",
+}  # fmt: skip
+REFUSED = {
+    "cause": {"cause": " "}, "task": {"title": ""}, "role": {"role": "king"}, "facts": {"version": "9"},
+    "update": {"message": ""}, "link": {"url": "javascript:1"}, "merge": {"into": ""}, "resolve": {"version": "9"},
+    "notes": {"text": ""},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("public", [True, False])
+@pytest.mark.parametrize("action", REFUSED)
+def test_a_refused_form_restores_every_field_and_opens_the_box_it_was_sent_from(
+    client: Client, world: World, action: str, public: bool
+) -> None:
+    world.main.public = public
+    typed = filled(respond(page(client, world))) | REFUSED[action]
+    assert len(typed) > 15
+    again = Markup(send(client, world, action, **typed)[1])
+    (form,) = [form for form in again.forms if form.action.endswith("/notes")]
+    known = {n: v for n, v in typed.items() if n != "version" and (n, v) != ("role", "king")}
+    assert {name: value.strip() for name, value in form.values.items() if name in known} == {
+        name: value.strip() for name, value in known.items()
+    }
+    assert ("public" in form.values) is not public
+    assert again.open == ([BOXES[action]] if action in BOXES else [])
+    assert "facts" not in again.live
+    assert "facts" in Markup(page(client, world)).live
+
+
+@pytest.mark.parametrize("more", ["", "/postmortem"])
+def test_a_form_with_every_field_full_is_not_too_large(client: Client, world: World, more: str) -> None:
+    send(client, world, "postmortem/draft")
+    form = next(form for form in Markup(page(client, world, more)).forms if "save" in form.action or not more)
+    full = {f.name: "\N{GRINNING FACE}" * f.longest if f.longest else f.value or "" for f in form.fields.values()}
+    assert len(full) > 5
+    for address in form.actions:
+        body = urlencode(full).encode()
+        assert len(body) < most_bytes(address)
+        answer = client.post(
+            address, content=body, headers=SAME | {"content-type": "application/x-www-form-urlencoded"}
+        )
+        assert answer.status_code != 413, address
+
+
+def test_a_postmortem_of_five_full_sections_is_saved(client: Client, world: World) -> None:
+    send(client, world, "postmortem/draft")
+    sections = dict.fromkeys(("what_happened", "cause", "impact", "mitigations", "follow_ups"), "障" * 50_000)
+    assert send(client, world, "postmortem/save", version="1", **sections)[0] == 303
+    assert page(client, world, "/postmortem").count("障" * 50_000) == 5
+    body = {"actor": "Ana", "postmortem": {"cause": "\N{GRINNING FACE}" * 50_000}, "updateMask": "cause"}
+    path = f"/api/v1/incidents/{world.main.id}/postmortem"
+    assert client.request("PATCH", path, json=body).status_code == 200
+
+
+def test_a_refused_postmortem_restores_every_section(client: Client, world: World) -> None:
+    send(client, world, "postmortem/draft")
+    (form,) = Markup(page(client, world, "/postmortem")).forms
+    typed = filled(form) | {"version": "9"}
+    assert len(typed) == 7
+    (again,) = Markup(send(client, world, "postmortem/save", **typed)[1]).forms
+    assert again.values == {**typed, "version": "1"}

@@ -14,7 +14,9 @@ from incidentscope.incident.v1 import incident_pb2
 
 from libs.runtime.bodies import BoundedBody
 from services.console.adapters.http_pages import ACTOR_COOKIE
+from services.console.adapters.http_security import MAX_BODY_BYTES
 from services.console.adapters.http_templates import FOLDER, STATIC
+from services.console.ports import RefusalReason, Refused
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.stamps import stamp
 from tests.unit.services.console.world import KEY, World
@@ -216,7 +218,7 @@ def test_pages_have_no_inline_script_or_style(client: Client, world: World) -> N
         text = client.get(path).text
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src=\"/static/)", text), path
         assert "http://www.w3.org" not in text
-        assert not re.search(r"(?:src|href)=\"https?://(?!github\.com|127\.0\.0\.1)", text)
+        assert not re.search(r"(?:src|href)=\"https?://(?!github\.com)", text)
 
 
 def test_acknowledging_leads_back_and_remembers_the_name(client: Client, world: World) -> None:
@@ -271,9 +273,11 @@ def test_a_version_that_is_no_number_is_refused(client: Client, world: World) ->
     assert client.post(f"{page(world)}/acknowledge", data=form, headers=SAME).status_code == 422
 
 
-def test_a_huge_form_is_refused_before_it_is_read(client: Client, world: World) -> None:
-    answer = client.post(f"{page(world)}/notes", data={"actor": "Ana", "text": "n" * 300_000}, headers=SAME)
-    assert answer.status_code == 413
+def test_a_huge_form_is_answered_by_a_page(client: Client, world: World) -> None:
+    answer = client.post(f"{page(world)}/notes", data={"actor": "Ana", "text": "n" * MAX_BODY_BYTES}, headers=SAME)
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+    assert "<h1>That is too much</h1>" in answer.text
+    assert f'<a href="{page(world)}">Back to the page</a>' in answer.text
 
 
 @pytest.mark.parametrize("path", ["{page}/notes", "/api/v1/incidents/{id}:acknowledge"])
@@ -297,7 +301,7 @@ def test_a_body_that_trickles_in_is_refused_when_its_time_is_over(
 def test_a_huge_form_without_a_length_is_refused_too(client: Client, world: World) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(10):
-            yield b"text=" + b"n" * 60_000
+            yield b"text=" + b"n" * (MAX_BODY_BYTES // 8)
 
     headers = SAME | {"content-type": "application/x-www-form-urlencoded"}
     assert client.post(f"{page(world)}/notes", content=chunks(), headers=headers).status_code == 413
@@ -347,6 +351,18 @@ def test_a_source_that_is_down_is_named_and_the_rest_is_shown(client: Client, wo
     for path in ("/services", "/services/payments", "/deploys"):
         answer = client.get(path)
         assert (answer.status_code, "not available now" in answer.text) == (200, True), path
+
+
+def test_a_part_that_the_caller_may_not_see_is_not_promised_to_come_back(
+    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_args: object) -> None:
+        raise Refused(RefusalReason.PERMISSION_DENIED, "this asks for the scope deploys:read")
+
+    monkeypatch.setattr(world.deploys, "list", refused)
+    text = client.get(page(world)).text
+    assert "<strong>Deploys: not yours to see.</strong> this asks for the scope deploys:read" in text
+    assert "comes back by itself" not in text
 
 
 def test_without_the_incident_service_pages_say_so_and_come_back(client: Client, world: World) -> None:

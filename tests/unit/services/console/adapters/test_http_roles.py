@@ -8,10 +8,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from libs.access.directory import Directory
 from libs.kernel.errors import Unavailable
 from tests.access_world import MINE, OTHER, registry
 from tests.unit.services.console.adapters.test_http_session import OWN, console, sign_in
 from tests.unit.services.console.client import Client
+from tests.unit.services.console.markup import Markup
 from tests.unit.services.console.memory_services import TENANT
 from tests.unit.services.console.world import World
 
@@ -63,13 +65,45 @@ def refused(client: Client, world: World, **headers: str) -> httpx.Response:
     return client.post(f"/incidents/{world.main.id}/notes", data=form, headers=headers or OWN)
 
 
-def test_what_a_viewer_typed_is_kept_to_be_sent_again(world: World) -> None:
+def test_what_a_viewer_typed_is_kept_to_be_copied_and_not_offered_to_be_sent(world: World) -> None:
     answer = refused(signed_in(world, "shop-viewer"), world)
     assert answer.status_code == 403
-    assert "rolled back, &lt;waiting&gt;</textarea>" in answer.text
-    assert f'action="/incidents/{world.main.id}/notes"' in answer.text
-    assert '<input type="hidden" name="version" value="1">' in answer.text
+    assert '<dd class="prose">rolled back, &lt;waiting&gt;</dd>' in answer.text
+    assert "Send again" not in answer.text
+    assert [form.action for form in Markup(answer.text).forms] == ["/sign-out"]
     assert f"/sign-in?next=%2Fincidents%2F{world.main.id}" in answer.text
+
+
+def test_what_a_responder_typed_is_kept_to_be_sent_again_and_what_was_chosen_goes_along(world: World) -> None:
+    client = signed_in(world, "shop-responder")
+    world.incidents.down = True
+    typed = {"actor": "Ana", "text": NOTE, "version": "1", "severity": "minor", "public": "yes", "bridge": "call"}
+    path = f"/incidents/{world.main.id}/facts"
+    answer = client.post(path, data=typed, headers=OWN)
+    (form,) = (form for form in Markup(answer.text).forms if form.action == path)
+    assert (answer.status_code, form.values) == (503, typed)
+    assert {field.name for field in form.fields.values() if field.kind == "textarea"} == {"text", "bridge"}
+
+
+@pytest.mark.parametrize("path", ["/nope", "/services?page=x", "/deploys?last=x", "/sign-out", "/services/x?from=y"])
+def test_a_page_about_an_error_tells_the_tenant_and_lets_one_sign_out(world: World, path: str) -> None:
+    shown = signed_in(world, "shop-viewer").get(path).text
+    assert f'<p class="tenant"><span class="sr">Tenant </span>{TENANT}</p>' in shown
+    assert "Sign out viewer" in shown
+    assert "Sign out" not in console(world).get(path).text
+
+
+def test_a_refusal_at_the_door_tells_the_tenant_and_lets_one_sign_out(world: World) -> None:
+    shown = refused(signed_in(world, "shop-viewer"), world).text
+    assert f'<p class="tenant"><span class="sr">Tenant </span>{TENANT}</p>' in shown
+    assert "Sign out viewer" in shown
+
+
+def test_a_revoked_session_is_nobodys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = signed_in(world, "shop-viewer")
+    monkeypatch.setattr(world.tenants._source, "directory", lambda: Directory.of({MINE, OTHER}, []))
+    shown = client.get("/")
+    assert (shown.status_code, "Sign out" in shown.text, TENANT in shown.text) == (401, False, False)
 
 
 def test_what_was_typed_outlives_the_session(world: World) -> None:
@@ -123,13 +157,6 @@ def test_signing_in_leads_back_to_where_one_came_from(world: World, page: str) -
     after = form.partition('name="next" value="')[2].partition('"')[0].replace("&amp;", "&")
     assert after == page
     assert sign_in(client, "shop-viewer", after=after).headers["location"] == page
-
-
-def test_pages_and_answers_for_programs_are_compressed_and_the_stream_of_events_is_not(world: World) -> None:
-    client = signed_in(world, "shop-viewer")
-    for path in ("/", "/api/v1/incidents", "/static/console.css"):
-        assert client.get(path, headers={"accept-encoding": "gzip"}).headers["content-encoding"] == "gzip", path
-    assert "content-encoding" not in client.get("/", headers={"accept-encoding": "identity"}).headers
 
 
 def test_a_tenant_can_be_chosen_where_it_is_believed_without_a_key(tmp_path: Path) -> None:
