@@ -89,7 +89,7 @@ class IncidentPage:
 
     incident: Incident
     now: datetime
-    onset: datetime
+    began: datetime
     window: TimeWindow
     analysis: Analysis | None
     timeline: tuple[TimelineEntry, ...]
@@ -134,7 +134,7 @@ class IncidentPage:
     @property
     def age(self) -> str:
         """Return how long the incident lasts, or lasted."""
-        return age(self.incident, self.onset, self.now)
+        return age(self.incident, self.began, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,14 @@ class DeployList:
     missing: tuple[Missing, ...] = ()
 
 
-def began(incident: Incident, analysis: Analysis | None) -> datetime:
-    """Return when an incident began: the onset once it was analysed, until then when its first alert began."""
+def onset(incident: Incident, analysis: Analysis | None) -> datetime:
+    """Return when the latest trouble of an incident set in, to the minute; as its first alert until it was analysed."""
     return (analysis.onset if analysis else None) or incident.started_at
+
+
+def began(incident: Incident, analysis: Analysis | None) -> datetime:
+    """Return when an incident began: at its onset, and never after its first alert, as that of a reopened one is."""
+    return min(onset(incident, analysis), incident.started_at)
 
 
 def age(incident: Incident, since: datetime, now: datetime) -> str:
@@ -257,7 +262,7 @@ def card(
     by_callers = bool(own) and all(m.seen_by_callers for m in own)
     latency = [Point(m.minute, m.latency_ms) for m in own if m.latency_ms is not None]
     errors = [Point(m.minute, m.error_ratio) for m in own if m.calls]
-    onset = next((m.at for m in markers if m.kind == "onset"), None)
+    set_in = next((m.at for m in markers if m.kind == "onset"), None)
     name = "Mean latency seen by callers" if by_callers else "Latency (p95)"
     return ServiceCard(
         service=service,
@@ -267,8 +272,8 @@ def card(
         errors=charts.draw("Error rate", Measure.ERROR_RATIO, errors, window, markers),
         minutes=tuple(own),
         seen_by_callers=by_callers,
-        latency_change=change(Measure.LATENCY, latency, onset),
-        error_change=change(Measure.ERROR_RATIO, errors, onset),
+        latency_change=change(Measure.LATENCY, latency, set_in),
+        error_change=change(Measure.ERROR_RATIO, errors, set_in),
     )
 
 

@@ -42,7 +42,15 @@ def test_an_incident_began_at_its_onset_once_that_is_known_and_lasts_since_then(
     known = replace(analysis(), onset=onset)
     assert views.began(incident(), None) == views.began(incident(), analysis()) == incident().started_at
     assert views.began(incident(), known) == onset
+    assert views.onset(incident(), known) == onset
     assert views.row(incident(), known, NOW).age == "45 min"
+
+
+def test_a_reopened_incident_still_began_with_its_first_trouble_and_is_charted_around_the_latest() -> None:
+    second = replace(analysis(), onset=NOW - timedelta(minutes=5))
+    assert views.began(incident(), second) == incident().started_at
+    assert views.onset(incident(), second) == NOW - timedelta(minutes=5)
+    assert views.row(incident(), second, NOW).age == "42 min"
 
 
 def test_only_plausible_suspects_are_marked_and_never_as_affected() -> None:
