@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from libs.kernel.quantities import percent
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, listing
 from services.console.domain.causes import Background
 from services.console.domain.charts import Chart, Marker, Measure, Point
-from services.console.domain.edgechange import EdgeChange
+from services.console.domain.edgechange import EdgeChange, added_errors, moved
 from services.console.domain.filters import Filters, alerts_of
 from services.console.domain.formats import duration
 from services.console.domain.models import (
@@ -178,10 +179,29 @@ class ServicePage:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """One service of the list beside its own time before, None when it had no calls then."""
+
+    now: ServiceSummary
+    before: ServiceSummary | None
+
+    @property
+    def failing(self) -> bool:
+        """Tell whether more calls fail than before, beyond everyday noise."""
+        return added_errors(self.now, self.before) > 0
+
+    @property
+    def errors(self) -> str:
+        """Return the share of failed calls; with that of before where more fail: `0.1 % → 31 %`."""
+        now = percent(self.now.error_ratio)
+        return moved(percent(self.before.error_ratio), now) if self.before and self.failing else now
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceList:
     """The page of all services of a window."""
 
-    services: tuple[ServiceSummary, ...]
+    services: tuple[ServiceRow, ...]
     filters: Filters
     window: TimeWindow
     now: datetime
