@@ -38,8 +38,9 @@ def percent(ratio: float | None) -> str:
         return NO_VALUE
     if 0 < ratio < 0.001:
         return "< 0.1 %"
-    value = round(ratio * 100, 1)
-    return f"{value:.0f} %" if value >= 10 or value == int(value) else f"{value:.1f} %"
+    exact = ratio * 100
+    short = f"{exact:.1f}"
+    return f"{exact:.0f} %" if float(short) >= 10 else f"{short.removesuffix('.0')} %"
 
 
 def confidence(probability: float) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from libs.kernel.quantities import milliseconds, percent, significant
-from libs.kernel.timewindow import TimeWindow
+from libs.kernel.timewindow import TimeWindow, floor_minute
 from services.console.domain.formats import size
 
 WIDTH, HEIGHT = 440.0, 126.0
@@ -52,7 +52,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Something that happened, to be shown as a vertical line; `kind` is `onset`, `deploy` or `resolved`."""
+    """Something that happened, to be shown as a vertical line; `kind` is `onset`, `deploy` or `resolved`.
+
+    An onset at the start of a minute is known to the minute only.
+    """
 
     at: datetime
     label: str
@@ -187,13 +190,21 @@ def _place(markers: Sequence[Marker], window: TimeWindow) -> tuple[PlacedMarker,
     taken: list[tuple[float, float]] = []
     placed: list[PlacedMarker] = []
     for marker in sorted(markers, key=lambda m: (m.kind != "onset", -m.at.timestamp())):
-        x = _x(marker.at, window)
+        x = _x(_drawn_at(marker, markers), window)
         anchor = next((side for side in ("start", "end") if _fits(_extent(x, marker, side), taken)), "")
         if anchor:
             taken.append(_extent(x, marker, anchor))
         text = _shortened(marker.label) if anchor else ""
         placed.append(PlacedMarker(x, marker.label, marker.kind, text, anchor or "start"))
     return tuple(sorted(placed, key=lambda p: p.x))
+
+
+def _drawn_at(marker: Marker, markers: Sequence[Marker]) -> datetime:
+    """Return where a marker's line is: a deploy within the minute of the onset came before it, so not right of it."""
+    if marker.kind != "onset" or marker.at != floor_minute(marker.at):
+        return marker.at
+    same_minute = (m.at for m in markers if m.kind == "deploy" and floor_minute(m.at) == marker.at)
+    return max(same_minute, default=marker.at)
 
 
 def _extent(x: float, marker: Marker, anchor: str) -> tuple[float, float]:

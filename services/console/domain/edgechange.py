@@ -1,4 +1,4 @@
-"""How the calls between two services changed against their own usual, and how much harm goes through them."""
+"""How calls, between two services or to one, changed against their own usual, and how much harm goes through them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Protocol
 
 from libs.kernel.quantities import NO_VALUE, milliseconds, percent, significant
 from services.console.domain.models import Edge
@@ -40,6 +41,25 @@ class Level(Enum):
     def slug(self) -> str:
         """Return the name in style sheets."""
         return self.name.lower().replace("_", "-")
+
+
+class Counted(Protocol):
+    """Calls that were counted over a window."""
+
+    @property
+    def calls(self) -> int:
+        """Return how many there were."""
+        ...
+
+    @property
+    def errors(self) -> int:
+        """Return how many of them failed."""
+        ...
+
+    @property
+    def error_ratio(self) -> float:
+        """Return errors per call, 0 without calls."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +120,7 @@ class EdgeChange:
     @property
     def errors(self) -> str:
         """Return the share of failed calls: `0.1 % → 31 %`."""
-        return _moved(*self._errors)
+        return moved(*self._errors)
 
     @property
     def _errors(self) -> tuple[str, str]:
@@ -109,7 +129,7 @@ class EdgeChange:
     @property
     def latency(self) -> str:
         """Return the mean time of a call: `7 ms → 944 ms`."""
-        return _moved(*self._latencies)
+        return moved(*self._latencies)
 
     @property
     def _latencies(self) -> tuple[str, str]:
@@ -118,7 +138,7 @@ class EdgeChange:
     @property
     def rate(self) -> str:
         """Return the calls while they were measured: `3.2/s → 2.9/s`."""
-        return _moved(*self._told(lambda e: per_second(e.per_second) if e.minutes else NO_VALUE))
+        return moved(*self._told(lambda e: per_second(e.per_second) if e.minutes else NO_VALUE))
 
     def _told(self, words: Callable[[Edge], str]) -> tuple[str, str]:
         return words(self.before) if self.before else NO_VALUE, words(self.now)
@@ -161,21 +181,21 @@ def shares_of_harm(changes: Sequence[EdgeChange]) -> list[Harm]:
     ]
 
 
-def error_bounds(edge: Edge) -> tuple[float, float]:
-    """Return what an edge's error share may really be, after Wilson (1927); from 0 to 1 without calls."""
-    n = edge.calls
+def error_bounds(counted: Counted) -> tuple[float, float]:
+    """Return what an error share may really be, after Wilson (1927); from 0 to 1 without calls."""
+    n, ratio = counted.calls, counted.error_ratio
     if not n:
         return 0.0, 1.0
-    middle = edge.error_ratio + Z * Z / (2 * n)
-    reach = Z * math.sqrt(edge.error_ratio * (1 - edge.error_ratio) / n + (Z / (2 * n)) ** 2)
+    middle = ratio + Z * Z / (2 * n)
+    reach = Z * math.sqrt(ratio * (1 - ratio) / n + (Z / (2 * n)) ** 2)
     return (middle - reach) / (1 + Z * Z / n), (middle + reach) / (1 + Z * Z / n)
 
 
 def _judged(now: Edge, before: Edge | None) -> EdgeChange:
-    if before is None or before.calls < min(LEAST_CALLS, now.calls):
-        fails = now.errors >= LEAST_ERRORS and error_bounds(now)[0] >= FAILS
-        return EdgeChange(now, before, Level.NO_BASELINE, float(now.errors) if fails else 0.0)
-    errors, wait = _added_errors(now, before), _added_wait_ms(now, before)
+    errors = added_errors(now, before)
+    if before is None or _too_few(now, before):
+        return EdgeChange(now, before, Level.NO_BASELINE, errors)
+    wait = _added_wait_ms(now, before)
     failing = _level(errors, errors >= MUCH_RISE * now.calls)
     slowing = _level(wait, wait >= MUCH_WAIT * now.calls and now.mean_ms >= MUCH_SLOWER * before.mean_ms)
     by_latency = slowing.rank > failing.rank
@@ -188,8 +208,18 @@ def _level(added: float, much: bool) -> Level:
     return Level.MUCH_WORSE if much else Level.WORSE
 
 
-def _added_errors(now: Edge, before: Edge) -> float:
-    """Return the failures beyond the usual share, 0 unless they are more than chance and than matters."""
+def _too_few(now: Counted, before: Counted) -> bool:
+    return before.calls < min(LEAST_CALLS, now.calls)
+
+
+def added_errors(now: Counted, before: Counted | None) -> float:
+    """Return the failures beyond the usual share, 0 unless they are more than chance and than matters.
+
+    With too little before to compare with they are all failures, where there are more than are anybody's usual.
+    """
+    if before is None or _too_few(now, before):
+        fails = now.errors >= LEAST_ERRORS and error_bounds(now)[0] >= FAILS
+        return float(now.errors) if fails else 0.0
     rise = now.error_ratio - before.error_ratio
     certain = error_bounds(now)[0] > error_bounds(before)[1]
     matters = rise >= max(LEAST_RISE, LEAST_RISE_OF_USUAL * before.error_ratio) and rise * now.calls >= LEAST_ERRORS
@@ -203,5 +233,6 @@ def _added_wait_ms(now: Edge, before: Edge) -> float:
     return more * now.calls if enough and now.mean_ms >= SLOWER * before.mean_ms and more >= LEAST_WAIT else 0.0
 
 
-def _moved(before: str, now: str) -> str:
+def moved(before: str, now: str) -> str:
+    """Return two values that stand for before and now: `0.1 % → 31 %`."""
     return " → ".join(part.replace(" ", NO_BREAK) for part in (before, now))

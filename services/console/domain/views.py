@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from libs.kernel.quantities import percent
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, listing
 from services.console.domain.causes import Background
 from services.console.domain.charts import Chart, Marker, Measure, Point
-from services.console.domain.edgechange import EdgeChange
+from services.console.domain.edgechange import EdgeChange, added_errors, moved
 from services.console.domain.filters import Filters, alerts_of
 from services.console.domain.formats import duration
 from services.console.domain.models import (
@@ -89,7 +90,7 @@ class IncidentPage:
 
     incident: Incident
     now: datetime
-    onset: datetime
+    began: datetime
     window: TimeWindow
     analysis: Analysis | None
     timeline: tuple[TimelineEntry, ...]
@@ -134,7 +135,7 @@ class IncidentPage:
     @property
     def age(self) -> str:
         """Return how long the incident lasts, or lasted."""
-        return age(self.incident, self.onset, self.now)
+        return age(self.incident, self.began, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +179,29 @@ class ServicePage:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """One service of the list beside its own time before, None when it had no calls then."""
+
+    now: ServiceSummary
+    before: ServiceSummary | None
+
+    @property
+    def failing(self) -> bool:
+        """Tell whether more calls fail than before, beyond everyday noise."""
+        return added_errors(self.now, self.before) > 0
+
+    @property
+    def errors(self) -> str:
+        """Return the share of failed calls; with that of before where more fail: `0.1 % → 31 %`."""
+        now = percent(self.now.error_ratio)
+        return moved(percent(self.before.error_ratio), now) if self.before and self.failing else now
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceList:
     """The page of all services of a window."""
 
-    services: tuple[ServiceSummary, ...]
+    services: tuple[ServiceRow, ...]
     filters: Filters
     window: TimeWindow
     now: datetime
@@ -202,9 +222,14 @@ class DeployList:
     missing: tuple[Missing, ...] = ()
 
 
-def began(incident: Incident, analysis: Analysis | None) -> datetime:
-    """Return when an incident began: the onset once it was analysed, until then when its first alert began."""
+def onset(incident: Incident, analysis: Analysis | None) -> datetime:
+    """Return when the latest trouble of an incident set in, to the minute; as its first alert until it was analysed."""
     return (analysis.onset if analysis else None) or incident.started_at
+
+
+def began(incident: Incident, analysis: Analysis | None) -> datetime:
+    """Return when an incident began: at its onset, and never after its first alert, as that of a reopened one is."""
+    return min(onset(incident, analysis), incident.started_at)
 
 
 def age(incident: Incident, since: datetime, now: datetime) -> str:
@@ -257,7 +282,7 @@ def card(
     by_callers = bool(own) and all(m.seen_by_callers for m in own)
     latency = [Point(m.minute, m.latency_ms) for m in own if m.latency_ms is not None]
     errors = [Point(m.minute, m.error_ratio) for m in own if m.calls]
-    onset = next((m.at for m in markers if m.kind == "onset"), None)
+    set_in = next((m.at for m in markers if m.kind == "onset"), None)
     name = "Mean latency seen by callers" if by_callers else "Latency (p95)"
     return ServiceCard(
         service=service,
@@ -267,8 +292,8 @@ def card(
         errors=charts.draw("Error rate", Measure.ERROR_RATIO, errors, window, markers),
         minutes=tuple(own),
         seen_by_callers=by_callers,
-        latency_change=change(Measure.LATENCY, latency, onset),
-        error_change=change(Measure.ERROR_RATIO, errors, onset),
+        latency_change=change(Measure.LATENCY, latency, set_in),
+        error_change=change(Measure.ERROR_RATIO, errors, set_in),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 from incidentscope.deploy.v1 import deploy_pb2
@@ -95,8 +95,7 @@ class IncidentPages:
             ),
         )
         incident = decode.incident(answer.incident)
-        onset = views.began(incident, analysis)
-        page = await self._around(tenant, incident, analysis, timeline, onset, parts)
+        page = await self._around(tenant, incident, analysis, timeline, parts)
         narrowed, wrong = _narrowed(incident.id, query)
         return replace(
             page,
@@ -114,10 +113,9 @@ class IncidentPages:
         incident: Incident,
         analysis: Analysis | None,
         timeline: Sequence[TimelineEntry],
-        onset: datetime,
         parts: Parts,
     ) -> views.IncidentPage:
-        now = self.clock.now()
+        now, onset = self.clock.now(), views.onset(incident, analysis)
         window = windows.around_onset(incident, onset, now)
         worst = windows.troubled(incident, onset, window, now)
         charted = views.charted(incident, analysis)
@@ -138,7 +136,7 @@ class IncidentPages:
         return views.IncidentPage(
             incident=incident,
             now=now,
-            onset=onset,
+            began=views.began(incident, analysis),
             window=window,
             analysis=analysis,
             timeline=tuple(reversed(timeline)),

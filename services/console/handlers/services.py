@@ -49,9 +49,13 @@ class ServicePages:
         except InvalidInput as exc:
             return views.ServiceList((), filters, window, now, str(exc))
         parts = Parts()
-        nothing: list[ServiceSummary] = []
-        found = await parts.take("Services", self.telemetry.services(tenant, window), nothing)
-        return views.ServiceList(listing.services(found, filters), filters, window, now, missing=parts.missing)
+        nothing: tuple[list[ServiceSummary], list[ServiceSummary]] = ([], [])
+        usual = windows.before(window, window.duration)
+        reading = asyncio.gather(self.telemetry.services(tenant, window), self.telemetry.services(tenant, usual))
+        found, earlier = await parts.take("Services", reading, nothing)
+        before = {s.service: s for s in earlier}
+        rows = tuple(views.ServiceRow(s, before.get(s.service)) for s in listing.services(found, filters))
+        return views.ServiceList(rows, filters, window, now, missing=parts.missing)
 
     async def page(self, tenant: str, service: str, start: str, end: str) -> views.ServicePage:
         """Return the page of one service over a window; raises InvalidInput for an impossible window or name."""

@@ -62,11 +62,11 @@ _EMAIL = """\
 
 Status:    {{ incident.status }}
 Severity:  {{ incident.severity }}
-Began:     {{ incident.started_at }}
 {% if incident.services %}Services:  {{ incident.services | join(", ") }}
 {% endif %}{% if incident.commander %}Commander: {{ incident.commander }}
 {% endif %}{% if incident.bridge_url %}Call:      {{ incident.bridge_url }}
-{% endif %}
+{% endif %}Alerts fired from {{ incident.started_at }}.
+
 {{ message or incident.summary or "There is no news yet." }}
 
 {{ incident.url }}

@@ -27,6 +27,12 @@ def test_a_duration_is_told_in_the_unit_a_person_would_use(value: float, words: 
         (0, "0 %"),
         (0.9996, "100 %"),
         (3.1, "310 %"),
+        (0.3149, "31 %"),
+        (0.3151, "32 %"),
+        (0.09949, "9.9 %"),
+        (0.0996, "10 %"),
+        (0.0304, "3 %"),
+        (0.0995, "10 %"),
     ],
 )
 def test_a_share_is_told_with_two_digits(ratio: float, words: str) -> None:

@@ -34,6 +34,7 @@ class MemoryResponse(MemoryHypotheses):
     kept: dict[tuple[str, str], incident_pb2.Incident]
     note: Callable[..., None]
     _find: Callable[[str, str], incident_pb2.Incident]
+    _seen: Callable[[str, str, int], incident_pb2.Incident]
     _move: Callable[[str, str, int, int], incident_pb2.Incident]
     _answer: Callable[[], None]
 

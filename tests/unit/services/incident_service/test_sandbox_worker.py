@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from services.incident_service.adapters.sandbox_worker import answer
+from services.incident_service.domain import postmortems
 from services.incident_service.domain.communication import DEFAULTS, Channel, facts, sample
+from services.incident_service.domain.records import Postmortem
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 FACTS = facts(sample(NOW), "We know.", "https://console.example/")
@@ -26,6 +28,16 @@ def test_the_products_own_templates_render(channel: Channel) -> None:
 def test_a_template_names_facts() -> None:
     made = ask("{{ incident.services | join('+') }} {{ incident.url }}")
     assert made["body"] == "checkout+payments https://console.example/incidents/00000000-0000-7000-8000-000000000000"
+
+
+def test_an_email_tells_the_first_alerts_time_in_the_words_of_the_postmortem() -> None:
+    body = ask(DEFAULTS[Channel.EMAIL].body)["body"]
+    decision = postmortems.draft(sample(NOW), None, postmortems.Material([], []), "ann", NOW)
+    (drafted,) = (made for made in decision.records if isinstance(made, Postmortem))
+    told = f"Alerts fired from {NOW:%Y-%m-%d %H:%M} UTC"
+    assert f"\n{told}.\n" in body
+    assert told in drafted.impact
+    assert "Began" not in body
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from incidentscope.incident.v1 import incident_service_pb2 as contract
@@ -41,13 +42,13 @@ async def first_parts(app: ASGIApp, path: str, wanted: bytes) -> tuple[dict[byte
         if wanted in came:
             there.set()
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": [(b"host", b"testserver"), (b"accept-encoding", b"gzip, br"), (b"sec-fetch-site", b"same-origin")],
         "http_version": "1.1", "scheme": "http", "server": ("testserver", 80), "root_path": "",
         "client": ("127.0.0.1", 1), "asgi": {"version": "3.0"},
     }  # fmt: skip
-    answering = asyncio.create_task(app(scope, receive, send))  # type: ignore[arg-type]
+    answering = asyncio.ensure_future(app(scope, receive, send))
     try:
         await asyncio.wait_for(there.wait(), 5)
         assert not answering.done()

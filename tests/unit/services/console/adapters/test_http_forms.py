@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -11,6 +12,7 @@ from incidentscope.incident.v1 import incident_pb2
 from services.console.adapters.http_security import most_bytes
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.markup import Form, Markup
+from tests.unit.services.console.stamps import stamp
 from tests.unit.services.console.world import World
 
 SAME = {"origin": "http://testserver"}
@@ -190,6 +192,25 @@ def test_each_number_is_told_once_the_onset_to_the_minute_and_confidence_in_one_
     assert re.findall(r"<time[^>]*>([^<]*)</time>", sign) == [onset]
     lead = page(client, world).partition('<p class="state">')[2].partition("</p>")[0]
     assert f'began <time datetime="{world.onset:%Y-%m-%dT%H:%M:%SZ}"' in lead
+
+
+def test_the_minutes_behind_a_chart_are_told_as_minutes(client: Client, world: World) -> None:
+    table = page(client, world).partition("Numbers of payments</summary>")[2].partition("</table>")[0]
+    told = re.findall(r"<time[^>]*>([^<]*)</time>", table)
+    assert len(told) > 10
+    assert [text for text in told if not re.fullmatch(r"\d\d:\d\d", text)] == []
+
+
+def test_a_reopened_incident_is_told_from_its_first_alert_and_charted_around_its_latest_onset(
+    client: Client, world: World
+) -> None:
+    world.main.started_at.CopyFrom(stamp(world.onset - timedelta(hours=9)))
+    shown = page(client, world)
+    lead = shown.partition('<p class="state">')[2].partition("</p>")[0]
+    assert f'began <time datetime="{world.onset - timedelta(hours=9):%Y-%m-%dT%H:%M:%SZ}"' in lead
+    assert "lasts 9 h 19 min" in lead
+    charted = shown.partition('Around onset <span class="quiet"><time datetime="')[2]
+    assert charted.startswith(f"{world.onset - timedelta(minutes=30):%Y-%m-%dT%H:%M}")
 
 
 def test_an_older_analysis_has_a_page_and_one_that_is_not_there_none(client: Client, world: World) -> None:

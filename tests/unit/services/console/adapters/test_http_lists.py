@@ -8,6 +8,8 @@ import pytest
 from incidentscope.alert.v1 import alert_pb2
 from incidentscope.incident.v1 import incident_pb2
 
+from libs.kernel.timewindow import TimeWindow
+from services.console.domain.models import ServiceSummary
 from tests.unit.services.console.client import Client
 from tests.unit.services.console.stamps import stamp
 from tests.unit.services.console.world import World
@@ -53,6 +55,21 @@ def test_a_list_holds_the_filters_in_its_form_and_offers_to_take_each_out(client
     without = 'href="/?q=%3Cb%3E+slow&amp;service=x&amp;severity=major&amp;last=24h&amp;sort=updated&amp;order=asc"'
     assert f'{without}><span class="sr">Remove filter </span>service cart' in text
     assert '<a class="clear" href="/?sort=updated&amp;order=asc">Clear all</a>' in text
+
+
+def test_a_service_is_red_when_more_fails_than_in_the_hour_before_and_not_for_what_always_fails(
+    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def services(_tenant: str, window: TimeWindow) -> list[ServiceSummary]:
+        earlier = window.end <= world.now
+        broken = ServiceSummary("payments", 1000, 1 if earlier else 310, 12.0, world.now)
+        return [broken, ServiceSummary("reviews", 1000, 30, 12.0, world.now)]
+
+    monkeypatch.setattr(world.telemetry, "services", services)
+    rows = client.get("/services").text.replace("\N{NO-BREAK SPACE}", " ").split("<tr>")
+    shown = {name: next(row for row in rows if f">{name}<" in row) for name in ("payments", "reviews")}
+    assert 'class="bad">0.1 % → 31 %</td>' in shown["payments"]
+    assert 'data-label="Error rate">3 %</td>' in shown["reviews"]
 
 
 def test_heads_of_columns_sort_and_say_how_they_are_sorted(client: Client) -> None:

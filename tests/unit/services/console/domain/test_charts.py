@@ -74,6 +74,28 @@ def test_labels_of_close_markers_do_not_cover_each_other() -> None:
     assert all(m.label for m in placed)
 
 
+@pytest.mark.parametrize(
+    ("onset", "deploys", "drawn_at"),
+    [
+        (10, [], 10),
+        (10, [10.0], 10),
+        (10, [9.9, 10.4, 10.9, 11.1], 10.9),
+        (10, [11], 10),
+        (10.5, [10.9], 10.5),  # an alert's time is known to the second
+    ],
+)
+def test_the_onset_is_drawn_after_deploys_within_its_minute(
+    onset: float, deploys: list[float], drawn_at: float
+) -> None:
+    markers = [Marker(at(onset), "onset", "onset"), *(Marker(at(n), "v2", "deploy") for n in deploys)]
+    chart = drawn([Point(at(n), 20.0 if n < onset else 480.0) for n in range(20)], markers)
+    (line,) = (m for m in chart.markers if m.kind == "onset")
+    assert line.x == round(charts.LEFT + (charts.RIGHT - charts.LEFT) * drawn_at / 60, 1)
+    within = [m for m in chart.markers if m.kind == "deploy" and m.x > line.x]
+    assert len(within) == sum(n >= onset + 1 or drawn_at < n for n in deploys)
+    assert "typically 20 ms before onset, highest 480 ms" in chart.description
+
+
 def test_time_ticks_are_few_and_round() -> None:
     assert [t.label for t in drawn([]).x_ticks] == ["14:00", "14:15", "14:30", "14:45"]
     day = TimeWindow(START, START + timedelta(days=3))

@@ -3,10 +3,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import views
 from services.console.domain.charts import Marker
-from services.console.domain.models import Analysis, Deploy, Hypothesis, Incident, MinuteHealth, Severity, Status
+from services.console.domain.models import (
+    Analysis,
+    Deploy,
+    Hypothesis,
+    Incident,
+    MinuteHealth,
+    ServiceSummary,
+    Severity,
+    Status,
+)
 
 NOW = datetime(2026, 1, 31, 14, 0, tzinfo=UTC)
 
@@ -42,7 +53,39 @@ def test_an_incident_began_at_its_onset_once_that_is_known_and_lasts_since_then(
     known = replace(analysis(), onset=onset)
     assert views.began(incident(), None) == views.began(incident(), analysis()) == incident().started_at
     assert views.began(incident(), known) == onset
+    assert views.onset(incident(), known) == onset
     assert views.row(incident(), known, NOW).age == "45 min"
+
+
+def test_a_reopened_incident_still_began_with_its_first_trouble_and_is_charted_around_the_latest() -> None:
+    second = replace(analysis(), onset=NOW - timedelta(minutes=5))
+    assert views.began(incident(), second) == incident().started_at
+    assert views.onset(incident(), second) == NOW - timedelta(minutes=5)
+    assert views.row(incident(), second, NOW).age == "42 min"
+
+
+def summary(calls: int, errors: int) -> ServiceSummary:
+    return ServiceSummary("web", calls, errors, 12.0, NOW)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "failing", "errors"),
+    [
+        ((1000, 20), (1000, 20), False, "2 %"),  # many failures, as ever
+        ((1000, 26), (3000, 60), False, "2.6 %"),  # chance
+        ((1000, 310), (1000, 1), True, "0.1 % → 31 %"),
+        ((1000, 0), (1000, 300), False, "0 %"),
+        ((3, 1), (1000, 0), False, "33 %"),  # one failure
+        ((1000, 310), None, True, "31 %"),  # nobody's usual
+        ((1000, 10), None, False, "1 %"),
+        ((0, 0), (1000, 0), False, "0 %"),
+    ],
+)
+def test_a_service_of_the_list_is_judged_by_its_own_hour_before(
+    now: tuple[int, int], before: tuple[int, int] | None, failing: bool, errors: str
+) -> None:
+    row = views.ServiceRow(summary(*now), summary(*before) if before else None)
+    assert (row.failing, row.errors.replace("\N{NO-BREAK SPACE}", " ")) == (failing, errors)
 
 
 def test_only_plausible_suspects_are_marked_and_never_as_affected() -> None:
