@@ -142,7 +142,8 @@ def test_no_read_write_or_watch_at_any_route_crosses_a_tenant(doors: Doors) -> N
                     assert b"event: change" not in answer.body, path
                     statuses.add(answer.status)
                 leads_on = method == "GET" and statuses == {303}  # from a form's address to its page, whosever it is
-                if world.main.id in path and not leads_on:  # nothing of the sort is done, and not only for a malformed body
+                # Nothing of the sort is done, and not only for a malformed body.
+                if world.main.id in path and not leads_on:
                     assert statuses & {403, 404}, (method, path, statuses)
                     assert statuses <= {400, 403, 404, 422}, (method, path, statuses)
         world.feed.close()
