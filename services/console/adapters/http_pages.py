@@ -131,7 +131,7 @@ class PageRoutes:
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def back(self, request: Request) -> Response:
         """Lead from a form's address, where its refusal was read, back to the incident: as on reloading by hand."""
-        return _back(request, DONE)
+        return await self._back(request, DONE)
 
     async def _do(self, tenant: str, incident_id: str, action: str, form: Mapping[str, str]) -> None:
         actor, text = form.get("actor", ""), form.get("text", "")
@@ -185,7 +185,16 @@ class PageRoutes:
     @needs(Role.VIEWER, Scope.INCIDENTS_READ)
     async def back_to_postmortem(self, request: Request) -> Response:
         """Lead from the address of a postmortem's form back to the postmortem."""
-        return _back(request, POSTMORTEM_DONE)
+        return await self._back(request, POSTMORTEM_DONE)
+
+    async def _back(self, request: Request, known: Mapping[str, str]) -> Response:
+        if request.path_params["action"] not in known:
+            raise HTTPException(404)
+        try:
+            await self.incidents.find(self._tenant(request), request.path_params["incident_id"])
+        except InvalidInput as exc:
+            raise Refused(RefusalReason.NOT_FOUND, str(exc)) from exc
+        return _to(quote(request.url.path.rpartition("/")[0]))
 
     async def _again(self, request: Request, error: InvalidInput | Refused, form: Mapping[str, str]) -> Response:
         again = {**form, "done": "", "action": request.path_params["action"], "error": _told(error)}
@@ -234,13 +243,6 @@ class PageRoutes:
 def _found(page: IncidentList | ServiceList | DeployList) -> int:
     """Return the status of a list's page."""
     return 400 if page.error else 200
-
-
-def _back(request: Request, known: Mapping[str, str]) -> Response:
-    """Lead from the address of a form to the page it is on; raises HTTPException 404 where no form has it."""
-    if request.path_params["action"] not in known:
-        raise HTTPException(404)
-    return _to(quote(request.url.path.rpartition("/")[0]))
 
 
 def _to(address: str) -> RedirectResponse:

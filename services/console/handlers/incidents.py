@@ -107,6 +107,11 @@ class IncidentPages:
             alert_error=wrong,
         )
 
+    async def find(self, tenant: str, incident_id: str) -> Incident:
+        """Return one incident by itself; raises as `page`."""
+        answer = await self.incidents.get(tenant, contract.GetIncidentRequest(id=checked_id(incident_id)))
+        return decode.incident(answer.incident)
+
     async def _around(
         self,
         tenant: str,

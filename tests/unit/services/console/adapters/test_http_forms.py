@@ -243,6 +243,8 @@ def test_the_address_of_a_form_leads_back_to_its_page_and_that_of_none_nowhere(
     parent = f"/incidents/{world.main.id}{'/postmortem' if '/' in path else ''}"
     assert (answer.status_code, answer.headers["location"]) == (303, parent)
     assert client.get(f"/incidents/{world.main.id}/{path}s").status_code == 404
+    for nothing in ("nonsense", "01920000-0000-7000-8000-000000000000"):
+        assert client.get(f"/incidents/{nothing}/{path}").status_code == 404
 
 
 def test_a_refused_forms_page_is_not_read_again_without_script_and_with_script_at_its_own_address(

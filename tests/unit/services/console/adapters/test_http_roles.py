@@ -68,7 +68,7 @@ def refused(client: Client, world: World, **headers: str) -> httpx.Response:
 def test_what_a_viewer_typed_is_kept_to_be_copied_and_not_offered_to_be_sent(world: World) -> None:
     answer = refused(signed_in(world, "shop-viewer"), world)
     assert answer.status_code == 403
-    assert '<dd class="prose">rolled back, &lt;waiting&gt;</dd>' in answer.text
+    assert "<dd>rolled back, &lt;waiting&gt;</dd>" in answer.text
     assert "Send again" not in answer.text
     assert [form.action for form in Markup(answer.text).forms] == ["/sign-out"]
     assert f"/sign-in?next=%2Fincidents%2F{world.main.id}" in answer.text
