@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,7 +30,8 @@ from confluent_kafka.admin import (
 )
 
 from libs.kernel.clock import ManualClock
-from libs.messaging.hanging import HANGS_AFTER, HangingWatch, Transactions
+from libs.kernel.errors import Unavailable
+from libs.messaging.hanging import HANGS_AFTER, HangingWatch, OpenTransaction, Transactions
 from libs.messaging.ports import OutgoingRecord
 from libs.storage.outbox_kafka import KafkaOutbox
 from tests.integration.alert_world import unique
@@ -149,6 +153,42 @@ def test_an_outbox_held_back_by_it_goes_on_and_nothing_is_lost_or_doubled(unveri
 
     assert KafkaOutbox(unverified, name).open() == {0: 2}
     assert read(unverified, topic, 2) == [b"1", b"2"]
+
+
+def test_the_command_lists_what_hangs_and_ends_it(unverified: str, topic: str) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        whole = [sys.executable, "-m", "scripts.transactions", *arguments, "--topic", topic]
+        environment = os.environ | {"KAFKA_BOOTSTRAP": unverified}
+        return subprocess.run(whole, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    asyncio.run(hang(unverified, TopicPartition(topic, 1)))
+    listed = run("list").stdout.splitlines()
+    assert listed[0].startswith(f"{topic}[1]: transaction of producer ")
+    assert listed[-1] == "transactions: open=1 hanging=0"
+    assert run("end").stdout.splitlines() == ["transactions: ended=0"]  # it may still be at work
+    assert run("end", "--all").stdout.splitlines()[-1] == "transactions: ended=1"
+    assert run("list").stdout.splitlines() == ["transactions: open=0 hanging=0"]
+    gone = run("list", "--bootstrap", "127.0.0.1:1")
+    assert (gone.returncode, gone.stderr.count("\n")) == (1, 1)
+
+
+class Dumb(Transactions):
+    """Transactions of which one hangs that the broker does not let go."""
+
+    async def opened(self) -> list[OpenTransaction]:
+        """Return it."""
+        return [OpenTransaction("t", 0, 7, 1, 0, 45, datetime(2026, 3, 1, tzinfo=UTC))]
+
+    async def end(self, one: OpenTransaction) -> None:
+        """Refuse."""
+        raise Unavailable(f"{one.topic} was not let go")
+
+
+def test_what_cannot_be_ended_is_told_by_the_readiness_check() -> None:
+    watch = HangingWatch(Dumb("nowhere", ["t"]), ManualClock(datetime.now(UTC)))
+    asyncio.run(watch.look())
+    told = "t[0]: transaction of producer 7 (epoch 1) is open since offset 45, last written 2026-03-01 00:00:00 UTC"
+    assert watch.problem() == told
 
 
 def read(bootstrap: str, topic: str, expected: int) -> list[bytes]:
