@@ -42,6 +42,7 @@ class Table:
         self.missing = False
         self.failures: list[BaseException] = []
         self.poison = ""
+        self.refused: list[list[str]] = []
         self.die_after_insert = False
 
     def problem(self) -> str | None:
@@ -53,6 +54,7 @@ class Table:
             raise self.failures.pop(0)
         rows = batch.body.decode().split(",")
         if self.poison and self.poison in rows:
+            self.refused.append(rows)
             raise InvalidInput("clickhouse_refused", f"cannot store {self.poison}")
         if token not in self.tokens:
             self.tokens.add(token)

@@ -67,6 +67,21 @@ def test_a_message_whose_rows_are_refused_is_found_and_buried_alone(world: World
     assert [(r.value, r.header("dlq_reason")) for r in world.letters()] == [(b"c", "clickhouse_refused")]
 
 
+@pytest.mark.parametrize("blame", [1, 4, 32])
+def test_however_many_are_to_blame_they_are_tried_with_others_twice_at_the_most(world: World, blame: int) -> None:
+    world.table.poison = "c"
+    messages = [f"m{n}" for n in range(64)]
+    for n in range(blame):
+        messages.insert(2 * n, "c")
+    world.send(*messages)
+    world.start()
+    until(lambda: world.committed() == Position(64 + blame))
+    assert world.table.rows == [f"m{n}" for n in range(64)]
+    assert len(world.letters()) == blame
+    together = [rows for rows in world.table.refused if len(rows) > 1]
+    assert max(sum(row in rows for rows in together) for row in messages if row != "c") <= 2
+
+
 def test_after_a_death_between_insert_and_commit_the_same_range_is_rebuilt(world: World) -> None:
     world.table.die_after_insert = True
     world.send("a", "b")
