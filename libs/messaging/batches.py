@@ -160,7 +160,7 @@ class BatchLoop:
         for partition in list(self._partitions.values()):
             self._advance(source, partition)
         self._relieve(source)
-        self._metrics.lag(source)
+        self._metrics.lag(source, {p.place: p.waiting() for p in self._partitions.values()})
         if self._problem and not any(p.failures for p in self._partitions.values()):
             self._report(None)
 

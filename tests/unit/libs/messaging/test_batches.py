@@ -58,6 +58,16 @@ def test_a_server_that_is_down_is_waited_for_and_nothing_is_lost_or_repeated(wor
     assert (world.table.rows, world.letters()) == (["a", "b", "c"], [])
 
 
+def test_what_was_read_and_is_not_stored_counts_as_lag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("libs.messaging.batch_metrics.LAG_SECONDS", 0.0)
+    world.table.failures = [Unavailable("down")] * 1000
+    world.send("a", "b")
+    world.start()
+    until(lambda: world.metric("lag_messages", topic=TOPIC, partition="0") == 2)
+    world.table.failures = []
+    until(lambda: world.metric("lag_messages", topic=TOPIC, partition="0") == 0)
+
+
 def test_a_message_whose_rows_are_refused_is_found_and_buried_alone(world: World) -> None:
     world.table.poison = "c"
     world.send(*"abcdefg")
