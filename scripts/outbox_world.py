@@ -28,8 +28,15 @@ ROOT = Path(__file__).parents[1]
 DDL = ROOT / "infra/postgres/incident/0001_outbox_inbox.sql"
 RELAY = """
 import asyncio, sys
+from libs.kernel.clock import SystemClock
+from libs.messaging.hanging import HangingWatch, Transactions
 from libs.storage.outbox_relay import Relay
-asyncio.run(Relay(sys.argv[1], sys.argv[2], sys.argv[3]).run())
+
+async def run(url, schema, bootstrap, *topics):
+    watch = HangingWatch(Transactions(bootstrap, topics), SystemClock())
+    await asyncio.gather(Relay(url, schema, bootstrap).run(), watch.run())
+
+asyncio.run(run(*sys.argv[1:]))
 """
 PARTITIONS = 3
 Fact = tuple[str, int]
@@ -50,7 +57,8 @@ class OutboxWorld:
 
     def start_relay(self) -> subprocess.Popen[bytes]:
         """Start a relay process."""
-        command = [sys.executable, "-c", RELAY, self.postgres_url, self.schema, self.bootstrap]
+        command = [sys.executable, "-c", RELAY, self.postgres_url, self.schema, self.bootstrap,
+                   self.topic.name, OUTBOX_POSITIONS.name]  # fmt: skip
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def committed(self) -> list[Fact]:

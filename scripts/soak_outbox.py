@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -104,6 +105,25 @@ def restart_broker(stack: Stack, number: int) -> None:
     stack.up(only=PARTS)
 
 
+def nice(stack: Stack, load: int) -> None:
+    """Let everything else go before the broker, where there is to be a load."""
+    for member in processes.family(state.load(stack.home).processes["kafka"]) if load else ():
+        member.nice(10)
+
+
+@contextlib.contextmanager
+def starved(stack: Stack, load: int) -> Iterator[None]:
+    """Take the cores away from the broker for the length of the block: it is niced, and so many processes spin."""
+    nice(stack, load)
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(load)]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait(10)
+
+
 def main() -> int:
     """Print one line that tells all; exit code 1 when anything is wrong."""
     options = _parser().parse_args()
@@ -135,6 +155,7 @@ def _soak(stack: Stack, options: argparse.Namespace) -> Found:
     def after(kill: int) -> None:
         if options.broker_restarts and kill % every == every // 2:
             restart_broker(stack, kill // every % 2)
+            nice(stack, options.load)
             print(f"soak-outbox: broker restarted after kill {kill}", flush=True)
         if kill % 10 == 0:
             seconds = time.monotonic() - began
@@ -143,7 +164,8 @@ def _soak(stack: Stack, options: argparse.Namespace) -> Found:
                 f"soak-outbox: {kill} kills, {committed} committed, {left} not yet swept, {seconds:.0f} s", flush=True
             )
 
-    asyncio.run(torment(world, options.kills, options.seed, options.writers, after))
+    with starved(stack, options.load):
+        asyncio.run(torment(world, options.kills, options.seed, options.writers, after))
     committed, survivor = world.committed(), world.start_relay()
     try:
         return compare(committed, read_committed(world, len(committed), READ_SECONDS))
@@ -156,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=_count, default=100, help="relays to kill (100); about 2 s each")
     parser.add_argument("--seed", type=int, default=1, help="of what writers do and when relays die (1)")
     parser.add_argument("--writers", type=_count, default=8, help="concurrent writers (8)")
+    parser.add_argument("--load", type=int, default=0, help="processes that take the cores from the broker (0)")
     parser.add_argument("--broker-restarts", type=int, default=4, help="how often the broker is restarted (4)")
     return parser
 

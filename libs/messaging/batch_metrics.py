@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -51,7 +51,9 @@ class BatchMetrics:
             buckets=AGE_BUCKETS,
             registry=registry,
         )
-        self._lag = Gauge(f"{prefix}_lag_messages", "Messages ahead", ["topic", "partition"], registry=registry)
+        self._lag = Gauge(
+            f"{prefix}_lag_messages", "Messages not stored yet", ["topic", "partition"], registry=registry
+        )
         self._lag_at = 0.0
 
     def closed(self, reason: str) -> None:
@@ -88,11 +90,11 @@ class BatchMetrics:
         """Count a minute whose rollups were compared."""
         self._checks.labels(outcome).inc()
 
-    def lag(self, source: HasLag) -> None:
-        """Refresh the lag, now and then."""
+    def lag(self, source: HasLag, waiting: Mapping[TopicPartition, int]) -> None:
+        """Refresh the lag, now and then: what lies ahead, and what was read and waits to be stored."""
         now = time.monotonic()
         if now - self._lag_at < LAG_SECONDS:
             return
         self._lag_at = now
         for place, behind in source.lag().items():
-            self._lag.labels(place.topic, str(place.partition)).set(behind)
+            self._lag.labels(place.topic, str(place.partition)).set(behind + waiting.get(place, 0))

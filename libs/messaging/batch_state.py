@@ -107,6 +107,10 @@ class Partition:
         """Return the bytes of the messages it keeps in memory."""
         return self.size + (self.delivery.size if self.delivery else 0)
 
+    def waiting(self) -> int:
+        """Return how many messages are read but not stored."""
+        return len(self.records) + (len(self.delivery.records) if self.delivery else 0)
+
     def close(self, limits: Limits, now: float) -> list[Record]:
         """Return the records of the batch: the planned range, or as many as the limits allow. The rest stays."""
         if self.inherited is not None:

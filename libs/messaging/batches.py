@@ -160,7 +160,7 @@ class BatchLoop:
         for partition in list(self._partitions.values()):
             self._advance(source, partition)
         self._relieve(source)
-        self._metrics.lag(source)
+        self._metrics.lag(source, {p.place: p.waiting() for p in self._partitions.values()})
         if self._problem and not any(p.failures for p in self._partitions.values()):
             self._report(None)
 
@@ -287,7 +287,10 @@ class BatchLoop:
         source.commit({first.place: Position(delivery.plan.last + 1)})
 
     def _insert(self, delivery: Delivery, part: list[Record]) -> None:
-        """Deliver the first part left. A refused part is halved until the message to blame stands alone."""
+        """Deliver the first part left. A refused batch is halved, and of a refused half each message stands alone.
+
+        So the message to blame is tried with those of others twice, however many there are of its kind.
+        """
         decoded = delivery.decoded = delivery.decoded or self._decode(part)
         whole = part is delivery.records
         plan = delivery.plan if whole else Plan(part[-1].offset, self._version, decoded.rows, digest(decoded.body))
@@ -298,8 +301,7 @@ class BatchLoop:
                 self._store(delivery, decoded, _extent(part), plan.token(self._sink.table, part))
         except InvalidInput as refused:
             if len(part) > 1:
-                middle = len(part) // 2
-                delivery.replace_first(part[:middle], part[middle:])
+                delivery.replace_first(*_smaller(part, whole))
                 return
             rejected = [Rejected(0, refused.reason, str(refused))]
         else:
@@ -346,6 +348,11 @@ class BatchLoop:
             partition.failures = 0
             if not self._choked:
                 source.resume([partition.place])
+
+
+def _smaller(part: list[Record], whole: bool) -> list[list[Record]]:
+    middle = len(part) // 2
+    return [part[:middle], part[middle:]] if whole else [[record] for record in part]
 
 
 def _extent(part: Sequence[Record]) -> Extent:

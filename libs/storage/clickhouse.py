@@ -28,6 +28,8 @@ DEDUPLICATION = {
     "input_format_native_allow_types_conversion": "1",
 }
 # Most of a small insert is planning the materialized views; over rows in memory the plan is good as written.
+# One message may span more days than the server's 100 partitions an insert, which refuses the whole of it.
+MANY_DAYS = {"max_partitions_per_insert_block": "0"}
 CHEAP_PLANNING = {"query_plan_enable_optimizations": "0", "max_threads": "1", "max_insert_threads": "1"}
 
 
@@ -94,6 +96,7 @@ class ClickHouse:
             "insert_deduplication_token": token,
             **DEDUPLICATION,
             **CHEAP_PLANNING,
+            **MANY_DAYS,
         }
         answer = self._http.post(f"/?{urlencode(params)}", body)
         if answer.status != http.client.OK:

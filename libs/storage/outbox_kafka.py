@@ -105,7 +105,8 @@ class KafkaOutbox:
         """Read committed positions up to the end of the log.
 
         Up to the high watermark, not to the last stable offset: an open transaction of *another* outbox may hold the
-        latter back before our newest position. It ends by its own time-out at the latest.
+        latter back before our newest position. It ends by its own time-out, or by `libs.messaging.hanging` where the
+        coordinator has lost track of it.
         """
         end = self._end_offset()
         consumer = Consumer(self._consumer_config())

@@ -10,7 +10,7 @@ from libs.messaging.faust_events import build_app, on_assignment, start_faust, s
 from libs.messaging.kafka import KafkaProducer, letter_producer
 from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
-from libs.storage.outbox_relay import Relay
+from libs.runtime.outbox import run_outbox
 from libs.storage.postgres import open_pool
 from services.alert_router.adapters.broker_watch import BrokerWatch
 from services.alert_router.adapters.http import Doors, build
@@ -52,9 +52,7 @@ async def _start_routing(
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
     store, clock = PostgresAlertStore(pool), SystemClock()
-    relay = Relay(settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
-    lifecycle.health.check("outbox", relay.lagging)
-    lifecycle.background("outbox_relay", relay.run)
+    run_outbox(lifecycle, settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
     timer = FlushTimer(
         FlushGroups(store, settings.route, clock, listening),
         lambda: tenants.ids,

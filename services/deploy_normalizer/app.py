@@ -16,8 +16,8 @@ from libs.kernel.clock import SystemClock
 from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle, run
+from libs.runtime.outbox import run_outbox
 from libs.runtime.rounds import attempt, attempt_each
-from libs.storage.outbox_relay import Relay
 from libs.storage.postgres import open_pool
 from services.deploy_normalizer.adapters.grpc_api import SERVICE_NAME, DeployServicer
 from services.deploy_normalizer.adapters.http import Webhook, webhook_app
@@ -49,11 +49,9 @@ async def start(lifecycle: Lifecycle, settings: DeployNormalizerSettings) -> Non
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
     deploys = PostgresDeploys(pool, SystemClock())
-    relay = Relay(settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
-    lifecycle.health.check("outbox", relay.lagging)
+    run_outbox(lifecycle, settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
     lifecycle.health.check("postgres", deploys.problem)
     lifecycle.background("postgres_watch", deploys.watch)
-    lifecycle.background("outbox_relay", relay.run)
     lifecycle.background("forget_deliveries", partial(_forget_deliveries, deploys, tenants))
     live = LiveDeploys()
     tail = LiveKafka(settings.kafka_bootstrap, live, asyncio.get_running_loop())

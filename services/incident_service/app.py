@@ -15,9 +15,10 @@ from libs.messaging.kafka import letter_producer
 from libs.runtime.access import open_access
 from libs.runtime.grpc_server import serve_grpc
 from libs.runtime.lifecycle import Lifecycle
+from libs.runtime.outbox import run_outbox
 from libs.runtime.rounds import attempt, attempt_each, pause
 from libs.storage import inbox
-from libs.storage.outbox_relay import Relay, RelayOptions
+from libs.storage.outbox_relay import RelayOptions
 from libs.storage.postgres import Pool, open_pool
 from services.incident_service.adapters.grpc_service import SERVICE_NAME, IncidentServicer
 from services.incident_service.adapters.live_events import LiveEvents
@@ -84,9 +85,7 @@ def _servicer(pool: Pool, store: PostgresStore, clock: SystemClock, settings: Se
 
 def _relay(lifecycle: Lifecycle, settings: Settings) -> None:
     options = RelayOptions(lagging_after=settings.outbox_lagging_seconds)
-    relay = Relay(settings.postgres_url, SCHEMA, settings.kafka_bootstrap, options)
-    lifecycle.health.check("outbox", relay.lagging)
-    lifecycle.background("outbox_relay", relay.run)
+    run_outbox(lifecycle, settings.postgres_url, SCHEMA, settings.kafka_bootstrap, options)
 
 
 async def _subscribe(lifecycle: Lifecycle, settings: Settings, events: Events) -> None:

@@ -49,6 +49,16 @@ def test_undecodable_messages_are_kept_with_their_reason_and_the_others_arrive(w
         assert (letter["x-tenant-id"], letter["from-whom"]) == (tenant, "me")
 
 
+def test_a_message_of_many_days_is_stored_whole_and_keeps_no_other_waiting(world: IngestWorld) -> None:
+    tenant, other, day = world.new_tenant(), world.new_tenant(), 24 * 3600 * 10**9
+    old = [LogRecord(time_unix_nano=time.time_ns() - n * day, body=value(f"{n} days ago")) for n in range(150)]
+    many = logs(*old).SerializeToString()
+    world.produce("logs", [many, an_export("of today"), many], x_tenant_id=tenant)
+    world.produce("logs", [an_export("of another")], x_tenant_id=other)
+    world.wait_for_rows("logs_raw", tenant, 301)
+    world.wait_for_rows("logs_raw", other, 1)
+
+
 @pytest.mark.parametrize("headers", [{}, {"x_tenant_id": "nobody"}])
 def test_a_message_of_no_known_tenant_is_not_given_to_another(world: IngestWorld, headers: dict[str, str]) -> None:
     message = an_export("whose am I", os.urandom(8).hex())
@@ -75,13 +85,16 @@ def test_a_poison_record_is_split_out_and_its_neighbours_are_kept(world: IngestW
 
 
 def test_rows_that_clickhouse_refuses_are_found_and_the_rest_is_kept(world: IngestWorld) -> None:
-    tenant = world.new_tenant()
-    day = 86_400 * 1_000_000_000
-    scattered = logs(*(LogRecord(time_unix_nano=(n + 1) * day) for n in range(150))).SerializeToString()
-    world.produce("logs", [an_export("a"), scattered, an_export("b")], x_tenant_id=tenant)
-    world.wait_for_rows("logs_raw", tenant, 2, timeout_s=10)
-    (letter,) = world.letters("logs", scattered)
-    assert (letter["dlq_reason"], "too many days" in letter["dlq_error"].lower()) == ("clickhouse_refused", True)
+    tenant, poison = world.new_tenant(), os.urandom(8).hex()
+    refused = an_export("good beside it", poison)
+    world.clickhouse.execute(f"ALTER TABLE logs_raw ADD CONSTRAINT c_{poison} CHECK Body != '{poison}'")
+    try:
+        world.produce("logs", [an_export("a"), refused, an_export("b")], x_tenant_id=tenant)
+        world.wait_for_rows("logs_raw", tenant, 2, timeout_s=20)
+        (letter,) = world.letters("logs", refused)
+    finally:
+        world.clickhouse.execute(f"ALTER TABLE logs_raw DROP CONSTRAINT c_{poison}")
+    assert (letter["dlq_reason"], "constraint" in letter["dlq_error"].lower()) == ("clickhouse_refused", True)
     texts = world.query("SELECT Body FROM logs_raw WHERE TenantId = %(t)s ORDER BY Body", t=tenant)
     assert texts == [("a",), ("b",)]
 

@@ -42,6 +42,7 @@ class Table:
         self.missing = False
         self.failures: list[BaseException] = []
         self.poison = ""
+        self.refused: list[list[str]] = []
         self.die_after_insert = False
 
     def problem(self) -> str | None:
@@ -53,6 +54,7 @@ class Table:
             raise self.failures.pop(0)
         rows = batch.body.decode().split(",")
         if self.poison and self.poison in rows:
+            self.refused.append(rows)
             raise InvalidInput("clickhouse_refused", f"cannot store {self.poison}")
         if token not in self.tokens:
             self.tokens.add(token)
@@ -67,10 +69,10 @@ class Table:
 
 
 class Member(MemoryConsumer):
-    """A consumer that is never behind."""
+    """A consumer that is never behind in reading."""
 
     def lag(self) -> dict[TopicPartition, int]:
-        return {}
+        return dict.fromkeys(self.assignment(), 0)
 
 
 def decode(records: Sequence[Record]) -> DecodedBatch:
@@ -103,7 +105,8 @@ class World:
             return member
 
         letters = DeadLetters(self.broker.producer())
-        metrics = BatchMetrics("test", CollectorRegistry())
+        self.registry = CollectorRegistry()
+        metrics = BatchMetrics("test", self.registry)
         loop = BatchLoop(open_source, decode, 1, self.table, letters, metrics, self.limits)
 
         def body() -> None:
@@ -132,6 +135,10 @@ class World:
             thread.join(WAIT_SECONDS)
             assert not thread.is_alive()
         self._running.clear()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """Return a metric of the loop started last."""
+        return self.registry.get_sample_value(f"incidentscope_test_{name}", labels)
 
     def committed(self, partition: int = 0) -> Position | None:
         return self.broker.stored(GROUP, TopicPartition(TOPIC, partition))

@@ -58,6 +58,16 @@ def test_a_server_that_is_down_is_waited_for_and_nothing_is_lost_or_repeated(wor
     assert (world.table.rows, world.letters()) == (["a", "b", "c"], [])
 
 
+def test_what_was_read_and_is_not_stored_counts_as_lag(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("libs.messaging.batch_metrics.LAG_SECONDS", 0.0)
+    world.table.failures = [Unavailable("down")] * 1000
+    world.send("a", "b")
+    world.start()
+    until(lambda: world.metric("lag_messages", topic=TOPIC, partition="0") == 2)
+    world.table.failures = []
+    until(lambda: world.metric("lag_messages", topic=TOPIC, partition="0") == 0)
+
+
 def test_a_message_whose_rows_are_refused_is_found_and_buried_alone(world: World) -> None:
     world.table.poison = "c"
     world.send(*"abcdefg")
@@ -65,6 +75,21 @@ def test_a_message_whose_rows_are_refused_is_found_and_buried_alone(world: World
     until(lambda: world.committed() == Position(7))
     assert world.table.rows == list("abdefg")
     assert [(r.value, r.header("dlq_reason")) for r in world.letters()] == [(b"c", "clickhouse_refused")]
+
+
+@pytest.mark.parametrize("blame", [1, 4, 32])
+def test_however_many_are_to_blame_they_are_tried_with_others_twice_at_the_most(world: World, blame: int) -> None:
+    world.table.poison = "c"
+    messages = [f"m{n}" for n in range(64)]
+    for n in range(blame):
+        messages.insert(2 * n, "c")
+    world.send(*messages)
+    world.start()
+    until(lambda: world.committed() == Position(64 + blame))
+    assert world.table.rows == [f"m{n}" for n in range(64)]
+    assert len(world.letters()) == blame
+    together = [rows for rows in world.table.refused if len(rows) > 1]
+    assert max(sum(row in rows for rows in together) for row in messages if row != "c") <= 2
 
 
 def test_after_a_death_between_insert_and_commit_the_same_range_is_rebuilt(world: World) -> None:
