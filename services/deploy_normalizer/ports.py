@@ -28,7 +28,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An authentic delivery that could not be read: why, as a label and a sentence, and its bytes."""
+    """An authentic delivery that could not be read, or not all of it: why, as a label and a sentence, and its bytes."""
 
     provider: Provider
     delivery: str

@@ -1,7 +1,7 @@
 """GitHub webhooks to reports: `deployment`, `deployment_status` and `workflow_run`.
 
-The service of a deployment is, in this order: `service` or `service.name` in the deployment's own `payload`; the
-mapping rules (domain/mapping.py); the configured mapping of `owner/name@environment`, then of `owner/name`; the
+The service of a deployment is, in this order: the text `service` or `service.name` in the deployment's own `payload`;
+the mapping rules (domain/mapping.py); the configured mapping of `owner/name@environment`, then of `owner/name`; the
 repository's name. `task` and the environment's name are not consulted: `deploy:migrations` and `review/my-branch` are
 common and name no service.
 """
@@ -24,10 +24,12 @@ from services.deploy_normalizer.domain.fields import (
     one_of,
     optional_instant,
     optional_text,
+    optional_version,
     prose,
     required_instant,
     required_text,
     section,
+    text_of,
 )
 from services.deploy_normalizer.domain.mapping import ServiceRules, Subject
 
@@ -129,7 +131,8 @@ def _of_deployment(
     description: str, began_at: datetime | None = None,
 ) -> Report:  # fmt: skip
     section(body, "deployment")
-    wish = _wish(body)
+    body = opened(body)
+    found = service_of(body, environment, rules)
     return Report(
         provider=Provider.GITHUB,
         external_id=f"deployment/{identifier(body, 'deployment.id')}",
@@ -138,9 +141,9 @@ def _of_deployment(
         at=at,
         requested_at=required_instant(body, "deployment.created_at"),
         began_at=began_at,
-        service=service_of(body, wish, environment, rules),
+        service=_asked(body) or found,
         environment=environment,
-        version=optional_text(wish, "version") or optional_text(body, "deployment.ref"),
+        version=optional_version(body, "deployment.payload.version") or optional_text(body, "deployment.ref"),
         revision=optional_text(body, "deployment.sha"),
         repository=required_text(body, "repository.full_name"),
         actor=optional_text(body, "deployment.creator.login"),
@@ -165,7 +168,7 @@ def _workflow_run(body: Json, rules: GithubRules) -> Report | Ignored:
         at=optional_instant(body, "workflow_run.updated_at") or requested_at,
         requested_at=began_at or requested_at,
         began_at=None if status is Status.PENDING else began_at,
-        service=service_of(body, {}, "", rules),
+        service=service_of(body, "", rules),
         version=optional_text(body, "workflow_run.head_branch"),
         revision=optional_text(body, "workflow_run.head_sha"),
         repository=required_text(body, "repository.full_name"),
@@ -193,27 +196,32 @@ def _workflow_name(body: Json) -> str:
     return optional_text(body, "workflow_run.name") or optional_text(body, "workflow.name")
 
 
-def service_of(body: Json, wish: Json, environment: str, rules: GithubRules) -> str:
-    """Return the service of what a body tells of; `wish` is its deployment's own payload; raises MissingField."""
+def service_of(body: Json, environment: str, rules: GithubRules) -> str:
+    """Return the service that rules, mapping or name find for a body's repository; raises MissingField or BadField."""
     name = required_text(body, "repository.name")
     repository = required_text(body, "repository.full_name")
-    asked = optional_text(wish, "service") or optional_text({"name": wish.get("service.name")}, "name")
-    if asked:
-        return asked
     ruled = rules.mapping.services(Subject(Provider.GITHUB, repository=repository, environment=environment))
     mapped = rules.services.get(f"{repository}@{environment}") or rules.services.get(repository)
     return next(iter(ruled), "") or mapped or name
 
 
-def _wish(body: Json) -> Json:
-    """The free `payload` its creator gave the deployment: an object, or text that may hold one."""
+def _asked(body: Json) -> str:
+    """Return the service that a deployment's own payload names, empty where it names none; raises BadField."""
+    dotted = lookup(body, "deployment.payload")
+    named = dotted.get("service.name") if isinstance(dotted, Mapping) else None
+    return optional_text(body, "deployment.payload.service") or text_of(named, "deployment.payload.service.name")
+
+
+def opened(body: Json) -> Json:
+    """Return a body whose deployment's free `payload` is an object, also where it came as text that holds one."""
     value = lookup(body, "deployment.payload")
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return {}
-    return value if isinstance(value, Mapping) else {}
+    if not isinstance(value, str):
+        return body
+    try:
+        value = json.loads(value)
+    except (ValueError, RecursionError):
+        value = None
+    return {**body, "deployment": {**section(body, "deployment"), "payload": value}}
 
 
 def _deployments_page(body: Json) -> str:

@@ -54,7 +54,7 @@ def _push(body: Json, rules: GithubRules) -> tuple[Report, ...] | Ignored:
     repository = required_text(body, "repository.full_name")
     subject = Subject(Provider.GITHUB, repository=repository, paths=_paths(body))
     at = _pushed_at(body)
-    services = rules.mapping.services(subject) or (github.service_of(body, {}, "", rules),)
+    services = rules.mapping.services(subject) or (github.service_of(body, "", rules),)
     return tuple(
         Report(
             provider=Provider.GITHUB, external_id=f"push/{repository}/{ref}@{after}/{service}", event="push",
@@ -84,7 +84,7 @@ def _release(body: Json, rules: GithubRules) -> Report | Ignored:
         status=Status.INACTIVE if withdrawn else Status.SUCCEEDED,
         at=(optional_instant(body, "release.updated_at") if withdrawn else None) or published,
         requested_at=published,
-        service=github.service_of(body, {}, "", rules),
+        service=github.service_of(body, "", rules),
         version=required_text(body, "release.tag_name"),
         revision=commit if _is_commit(commit) else "",
         repository=required_text(body, "repository.full_name"),
@@ -105,7 +105,7 @@ def _check_suite(body: Json, rules: GithubRules) -> Report:
         status=_check_status(body),
         at=optional_instant(body, "check_suite.updated_at") or began,
         requested_at=began,
-        service=github.service_of(body, {}, "", rules),
+        service=github.service_of(body, "", rules),
         version=optional_text(body, "check_suite.head_branch"),
         revision=required_text(body, "check_suite.head_sha"),
         repository=required_text(body, "repository.full_name"),

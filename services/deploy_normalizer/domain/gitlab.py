@@ -16,6 +16,7 @@ from services.deploy_normalizer.domain.deploy import Kind, Provider, Report, Sta
 from services.deploy_normalizer.domain.fields import (
     Json,
     identifier,
+    instant_of,
     link,
     one_of,
     optional_instant,
@@ -31,6 +32,7 @@ DEPLOYMENT_STATUSES: Mapping[str, Status] = {
     "created": Status.PENDING,
     "blocked": Status.PENDING,
     "running": Status.IN_PROGRESS,
+    "canceling": Status.IN_PROGRESS,
     "success": Status.SUCCEEDED,
     "failed": Status.FAILED,
     "canceled": Status.FAILED,  # it may have rolled out in part
@@ -148,4 +150,4 @@ def _optional_instant(body: Json, path: str) -> datetime | None:
     if written is None:
         return optional_instant(body, path)
     day, time, zone = written.groups()
-    return optional_instant({"at": f"{day}T{time}{'Z' if zone == 'UTC' else zone}"}, "at")
+    return instant_of(f"{day}T{time}{'Z' if zone == 'UTC' else zone}", path)

@@ -18,7 +18,7 @@ from services.deploy_normalizer.domain.signature import Verdict
 from services.deploy_normalizer.domain.tenant_secrets import Secrets
 from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
 from services.deploy_normalizer.handlers.lookup import DeployLookup
-from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook
+from services.deploy_normalizer.handlers.webhooks import ArgocdWebhook, GithubWebhook, GitlabWebhook
 from tests.unit.services.deploy_normalizer.deploy_store_suite import deploys_at, starts
 from tests.unit.services.deploy_normalizer.world import (
     SECRET,
@@ -28,6 +28,7 @@ from tests.unit.services.deploy_normalizer.world import (
     as_bytes,
     deployment_status,
     github_headers,
+    gitlab_deployment,
     minutes,
     workflow_run,
 )
@@ -39,7 +40,7 @@ def github(store: MemoryDeploys, secret: str = SECRET) -> GithubWebhook:
     return GithubWebhook(store, Secrets(secret, tenant="acme"), GithubRules())
 
 
-def send(webhook: GithubWebhook | ArgocdWebhook, headers: Mapping[str, str], body: bytes) -> Answer:
+def send(webhook: GithubWebhook | GitlabWebhook | ArgocdWebhook, headers: Mapping[str, str], body: bytes) -> Answer:
     return asyncio.run(webhook.receive("acme", headers, body))
 
 
@@ -157,3 +158,52 @@ def test_a_look_up_gives_a_token_only_while_there_is_more() -> None:
         assert (starts(first), starts(second), end) == ([3, 2], [1], "")
 
     asyncio.run(look_up())
+
+
+@pytest.mark.parametrize(
+    ("payload", "service", "version", "aside"),
+    [
+        ({"service": {"name": "cart"}, "version": 42}, "mapped", "42", ["deployment.payload.service"]),
+        ({"service": ["cart"], "version": {"a": 1}}, "mapped", "",
+         ["deployment.payload.service", "deployment.payload.version"]),
+        ({"service": 7, "version": 1.5}, "mapped", "", ["deployment.payload.service", "deployment.payload.version"]),
+        ({"service": True}, "mapped", "", ["deployment.payload.service"]),
+        ({"service.name": 7, "service": ""}, "mapped", "", ["deployment.payload.service.name"]),
+        ('{"service": {"name": "cart"}, "version": "v3"}', "mapped", "v3", ["deployment.payload.service"]),
+        ({"service": "x" * 256}, "mapped", "", ["deployment.payload.service"]),
+        ({"service": "cart", "version": "v3"}, "cart", "v3", []),
+    ],
+)  # fmt: skip
+def test_what_of_a_payload_cannot_be_used_is_left_aside_and_told_and_the_deploy_is_kept(
+    payload: object, service: str, version: str, aside: list[str]
+) -> None:
+    store, said = MemoryDeploys(), deployment_status()
+    said["deployment"]["payload"] = payload
+    body = as_bytes(said)
+    webhook = GithubWebhook(store, Secrets(SECRET, tenant="acme"), GithubRules(services={"acme/shop": "mapped"}))
+    answer = send(webhook, github_headers(body), body)
+    assert (answer.outcome, answer.reason) == (Outcome.ACCEPTED, "recorded")
+    assert [(d.service, d.version or "") for d in store.announced] == [(service, version or "main")]
+    assert all(f"`{path}`" in answer.message for path in aside)
+    assert ("left aside" in answer.message) is bool(aside)
+    kept = [unread for deliveries in store.unread.values() for unread in deliveries]
+    assert [(u.reason, u.body) for u in kept] == ([("left_aside", body)] if aside else [])
+
+
+def test_a_field_of_a_wrong_type_costs_argo_cd_and_gitlab_no_deploy_either() -> None:
+    store = MemoryDeploys()
+    argo, sync = ArgocdWebhook(store, Secrets(TOKEN, tenant="acme")), argocd_sync(images=[1], initiated_by=["x"])
+    lab = GitlabWebhook(store, Secrets(TOKEN, tenant="acme"), Secrets(""))
+    headers = {"content-type": "application/json", "x-gitlab-token": TOKEN, "x-gitlab-event": "Deployment Hook"}
+    told = send(argo, ARGO_HEADERS, as_bytes(sync)).message
+    told += send(lab, headers, as_bytes(gitlab_deployment(environment={"name": "x"}, ref=5))).message
+    assert all(f"`{path}`" in told for path in ("images", "initiated_by", "environment", "ref"))
+    assert [(d.service, d.revision) for d in store.announced] == [("checkout", "c0ffee"), ("shop", "c0ffee12" * 5)]
+
+
+def test_a_field_that_is_needed_is_refused_and_the_delivery_is_kept() -> None:
+    store, body = MemoryDeploys(), as_bytes(argocd_sync(app=["checkout"], images=[1]))
+    with pytest.raises(InvalidInput, match="`app` must be text"):
+        send(ArgocdWebhook(store, Secrets(TOKEN, tenant="acme")), ARGO_HEADERS, body)
+    assert store.announced == []
+    assert [u.reason for deliveries in store.unread.values() for u in deliveries] == ["bad_field"]

@@ -33,6 +33,7 @@ def test_a_deployment_says_what_changed_where_and_when() -> None:
     [
         ("created", Status.PENDING), ("running", Status.IN_PROGRESS), ("success", Status.SUCCEEDED),
         ("failed", Status.FAILED), ("canceled", Status.FAILED), ("skipped", Status.INACTIVE),
+        ("canceling", Status.IN_PROGRESS),
     ],
 )  # fmt: skip
 def test_a_deployments_status_is_translated(status: str, expected: Status) -> None:
@@ -74,7 +75,7 @@ def test_other_events_are_ignored(kind: str) -> None:
         ({"object_kind": ["deployment"]}, "object_kind"),
         (gitlab_deployment(status="exploded"), "status"),
         (gitlab_deployment(status_changed_at="yesterday"), "status_changed_at"),
-        (gitlab_deployment(status_changed_at="2026-13-04 12:00:00 UTC"), "at"),
+        (gitlab_deployment(status_changed_at="2026-13-04 12:00:00 UTC"), "status_changed_at"),
         (without(gitlab_deployment(), "status_changed_at"), "status_changed_at"),
         (without(gitlab_deployment(), "deployment_id"), "deployment_id"),
         (without(gitlab_deployment(), "project.path_with_namespace"), "project.path_with_namespace"),
