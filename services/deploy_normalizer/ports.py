@@ -57,6 +57,10 @@ class DeployStore(Protocol):
         """Return one deploy of the tenant, or None."""
         ...
 
+    async def tells_deployments(self, tenant: str, repository: str) -> bool:
+        """Tell whether GitHub reported deployments of a repository in the last 90 days."""
+        ...
+
     async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:
         """Return up to `limit` deploys that touched the query's window, newest first by start, then by id."""
         ...

@@ -22,7 +22,7 @@ from datetime import datetime
 
 from services.deploy_normalizer.domain import argocd_sources
 from services.deploy_normalizer.domain.argocd_sources import Source, known
-from services.deploy_normalizer.domain.deploy import Provider, Report, Status
+from services.deploy_normalizer.domain.deploy import Kind, Provider, Report, Status
 from services.deploy_normalizer.domain.fields import (
     NAME_CHARS,
     PROSE_CHARS,
@@ -38,6 +38,7 @@ from services.deploy_normalizer.domain.fields import (
     text_of,
 )
 from services.deploy_normalizer.domain.mapping import NO_RULES, ServiceRules, Subject
+from services.deploy_normalizer.domain.previews import is_preview
 
 _ENDED = ("Succeeded", "Failed", "Error")
 PHASES: Mapping[str, Status] = {
@@ -85,6 +86,7 @@ def read(body: Json, rules: ServiceRules = NO_RULES) -> Report:
         actor=_said(body, "initiated_by"),
         url=_page(body, app),
         description=_description(body, sources),
+        kind=Kind.PREVIEW if is_preview(app) else Kind.DEPLOY,
     )
 
 

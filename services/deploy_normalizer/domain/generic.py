@@ -4,7 +4,7 @@
     status      pending | in_progress | succeeded | failed | inactive                   required
     time        when this became so, RFC 3339 with a zone                               required
     service     as telemetry names it      required, unless a mapping rule finds it from what follows
-    kind        deploy (when absent) | code_change | release | ci_outcome | configuration
+    kind        deploy (when absent) | code_change | release | ci_outcome | configuration | preview
     started_at  when it began, RFC 3339
     version     text or whole number
     environment, revision, repository, app, actor, url, description                     texts

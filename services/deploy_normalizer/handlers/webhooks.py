@@ -11,7 +11,7 @@ from libs.kernel.clock import Clock, SystemClock
 from libs.kernel.errors import InvalidInput
 from services.deploy_normalizer import decode
 from services.deploy_normalizer.domain import argocd, generic, github, github_changes, gitlab
-from services.deploy_normalizer.domain.deploy import Provider, Report
+from services.deploy_normalizer.domain.deploy import Provider, Report, deploy_id
 from services.deploy_normalizer.domain.fields import PROSE_CHARS, BadField, Json
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.github import Ignored as GithubIgnored
@@ -41,6 +41,9 @@ _IGNORED: Mapping[str, str] = {
     GithubIgnored.PING: "the webhook is set up",
     UNSUPPORTED_EVENT: "this event tells of no change known here; it is kept unread",
     GithubIgnored.NOT_A_DEPLOY_WORKFLOW: "no name of this workflow matches GITHUB_DEPLOY_WORKFLOWS",
+    GithubIgnored.PULL_REQUEST: "a run for a pull request changes nothing that runs",
+    GithubIgnored.FORK: "a run of a fork changes nothing that runs",
+    GithubIgnored.DEPLOYMENTS_TELL: "this repository sends deployments, which tell it better",
     GithubIgnored.REF_DELETED: "a branch or tag was deleted, no code changed",
     GithubIgnored.OTHER_BRANCH: "this is neither a tag nor the repository's default branch",
     GithubIgnored.NOT_PUBLISHED: "the release was neither published nor withdrawn",
@@ -96,7 +99,18 @@ class GithubWebhook:
         def usable() -> Part:
             return read_usable(read, github.opened(decode.json_object(body, media)))
 
-        return await _act(self.store, Delivery(tenant, Provider.GITHUB, number, event, body), usable)
+        delivery = Delivery(tenant, Provider.GITHUB, number, event, body)
+        found, aside = await _read(self.store, delivery, usable)
+        if isinstance(found, tuple) and await self._told_better(tenant, found):
+            found = GithubIgnored.DEPLOYMENTS_TELL
+        return await _end(self.store, delivery, found, aside)
+
+    async def _told_better(self, tenant: str, reports: Sequence[Report]) -> bool:
+        """Tell whether these are of a run whose repository sends deployments; a run that is known goes on."""
+        if reports[0].event != "workflow_run" or not self.rules.by_default:
+            return False
+        known = await self.store.find(tenant, deploy_id(tenant, Provider.GITHUB, reports[0].external_id))
+        return known is None and await self.store.tells_deployments(tenant, reports[0].repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +209,21 @@ class ArgocdWebhook:
 
 
 async def _act(store: DeployStore, delivery: Delivery, read: Callable[[], Part]) -> Answer:
-    """Record what an authentic delivery reports; what cannot be read, or not all of it, is kept as it came."""
+    """Record what an authentic delivery reports."""
+    return await _end(store, delivery, *await _read(store, delivery, read))
+
+
+async def _read(store: DeployStore, delivery: Delivery, read: Callable[[], Part]) -> Part:
+    """Return what an authentic delivery reports; one that cannot be read is kept as it came. Raises InvalidInput."""
     try:
-        found, aside = read()
+        return read()
     except InvalidInput as exc:
         await store.keep_unread(delivery.tenant, _unread(delivery, exc.reason, str(exc)))
         raise
+
+
+async def _end(store: DeployStore, delivery: Delivery, found: Found, aside: Sequence[BadField]) -> Answer:
+    """Record what was found, or answer why it is ignored; a delivery of which not all was used is kept besides."""
     if isinstance(found, tuple):
         answer = await _record(store, delivery, found)
         return await _tell(store, delivery, answer, aside) if aside else answer

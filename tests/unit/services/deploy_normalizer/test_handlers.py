@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -87,6 +88,48 @@ def test_what_tells_of_no_deploy_is_answered_with_the_reason(
     answer = send(github(store), github_headers(raw, event), raw)
     assert (answer.outcome, answer.reason) == (outcome, reason)
     assert store.announced == []
+
+
+def test_a_repository_that_sends_deployments_is_believed_before_its_workflows() -> None:
+    store = MemoryDeploys()
+    first, later = as_bytes(workflow_run(id=1, status="queued", conclusion=None)), as_bytes(workflow_run(id=2))
+    assert send(github(store), github_headers(first, "workflow_run", "d-1"), first).reason == "recorded"
+    told = as_bytes(deployment_status())
+    assert send(github(store), github_headers(told, delivery="d-2"), told).reason == "recorded"
+
+    refused = send(github(store), github_headers(later, "workflow_run", "d-3"), later)
+    assert (refused.outcome, refused.reason) == (Outcome.IGNORED, "deployments_tell")
+    ended = as_bytes(workflow_run(id=1))
+    assert send(github(store), github_headers(ended, "workflow_run", "d-4"), ended).reason == "recorded"
+    assert [(d.event, d.status) for d in store.announced] == [
+        ("workflow_run", Status.PENDING), ("deployment_status", Status.SUCCEEDED), ("workflow_run", Status.SUCCEEDED),
+    ]  # fmt: skip
+    other = workflow_run(id=3) | {"repository": {"name": "cart", "full_name": "acme/cart"}}
+    body = as_bytes(other)
+    assert send(github(store), github_headers(body, "workflow_run", "d-5"), body).reason == "recorded"
+
+
+def test_workflows_that_a_rule_names_count_beside_deployments() -> None:
+    store, told, run = MemoryDeploys(), as_bytes(deployment_status()), as_bytes(workflow_run())
+    rules = GithubRules(deploying_workflow=re.compile("^Deploy to production$"))
+    webhook = GithubWebhook(store, Secrets(SECRET, tenant="acme"), rules)
+    send(webhook, github_headers(told), told)
+    assert send(webhook, github_headers(run, "workflow_run", "d-2"), run).reason == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"name": "Release Drafter", "event": "push", "path": "release.yml"}, "not_a_deploy_workflow"),
+        ({"event": "pull_request"}, "pull_request"),
+        ({"head_repository": {"full_name": "stranger/shop"}}, "fork"),
+    ],
+)
+def test_a_run_that_changes_nothing_is_answered_with_the_reason(changes: dict[str, Any], reason: str) -> None:
+    store, body = MemoryDeploys(), as_bytes(workflow_run(**changes))
+    answer = send(github(store), github_headers(body, "workflow_run"), body)
+    assert (answer.outcome, answer.reason, store.announced) == (Outcome.IGNORED, reason, [])
+    assert answer.message
 
 
 @pytest.mark.parametrize(
@@ -183,7 +226,7 @@ def test_what_of_a_payload_cannot_be_used_is_left_aside_and_told_and_the_deploy_
     webhook = GithubWebhook(store, Secrets(SECRET, tenant="acme"), GithubRules(services={"acme/shop": "mapped"}))
     answer = send(webhook, github_headers(body), body)
     assert (answer.outcome, answer.reason) == (Outcome.ACCEPTED, "recorded")
-    assert [(d.service, d.version or "") for d in store.announced] == [(service, version or "main")]
+    assert [(d.service, d.version) for d in store.announced] == [(service, version)]
     assert all(f"`{path}`" in answer.message for path in aside)
     assert ("left aside" in answer.message) is bool(aside)
     kept = [unread for deliveries in store.unread.values() for unread in deliveries]

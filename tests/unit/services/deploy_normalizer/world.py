@@ -232,6 +232,12 @@ class MemoryDeploys:
         """Return one deploy of the tenant, or None."""
         return self._deploys.get((tenant, deploy_id))
 
+    async def tells_deployments(self, tenant: str, repository: str) -> bool:
+        """Tell whether GitHub reported deployments of a repository."""
+        events = ("deployment", "deployment_status")
+        of_it = [d for (owner, _), d in self._deploys.items() if (owner, d.repository) == (tenant, repository)]
+        return any(d.provider is Provider.GITHUB and d.event in events for d in of_it)
+
     async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:
         """Return deploys that touched the window, newest first."""
         found = [

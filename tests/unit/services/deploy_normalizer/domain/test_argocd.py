@@ -11,7 +11,7 @@ import yaml
 import services.deploy_normalizer
 from libs.kernel.errors import InvalidInput
 from services.deploy_normalizer.domain import argocd
-from services.deploy_normalizer.domain.deploy import Deploy, Movement, Report, Status, combine
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Movement, Report, Status, combine
 from services.deploy_normalizer.domain.lineage import lineage
 from services.deploy_normalizer.domain.mapping import parse_rules
 from tests.unit.services.deploy_normalizer.world import argocd_sync, minutes, without
@@ -194,6 +194,14 @@ def test_what_a_template_writes_for_nothing_is_nothing(nothing: object) -> None:
 )
 def test_the_link_of_an_application_in_any_namespace_has_it(namespace: str, url: str, page: str) -> None:
     assert argocd.read(argocd_sync(namespace=namespace, url=url)).url == f"https://cd.example.com{page}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [({"app": "shop-pr-12"}, Kind.PREVIEW), ({"destination_namespace": "preview-12"}, Kind.PREVIEW), ({}, Kind.DEPLOY)],
+)
+def test_an_application_of_a_pull_request_is_a_preview(changes: dict[str, str], kind: Kind) -> None:
+    assert combine("acme", [argocd.read(argocd_sync(**changes))]).kind is kind
 
 
 def test_the_service_is_the_label_then_the_application() -> None:

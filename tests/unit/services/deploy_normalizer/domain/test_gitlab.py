@@ -48,6 +48,16 @@ def test_reports_of_one_deployment_make_one_deploy_in_any_order() -> None:
         assert (deploy.status, deploy.started_at, deploy.finished_at) == (Status.SUCCEEDED, minutes(1), minutes(5))
 
 
+def test_a_branch_is_no_version_and_a_review_app_is_a_preview() -> None:
+    assert found(gitlab_deployment(ref="main")).version == ""
+    assert [found(gitlab_pipeline(ref="nightly", tag=tag)).version for tag in (True, False, None)] == [
+        "nightly",
+        "",
+        "",
+    ]
+    assert combine("acme", [found(gitlab_deployment(environment="review/faster-carts"))]).kind is Kind.PREVIEW
+
+
 def test_rules_name_the_service() -> None:
     rules = parse_rules({
         "rules": [{"service": "checkout", "match": {"repository": "acme/*", "environment": "prod*"}}]
