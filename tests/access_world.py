@@ -66,12 +66,12 @@ def callers(tenant: str) -> list[Caller]:
     ]
 
 
-def registry(folder: Path, *tenants: str) -> TenantRegistry:
-    """Return a registry in which only those callers are known."""
+def registry(folder: Path, *tenants: str, anonymous: str = "") -> TenantRegistry:
+    """Return a registry in which only those callers are known, and who shows no key is of the anonymous tenant."""
     path = folder / "access.json"
     content = [{"id": t, "keys": [_key(c) for c in callers(t)]} for t in tenants]
     path.write_text(json.dumps({"tenants": content}))
-    return TenantRegistry(path)
+    return TenantRegistry(path, anonymous)
 
 
 def _key(caller: Caller) -> dict[str, object]:
@@ -104,9 +104,9 @@ class Doors:
     taken: Nowhere
 
 
-def http_doors(folder: Path) -> Doors:
+def http_doors(folder: Path, anonymous: str = "") -> Doors:
     """Return them over ports in memory."""
-    tenants, taken, deploys = registry(folder, MINE, OTHER), Nowhere(), MemoryDeploys()
+    tenants, taken, deploys = registry(folder, MINE, OTHER, anonymous=anonymous), Nowhere(), MemoryDeploys()
     world = World(folder)
     world.tenants = tenants
     guard: Any = world.app()
@@ -137,12 +137,15 @@ class Answer:
 
 
 async def ask(
-    app: ASGIApp | FastAPI, method: str, path: str, key: str = "", body: bytes = b"", seconds: float = 1.0
-) -> Answer:
+    app: ASGIApp | FastAPI, method: str, path: str, key: str = "", body: bytes = b"", seconds: float = 1.0,
+    authorization: str = "",
+) -> Answer:  # fmt: skip
     """Send a request straight into an app; an answer that does not end is cut off."""
     headers = [(b"host", b"testserver"), (b"content-type", b"application/json"), (b"sec-fetch-site", b"same-origin")]
     if key:
         headers.append((b"x-api-key", key.encode()))
+    if authorization:
+        headers.append((b"authorization", authorization.encode()))
     answer, sent = Answer(), asyncio.Event()
 
     async def receive() -> Message:

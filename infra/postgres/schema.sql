@@ -174,7 +174,7 @@ CREATE TABLE deploy.deploy (
     previous_id text DEFAULT ''::text NOT NULL,
     source_id text DEFAULT ''::text NOT NULL,
     CONSTRAINT deploy_check CHECK ((finished_at >= started_at)),
-    CONSTRAINT deploy_kind_check CHECK ((kind = ANY (ARRAY['deploy'::text, 'code_change'::text, 'release'::text, 'ci_outcome'::text, 'configuration'::text]))),
+    CONSTRAINT deploy_kind_check CHECK ((kind = ANY (ARRAY['deploy'::text, 'code_change'::text, 'release'::text, 'ci_outcome'::text, 'configuration'::text, 'preview'::text]))),
     CONSTRAINT deploy_movement_check CHECK ((movement = ANY (ARRAY['unknown'::text, 'new'::text, 'redeploy'::text, 'rollback'::text, 'promotion'::text]))),
     CONSTRAINT deploy_provider_check CHECK ((provider = ANY (ARRAY['github'::text, 'argocd'::text, 'gitlab'::text, 'generic'::text]))),
     CONSTRAINT deploy_service_check CHECK ((service <> ''::text)),

@@ -14,11 +14,12 @@ from libs.access.identity import Decision, Identity, Requirement, Role, decide
 from libs.access.rates import RateLimits
 from libs.access.tenants_file import FileSource, TenantsFileInvalid, add_key, start_file
 from libs.access.tokens import CALL_PREFIX, Signer
+from libs.kernel.authorization import authorization_key
 
 __all__ = [
     "TENANT_HEADER", "AccessDenied", "TenantRegistry", "TenantsFileInvalid", "add_key", "hash_key", "start_file",
 ]  # fmt: skip
-BEARER = "bearer "
+NO_KEY = "send an API key: `Authorization: Bearer <key>`, `x-api-key`, or as the password of HTTP Basic"
 DECISIONS = Counter("incidentscope_access_decisions", "Calls let in, or why not", ["decision"])
 _ADVICE = {
     Decision.ROLE_TOO_LOW: "this asks for the role {asked.role}, the key has {caller.role}",
@@ -29,7 +30,8 @@ _ADVICE = {
 class TenantRegistry:
     """Finds the caller of a call from its headers, and decides what it may do.
 
-    An API key decides first; a token signed by another of our services stands for whoever called that one.
+    An API key decides first, in whichever scheme it is shown; a token signed by another of our services stands for
+    whoever called that one. Who shows something that is no key is refused: never taken for the anonymous tenant's.
     `x-tenant-id` is believed only where `trust_header` is set, as on one machine. Callers without any of these get
     the `anonymous` tenant, where one is configured, and both then have `anonymous_role`.
     """
@@ -130,7 +132,7 @@ class TenantRegistry:
     def _unnamed(self, directory: Directory, named: str) -> Identity:
         tenant = named if self._trust_header and named else "" if named else self._anonymous
         if not tenant:
-            raise AccessDenied("missing_credentials", "send an API key: `Authorization: Bearer <key>` or `x-api-key`")
+            raise AccessDenied("missing_credentials", NO_KEY)
         if tenant not in directory.tenants:
             raise AccessDenied("unknown_tenant", f"no tenant is called {tenant[:64]!r}")
         return Identity(tenant, self._anonymous_role)
@@ -145,7 +147,9 @@ def _good(key: Key | None) -> Key:
 
 
 def _api_key(headers: Mapping[str, str]) -> str:
-    authorization = headers.get("authorization", "")
-    if authorization.lower().startswith(BEARER):
-        return authorization[len(BEARER) :].strip()
-    return headers.get("x-api-key", "").strip()
+    """Return the key of a call, empty when it shows none; raises AccessDenied for what is shown and is no key."""
+    own = headers.get("x-api-key", "").strip()  # a proxy before us may have put its own into the other
+    shown = own or authorization_key(headers.get("authorization", ""))
+    if shown is None:
+        raise AccessDenied("missing_credentials", f"the Authorization header shows no key that can be read: {NO_KEY}")
+    return shown

@@ -211,6 +211,7 @@ _KINDS = {
     deploy_pb2.CHANGE_KIND_RELEASE: "release",
     deploy_pb2.CHANGE_KIND_CI_OUTCOME: "CI",
     deploy_pb2.CHANGE_KIND_CONFIGURATION: "configuration",
+    deploy_pb2.CHANGE_KIND_PREVIEW: "preview",
 }
 _MOVEMENTS = {
     deploy_pb2.DEPLOY_MOVEMENT_NEW: "new",

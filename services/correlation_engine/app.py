@@ -24,6 +24,7 @@ from services.correlation_engine.adapters.rpc import GrpcDeploys, GrpcIncidents
 from services.correlation_engine.adapters.telemetry import ClickHouseTelemetry
 from services.correlation_engine.handlers import Correlator
 from services.correlation_engine.settings import Settings
+from services.correlation_engine.whereabouts import Assumed, Whereabouts
 
 SERVICE = "correlation_engine"
 READS = frozenset({Scope.INCIDENTS_READ, Scope.DEPLOYS_READ})  # what it asks other services for
@@ -46,12 +47,14 @@ async def start(lifecycle: Lifecycle) -> None:
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "producer")
     credentials = Credentials(signer_of(settings), SERVICE, READS)
+    telemetry, asked = ClickHouseTelemetry(clickhouse), GrpcIncidents(incidents, credentials.of_service)
     correlator = Correlator(
-        ClickHouseTelemetry(clickhouse),
+        telemetry,
         GrpcDeploys(deploys, credentials.of_service),
-        GrpcIncidents(incidents, credentials.of_service),
+        asked,
         KafkaPublisher(producer),
         SystemClock(),
+        Whereabouts(asked, telemetry, Assumed(settings.outage_environment)),
     )
     letters = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(letters.close, "dead_letters")

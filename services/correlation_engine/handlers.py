@@ -23,10 +23,12 @@ from prometheus_client import Counter, Histogram
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.analysis import analyse
+from services.correlation_engine.domain.environments import suspects
 from services.correlation_engine.domain.model import Analysis, Change, Reason
 from services.correlation_engine.domain.schedule import LOOK_BACK, OpenIncident, next_due, telemetry_range
 from services.correlation_engine.encode import encode, explain, news
-from services.correlation_engine.ports import Deploys, Incidents, Publisher, TelemetryStore
+from services.correlation_engine.ports import Deploys, Environments, Incidents, Publisher, TelemetryStore
+from services.correlation_engine.whereabouts import Assumed
 
 log = structlog.get_logger()
 RETRY = timedelta(seconds=2)
@@ -99,12 +101,14 @@ class Correlator:
         incidents: Incidents,
         publisher: Publisher,
         clock: Clock,
+        environments: Environments = Assumed(),  # noqa: B008  # it has no state
     ) -> None:
         self._telemetry = telemetry
         self._deploys = deploys
         self._incidents = incidents
         self._publisher = publisher
         self._clock = clock
+        self._environments = environments
         self._followed: dict[tuple[str, str], Followed] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -208,9 +212,17 @@ class Correlator:
         return await asyncio.to_thread(analyse, telemetry, incident.services, incident.started_at)
 
     async def _changes(self, incident: OpenIncident, start: datetime, now: datetime) -> tuple[Change, ...]:
-        """Return the deploys around the incident; without an answer the analysis goes on, a later one has them."""
+        """Return the deploys to where the incident is; without an answer the analysis goes on, a later one has them."""
         try:
-            return await self._deploys.between(incident.tenant, start - LOOK_BACK, now)
+            found = await self._deploys.between(incident.tenant, start - LOOK_BACK, now)
         except (Unavailable, InvalidInput) as exc:
             log.warning("deploys_unknown", tenant=incident.tenant, incident=incident.id, error=str(exc))
             return ()
+        if not found:
+            return ()
+        where = await self._environments.of(incident, now)
+        kept = suspects(found, where)
+        if len(kept) < len(found):
+            elsewhere = sorted({c.environment for c in found} - {c.environment for c in kept})
+            log.info("deploys_elsewhere", tenant=incident.tenant, incident=incident.id, outage=where, deploys=elsewhere)
+        return kept

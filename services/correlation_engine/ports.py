@@ -30,6 +30,14 @@ class Deploys(Protocol):
         ...
 
 
+class Environments(Protocol):
+    """Where an outage is."""
+
+    async def of(self, incident: OpenIncident, now: datetime) -> tuple[str, ...]:
+        """Return the environments an outage is in, most of it first; none when that is not known and not assumed."""
+        ...
+
+
 class Incidents(Protocol):
     """What is open, and what was said of it."""
 

@@ -28,7 +28,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An authentic delivery that could not be read: why, as a label and a sentence, and its bytes."""
+    """An authentic delivery that could not be read, or not all of it: why, as a label and a sentence, and its bytes."""
 
     provider: Provider
     delivery: str
@@ -55,6 +55,10 @@ class DeployStore(Protocol):
 
     async def find(self, tenant: str, deploy_id: str) -> Deploy | None:
         """Return one deploy of the tenant, or None."""
+        ...
+
+    async def tells_deployments(self, tenant: str, repository: str) -> bool:
+        """Tell whether GitHub reported deployments of a repository in the last 90 days."""
         ...
 
     async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,33 @@ def test_without_a_key_or_with_a_wrong_one_nothing_is_answered(doors: Doors) -> 
             for key in ("", "guess", "isc.e30.e30"):
                 answer = await ask(doors.outer[service], method, path, key)
                 assert answer.status == 401, (service, method, path, key, answer)
+
+    asyncio.run(story())
+
+
+def test_what_is_shown_and_is_no_key_is_never_the_anonymous_tenants_at_any_route(tmp_path: Path) -> None:
+    doors = http_doors(tmp_path, anonymous=MINE)
+
+    async def story() -> None:
+        for service, method, path, _ in each_route(doors):
+            for shown in ("Basic Z3Vlc3M6Z3Vlc3M=", "Token guess", "Digest username=guess", "Bearer"):
+                answer = await ask(doors.outer[service], method, path, authorization=shown)
+                assert answer.status == 401, (service, method, path, shown, answer)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "Token", "ApiKey", "Basic"])
+def test_a_key_is_read_in_whichever_scheme_it_is_shown_at_every_route(doors: Doors, scheme: str) -> None:
+    key = f"{MINE}-machine"
+    shown = f"{scheme} {base64.b64encode(b'anybody:' + key.encode()).decode() if scheme == 'Basic' else key}"
+
+    async def story() -> None:
+        for service, method, path, asked in each_route(doors):
+            if asked.role is not Role.ADMIN and not path.endswith("/argocd"):  # there the provider's token is in it
+                answer = await ask(doors.outer[service], method, path, "", b"{}", 0.3, shown)
+                assert answer.status != 403, (path, answer)
+                assert answer.status != 401 or b"signature" in answer.body, (path, answer)
 
     asyncio.run(story())
 

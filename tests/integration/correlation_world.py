@@ -99,6 +99,7 @@ class Neighbours(incident_service_pb2_grpc.IncidentServiceServicer, deploy_servi
     incidents: list[incident_pb2.Incident] = field(default_factory=list)
     analyses: dict[str, HypothesesPublished] = field(default_factory=dict)
     deploys: list[deploy_pb2.Deploy] = field(default_factory=list)
+    alerts: list[incident_pb2.IncidentAlert] = field(default_factory=list)
     refuse: grpc.StatusCode | None = None
 
     def _enter(self, context: Any) -> None:
@@ -119,6 +120,11 @@ class Neighbours(incident_service_pb2_grpc.IncidentServiceServicer, deploy_servi
         if request.id not in self.analyses:
             context.abort(grpc.StatusCode.NOT_FOUND, "no analysis yet")
         return incident_service_pb2.GetHypothesesResponse(analysis=self.analyses[request.id])
+
+    def ListIncidentAlerts(self, request: Any, context: Any) -> Any:  # noqa: ARG002  # as gRPC calls it
+        """Return the alerts of every incident."""
+        self._enter(context)
+        return incident_service_pb2.ListIncidentAlertsResponse(alerts=self.alerts)
 
     def ListDeploys(self, request: Any, context: Any) -> Any:
         """Return the deploys that started in the asked time."""

@@ -132,6 +132,22 @@ def bench(stack: Any, tmp_path: Path, cause: str, seed: int = 1) -> Iterator[Ben
         yield Bench(stack, tenant, scenario, known, target, tenants_file)
 
 
+@pytest.mark.parametrize(("environment", "blamed"), [("prod", False), ("stg", True)])
+def test_a_deploy_to_staging_is_blamed_for_an_outage_of_staging_only(
+    stack: Any, tmp_path: Path, environment: str, blamed: bool
+) -> None:
+    with bench(stack, tmp_path, "bad-deploy") as around, around.engine():
+        around.neighbours.alerts = [incident_pb2.IncidentAlert(id="a", labels={"env": environment})]
+        for known in around.neighbours.deploys:
+            known.environment = "staging"
+        around.publish_opened(around.incident())
+
+        first = around.analyses()[0].hypotheses[0]
+
+    assert first.service == around.scenario.expected
+    assert (first.cause_kind == pb.CAUSE_KIND_DEPLOY, bool(first.deploy_id)) == (blamed, blamed)
+
+
 @pytest.mark.parametrize("cause", world.CAUSES)
 def test_the_cause_of_an_opened_incident_is_published(stack: Any, tmp_path: Path, cause: str) -> None:
     with bench(stack, tmp_path, cause) as around, around.engine():

@@ -106,6 +106,33 @@ def test_only_what_changes_what_runs_is_evidence_also_when_superseded_since() ->
     ]  # fmt: skip
 
 
+def alert(labels: dict[str, str], ended: bool = False) -> incident_pb2.IncidentAlert:
+    return incident_pb2.IncidentAlert(id="a", labels=labels, ended_at=stamp(NOW) if ended else None)
+
+
+def test_the_environment_is_that_of_the_alerts_that_go_on() -> None:
+    going_on = [alert({"env": "prod", "service": "front"}), alert({"environment": "staging"}), alert({"env": "prod"})]
+    ended = [alert({"env": "dev"}, ended=True)]
+
+    def environments(*alerts: incident_pb2.IncidentAlert) -> tuple[str, ...]:
+        known = neighbours("acme", alerts=list(alerts))
+        return ask(known, lambda channel: GrpcIncidents(channel).environments(followed()))
+
+    assert environments(*going_on, *ended) == ("prod", "staging")
+    assert environments(*ended) == ("dev",)
+    assert environments(alert({"service": "front"})) == ()
+    assert environments() == ()
+
+
+def test_a_deploy_goes_with_its_environment_and_without_a_version_with_its_commit() -> None:
+    known = neighbours("acme", deploys=[deploy("front", deploy_pb2.DEPLOY_STATUS_SUCCEEDED)])
+    known.deploys[0].environment, known.deploys[0].revision = "production", "c0ffee12" * 5
+
+    [change] = ask(known, lambda channel: GrpcDeploys(channel).between("acme", NOW - timedelta(hours=1), NOW))
+
+    assert (change.environment, change.version) == ("production", "c0ffee12c0ff")
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -121,6 +148,8 @@ def test_a_service_that_is_away_is_told_from_one_that_refuses(status: grpc.Statu
         ask(known, lambda channel: GrpcDeploys(channel).between("acme", NOW - timedelta(hours=1), NOW))
     with pytest.raises(error):
         ask(known, lambda channel: GrpcIncidents(channel).open("acme"))
+    with pytest.raises(error):
+        ask(known, lambda channel: GrpcIncidents(channel).environments(followed()))
     with pytest.raises(Unavailable):
         ask(known, lambda channel: GrpcIncidents(channel).latest(followed()))
 

@@ -77,3 +77,31 @@ def test_counts_texts_and_first_sights_are_those_of_the_rollup(clickhouse: Click
     for seen, expected in zip(first_seen, (start, start + timedelta(minutes=ONSET)), strict=True):
         assert seen is not None
         assert abs(seen - expected) <= timedelta(minutes=1)  # the clock may have moved on
+
+
+def test_the_environments_are_those_that_the_services_name_themselves(clickhouse: ClickHouse) -> None:
+    tenant, at = unique("t"), datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=3)
+
+    def sent(table: str, time: str, rows: list[tuple[str, dict[str, str], str]]) -> None:
+        columns = ("TenantId", time, "ServiceName", "ResourceAttributes")
+        extra = ("StatusCode",) if table == "spans_raw" else ()
+        values = [(tenant, at, name, where, *([status] if extra else [])) for name, where, status in rows]
+        clickhouse.insert_rows(table, (*columns, *extra), values)
+
+    new, old = "deployment.environment.name", "deployment.environment"
+    sent("spans_raw", "Timestamp", [("front", {new: "production"}, "Error"), ("front", {old: "staging"}, "Ok"),
+                                    ("front", {}, "Error"), ("other", {new: "dev"}, "Error")])  # fmt: skip
+    sent("logs_raw", "Timestamp", [("queue", {old: "eu"}, "")])
+    sent("metrics_timeseries", "TimeUnix", [("node", {new: "us"}, "")])
+
+    def environments(*services: str, late: timedelta = timedelta()) -> tuple[str, ...]:
+        start = at - timedelta(minutes=1) + late
+        asked = ClickHouseTelemetry(clickhouse).environments(tenant, services, start, start + timedelta(minutes=5))
+        return asyncio.run(asked)
+
+    assert environments("front") == ("production",)
+    assert environments("queue", "node") == ("eu", "us")
+    assert environments("absent") == ()
+    assert environments() == ()
+    assert environments("front", late=timedelta(minutes=2)) == ()
+    assert environments("it's") == ()

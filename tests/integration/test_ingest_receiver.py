@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import grpc
 import httpx
 import pytest
@@ -81,13 +82,15 @@ def test_a_program_with_the_opentelemetry_sdk_is_readable_within_five_seconds(
     assert total == [("orders", 3.0, True)]
 
 
-@pytest.mark.parametrize("encoding", ["", "gzip", "zstd", "deflate"])
+@pytest.mark.parametrize("encoding", ["", "gzip", "zstd", "deflate", "zlib", "snappy", "x-snappy-framed", "lz4"])
 def test_http_takes_protobuf_in_every_content_encoding(world: IngestWorld, tenant: str, encoding: str) -> None:
     import zlib
 
     body = an_export().SerializeToString()
     packed = {
-        "": body, "gzip": gzip.compress(body), "zstd": zstandard.compress(body), "deflate": zlib.compress(body)
+        "": body, "gzip": gzip.compress(body), "zstd": zstandard.compress(body), "deflate": zlib.compress(body),
+        "zlib": zlib.compress(body), "snappy": bytes(cramjam.snappy.compress_raw(body)),
+        "x-snappy-framed": bytes(cramjam.snappy.compress(body)), "lz4": bytes(cramjam.lz4.compress(body)),
     }[encoding]  # fmt: skip
     answer = world.post("logs", packed, tenant, content_encoding=encoding)
     assert (answer.status_code, answer.content) == (200, b"")

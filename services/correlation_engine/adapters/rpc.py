@@ -15,6 +15,7 @@ from incidentscope.incident.v1 import incident_pb2, incident_service_pb2, incide
 
 from libs.access.credentials import by_header
 from libs.kernel.errors import InvalidInput, Unavailable
+from services.correlation_engine.domain import environments
 from services.correlation_engine.domain.model import Change
 from services.correlation_engine.domain.schedule import OpenIncident
 from services.correlation_engine.handlers import open_incident
@@ -27,6 +28,7 @@ RAN = frozenset(
     {deploy_pb2.DEPLOY_STATUS_IN_PROGRESS, deploy_pb2.DEPLOY_STATUS_SUCCEEDED, deploy_pb2.DEPLOY_STATUS_FAILED}
 )
 CHANGES_WHAT_RUNS = (deploy_pb2.CHANGE_KIND_DEPLOY, deploy_pb2.CHANGE_KIND_CONFIGURATION)
+REVISION_CHARS = 12
 AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 Answer = TypeVar("Answer")
 Metadata = Callable[[str], tuple[tuple[str, str], ...]]  # the credentials of a call for a tenant
@@ -58,7 +60,7 @@ class GrpcDeploys:
     async def between(self, tenant: str, start: datetime, end: datetime) -> tuple[Change, ...]:
         """Return the deploys and configuration changes that took effect in a time, newest first; raises Unavailable.
 
-        Pushes, releases and CI outcomes alter nothing that runs and are not asked for.
+        Pushes, releases, CI outcomes and previews alter nothing that runs and are not asked for.
         """
         request = deploy_service_pb2.ListDeploysRequest(
             start_time=_timestamp(start), end_time=_timestamp(end), page_size=PAGE, kinds=CHANGES_WHAT_RUNS
@@ -85,11 +87,12 @@ def _change(deploy: deploy_pb2.Deploy) -> Change:
     return Change(
         id=deploy.id,
         service=deploy.service,
-        version=deploy.version,
+        version=deploy.version or deploy.revision[:REVISION_CHARS],
         started_at=deploy.started_at.ToDatetime(tzinfo=UTC),
         finished_at=finished,
         url=deploy.url,
         description=deploy.description,
+        environment=deploy.environment,
     )
 
 
@@ -126,6 +129,14 @@ class GrpcIncidents:
                 return None
             raise Unavailable(f"incident_service does not answer: {exc.code().name} {exc.details()}") from exc
         return answer.analysis
+
+    async def environments(self, incident: OpenIncident) -> tuple[str, ...]:
+        """Return the environments that its alerts name; raises Unavailable, or InvalidInput when refused."""
+        request = incident_service_pb2.ListIncidentAlertsRequest(id=incident.id)
+        call = self._stub.ListIncidentAlerts(request, timeout=TIMEOUT_SECONDS, metadata=self._metadata(incident.tenant))
+        answer = await _ask("incident_service", call)
+        going_on = [alert for alert in answer.alerts if not alert.HasField("ended_at")]
+        return environments.of_labels(alert.labels for alert in going_on or answer.alerts)
 
 
 def _readable(incidents: Iterable[incident_pb2.Incident]) -> list[OpenIncident]:

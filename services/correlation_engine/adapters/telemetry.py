@@ -11,6 +11,7 @@ import numpy as np
 
 from libs.storage.clickhouse import ClickHouse
 from services.correlation_engine.adapters import transitions
+from services.correlation_engine.domain.environments import of_records
 from services.correlation_engine.domain.model import (
     Edge,
     FloatArray,
@@ -84,6 +85,21 @@ FROM (
     GROUP BY ServiceName, MetricName, Step
 ) GROUP BY ServiceName, MetricName"""
 
+# What the services themselves say of where they run, from some of their records: an outage needs no more.
+_OWN = """
+    SELECT ResourceAttributes['deployment.environment.name'] AS Named, {failed} AS Failed,
+        if(Named != '', Named, ResourceAttributes['deployment.environment']) AS Environment
+    FROM {table} WHERE TenantId = %(tenant)s AND ServiceName IN %(services)s
+        AND {time} >= toDateTime64(%(start)s, 9) AND {time} < toDateTime64(%(end)s, 9)
+    LIMIT %(most)s"""
+ENVIRONMENTS = f"""
+SELECT Environment, count(), countIf(Failed) FROM (
+    ({_OWN.format(table="spans_raw", time="Timestamp", failed="StatusCode = 'Error'")}) UNION ALL
+    ({_OWN.format(table="logs_raw", time="Timestamp", failed="0")}) UNION ALL
+    ({_OWN.format(table="metrics_timeseries", time="TimeUnix", failed="0")})
+) WHERE Environment != '' GROUP BY Environment ORDER BY Environment"""
+MOST_RECORDS = 10_000  # of each kind
+
 
 class ClickHouseTelemetry:
     """Implements ports.TelemetryStore."""
@@ -121,6 +137,18 @@ class ClickHouseTelemetry:
             gauges=tuple(_gauge(row, grid) for row in gauges),
             transitions=(*following.between, *transitions.logging(following, services)),
         )
+
+    async def environments(
+        self, tenant: str, services: Sequence[str], start: datetime, end: datetime
+    ) -> tuple[str, ...]:
+        """Return the environments that services name in what they sent in a time; raises Unavailable."""
+        if not services:
+            return ()
+        params = {
+            "tenant": tenant, "services": tuple(services), "most": MOST_RECORDS,
+            "start": int(start.timestamp()), "end": int(end.timestamp()) + 1,
+        }  # fmt: skip
+        return of_records(await asyncio.to_thread(self._clickhouse.query, ENVIRONMENTS, params))
 
 
 def _filler(steps: Sequence[int], grid: Grid) -> Callable[..., FloatArray]:

@@ -110,7 +110,7 @@ Series = TypeVar("Series", ServiceSeries, Edge, LogSignature, LogTransition, Gau
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A deploy of one service. `finished_at` is None while it rolls out."""
+    """A deploy of one service. `finished_at` is None while it rolls out; an empty `environment` is not known."""
 
     id: str
     service: str
@@ -119,6 +119,7 @@ class Change:
     finished_at: datetime | None = None
     url: str = ""
     description: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

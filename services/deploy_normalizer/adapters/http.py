@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 ANSWER_SECONDS = 8.0  # GitHub gives up after ten
+AUTHORIZATION_IS_THEIRS = frozenset({"argocd"})  # the provider's token is in that header, not an API key
 DELIVERY_IDS = ("x-github-delivery", "webhook-id", "idempotency-key")
 
 WEBHOOKS = Counter(
@@ -70,14 +71,20 @@ def webhook_app(webhooks: Mapping[str, Webhook], tenants: TenantRegistry, routes
         app.add_api_route(f"/webhooks/{{tenant}}/{provider}", door.of_path, methods=["POST"])
 
     def admit(request: Request, asked: Requirement) -> Identity:
-        # `Authorization` belongs to the provider here: Argo CD's token is in it, not an API key.
-        return tenants.admit({k: v for k, v in request.headers.items() if k != "authorization"}, asked)
+        theirs = provider_of(request) in AUTHORIZATION_IS_THEIRS
+        headers = {k: v for k, v in request.headers.items() if k != "authorization" or not theirs}
+        return tenants.admit(headers, asked)
 
     def refuse(request: Request, denied: AccessDenied) -> JSONResponse:
-        return doors[request.url.path.rpartition("/")[2]].refuse(request, denied)
+        return doors[provider_of(request)].refuse(request, denied)
 
     guard(app.router.routes, Gate(admit, refuse))
     return app
+
+
+def provider_of(request: Request) -> str:
+    """Return the provider whose door a request stands at."""
+    return request.url.path.rpartition("/")[2]
 
 
 class _Door:
@@ -94,7 +101,7 @@ class _Door:
 
     @needs(Role.SERVICE, Scope.DEPLOYS_WRITE)
     async def of_headers(self, request: Request) -> JSONResponse:
-        """Take a webhook whose tenant follows from `x-api-key` or the anonymous tenant."""
+        """Take a webhook whose tenant follows from its API key, or is the anonymous one."""
         return await self._take(request, current_identity().tenant)
 
     @exempt(Exempt.SIGNED)

@@ -36,6 +36,7 @@ KINDS: Mapping[Kind, deploy_pb2.ChangeKind.ValueType] = {
     Kind.RELEASE: deploy_pb2.CHANGE_KIND_RELEASE,
     Kind.CI_OUTCOME: deploy_pb2.CHANGE_KIND_CI_OUTCOME,
     Kind.CONFIGURATION: deploy_pb2.CHANGE_KIND_CONFIGURATION,
+    Kind.PREVIEW: deploy_pb2.CHANGE_KIND_PREVIEW,
 }
 MOVEMENTS: Mapping[Movement, deploy_pb2.DeployMovement.ValueType] = {
     Movement.UNKNOWN: deploy_pb2.DEPLOY_MOVEMENT_UNSPECIFIED,

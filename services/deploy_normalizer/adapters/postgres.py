@@ -32,7 +32,7 @@ log = structlog.get_logger()
 SCHEMA = "deploy"
 WATCH_SECONDS = 3.0
 DELIVERIES_KEPT = timedelta(days=30)  # GitHub offers redelivery for three days
-
+DEPLOYMENTS_TELL = timedelta(days=90)  # since its last one a repository counts as one that sends deployments
 UNREAD_KEPT = 1000
 EARLIER_JUDGED_BY = 200  # deploys of the service that a movement is judged by; more change nothing in practice
 LATER_JUDGED_ANEW = 50
@@ -55,6 +55,9 @@ _NEIGHBOURS = f"""
 UNION ALL
 (SELECT {_COLUMNS} FROM deploy WHERE tenant_id = %(tenant)s AND service = %(service)s AND kind = 'deploy'
     AND started_at >= %(start)s ORDER BY started_at, id LIMIT {LATER_JUDGED_ANEW})"""
+_TELLS_DEPLOYMENTS = """
+SELECT EXISTS (SELECT 1 FROM deploy WHERE tenant_id = %s AND provider = 'github' AND repository = %s
+  AND event IN ('deployment', 'deployment_status') AND touched_until > %s)"""
 _KEEP_UNREAD = """
 INSERT INTO unread_delivery (tenant_id, provider, delivery, event, reason, problem, body)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
@@ -125,6 +128,14 @@ class PostgresDeploys:
         """Return one deploy of the tenant, or None; raises Unavailable."""
         async with transaction(self._pool, tenant) as conn:
             return await _find(conn, tenant, deploy_id)
+
+    async def tells_deployments(self, tenant: str, repository: str) -> bool:
+        """Tell whether GitHub reported deployments of a repository lately; raises Unavailable."""
+        since = self._clock.now() - DEPLOYMENTS_TELL
+        async with transaction(self._pool, tenant) as conn:
+            cursor = await conn.execute(_TELLS_DEPLOYMENTS, (tenant, repository, since))
+            row = await cursor.fetchone()
+        return bool(row and row[0])
 
     async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:
         """Return up to `limit` deploys that touched the window, newest first; raises Unavailable."""

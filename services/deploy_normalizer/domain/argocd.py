@@ -6,11 +6,13 @@ Argo CD lets its users write the body; ours is the template in `argocd-notificat
     finished_at                                     required once the operation has ended
     namespace, project, service, environment, revision, sync_status, health_status, operation_message,
     destination_namespace, images, repository, initiated_by, url      optional, null or empty when unknown
+    revisions, sources                              of an application of several sources, one for each in their order
 
 One sync operation of one application is one deploy. The service is `service` (the template fills it from the label
 `app.kubernetes.io/name`), else what the mapping rules say of application, repository and environment, else the
 application's name; the environment is `environment` (from the label
-`app.kubernetes.io/environment`), else the namespace it is deployed to.
+`app.kubernetes.io/environment`), else the namespace it is deployed to. Of several sources, the revisions together are
+the revision, so that a change of any of them is one; the repository is the first that has a name.
 """
 
 from __future__ import annotations
@@ -18,9 +20,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from services.deploy_normalizer.domain.deploy import Provider, Report, Status
+from services.deploy_normalizer.domain import argocd_sources
+from services.deploy_normalizer.domain.argocd_sources import Source, known
+from services.deploy_normalizer.domain.deploy import Kind, Provider, Report, Status
 from services.deploy_normalizer.domain.fields import (
     NAME_CHARS,
+    PROSE_CHARS,
+    URL_CHARS,
     BadField,
     Json,
     link,
@@ -29,8 +35,10 @@ from services.deploy_normalizer.domain.fields import (
     prose,
     required_instant,
     required_text,
+    text_of,
 )
 from services.deploy_normalizer.domain.mapping import NO_RULES, ServiceRules, Subject
+from services.deploy_normalizer.domain.previews import is_preview
 
 _ENDED = ("Succeeded", "Failed", "Error")
 PHASES: Mapping[str, Status] = {
@@ -57,14 +65,14 @@ def read(body: Json, rules: ServiceRules = NO_RULES) -> Report:
     app = required_text(body, "app")
     phase = required_text(body, "operation_phase")
     started_at = required_instant(body, "started_at")
-    environment = optional_text(body, "environment") or optional_text(body, "destination_namespace")
-    repository = _repository(optional_text(body, "repository", limit=2000))
-    subject = Subject(Provider.ARGOCD, repository=repository, app=app, environment=environment)
-    service = optional_text(body, "service") or next(iter(rules.services(subject)), app)
-    revision = optional_text(body, "revision")
+    environment = _said(body, "environment") or _said(body, "destination_namespace")
+    sources = argocd_sources.read(body)
+    repositories = [name for source in sources if (name := source.repository)]
+    service = _said(body, "service") or _ruled(rules, app, environment, repositories) or app
+    revision = argocd_sources.revision_of(sources) or _said(body, "revision")
     return Report(
         provider=Provider.ARGOCD,
-        external_id=f"{optional_text(body, 'namespace')}/{app}@{started_at.isoformat()}",
+        external_id=f"{_said(body, 'namespace')}/{app}@{started_at.isoformat()}",
         event=f"sync_{phase.lower()}",
         status=_status(body, phase),
         at=_reported_at(body, phase, started_at),
@@ -72,13 +80,41 @@ def read(body: Json, rules: ServiceRules = NO_RULES) -> Report:
         began_at=started_at,
         service=service,
         environment=environment,
-        version=_image_tag(body, service, app) or revision,
+        version=_image_tag(body, service, app) or argocd_sources.chart_of(sources) or revision,
         revision=revision,
-        repository=repository,
-        actor=optional_text(body, "initiated_by"),
-        url=link(body, "url"),
-        description=prose(body, "operation_message") or _summary(body),
+        repository=next(iter(repositories), ""),
+        actor=_said(body, "initiated_by"),
+        url=_page(body, app),
+        description=_description(body, sources),
+        kind=Kind.PREVIEW if is_preview(app) else Kind.DEPLOY,
     )
+
+
+def _said(body: Json, path: str) -> str:
+    """Return a text, empty where the template had nothing to fill in; raises BadField."""
+    return known(optional_text(body, path))
+
+
+def _ruled(rules: ServiceRules, app: str, environment: str, repositories: list[str]) -> str:
+    for repository in repositories or [""]:
+        found = rules.services(Subject(Provider.ARGOCD, repository=repository, app=app, environment=environment))
+        if found:
+            return found[0]
+    return ""
+
+
+def _page(body: Json, app: str) -> str:
+    """Return the application's page: one outside Argo CD's own namespace is found by its namespace only."""
+    page, namespace = link(body, "url"), _said(body, "namespace")
+    bare = page.endswith(f"/applications/{app}") and namespace
+    return f"{page.removesuffix(app)}{namespace}/{app}" if bare else page
+
+
+def _description(body: Json, sources: tuple[Source, ...]) -> str:
+    said = prose(body, "operation_message") or _summary(body)
+    if len(sources) < 2:
+        return said
+    return f"{said}; sources: {', '.join(map(str, sources))}"[:PROSE_CHARS]
 
 
 def _status(body: Json, phase: str) -> Status:
@@ -87,11 +123,7 @@ def _status(body: Json, phase: str) -> Status:
         raise BadField("operation_phase", f"has the unknown value {phase!r}; known are {', '.join(PHASES)}")
     if status is not Status.SUCCEEDED:
         return status
-    health = optional_text(body, "health_status")
-    if health not in HEALTH_AFTER_SYNC:
-        known = ", ".join(filter(None, HEALTH_AFTER_SYNC))
-        raise BadField("health_status", f"has the unknown value {health!r}; known are {known}")
-    return HEALTH_AFTER_SYNC[health]
+    return HEALTH_AFTER_SYNC.get(_said(body, "health_status"), Status.IN_PROGRESS)
 
 
 def _reported_at(body: Json, phase: str, started_at: datetime) -> datetime:
@@ -103,9 +135,9 @@ def _image_tag(body: Json, *names: str) -> str:
     images = lookup(body, "images")
     if images is None:
         return ""
-    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+    if not isinstance(images, list):
         raise BadField("images", "must be a list of texts")
-    tags = dict(_name_and_tag(optional_text({"images": image}, "images", limit=2000)) for image in images)
+    tags = dict(_name_and_tag(text_of(image, "images", limit=URL_CHARS)) for image in images if image is not None)
     named = [tags[name] for name in names if name in tags]
     tag = named[0] if named else next(iter(tags.values())) if len(tags) == 1 else ""
     return tag[:NAME_CHARS]
@@ -116,13 +148,6 @@ def _name_and_tag(image: str) -> tuple[str, str]:
     return name, tag
 
 
-def _repository(address: str) -> str:
-    """`owner/name` of a Git address, without host, user or password; empty when it does not look like one."""
-    text = address.removesuffix("/").removesuffix(".git")
-    path = text.partition("://")[2].partition("/")[2] if "://" in text else text.partition(":")[2]
-    return path[:NAME_CHARS] if "/" in path else ""
-
-
 def _summary(body: Json) -> str:
     said = (("sync", "sync_status"), ("health", "health_status"), ("project", "project"))
-    return ", ".join(f"{word} {text}" for word, name in said if (text := optional_text(body, name)))
+    return ", ".join(f"{word} {text}" for word, name in said if (text := _said(body, name)))

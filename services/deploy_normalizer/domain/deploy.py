@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from libs.kernel.ids import stable_id
+from services.deploy_normalizer.domain.previews import is_preview
 
 
 class Status(StrEnum):
@@ -35,13 +36,17 @@ class Provider(StrEnum):
 
 
 class Kind(StrEnum):
-    """What kind of change it is; only a deploy or a configuration change alters what runs."""
+    """What kind of change it is; only a deploy or a configuration change alters what runs.
+
+    A preview is a deploy to an environment of a branch or a pull request (domain/previews.py).
+    """
 
     DEPLOY = "deploy"
     CODE_CHANGE = "code_change"
     RELEASE = "release"
     CI_OUTCOME = "ci_outcome"
     CONFIGURATION = "configuration"
+    PREVIEW = "preview"
 
 
 class Movement(StrEnum):
@@ -125,12 +130,13 @@ def combine(tenant: str, reports: Iterable[Report]) -> Deploy:
     ordered = sorted(reports, key=_precedence, reverse=True)
     winner = ordered[0]
     finished = _finished(ordered)
+    environment = _first(r.environment for r in ordered)
     return Deploy(
         id=deploy_id(tenant, winner.provider, winner.external_id),
         tenant=tenant,
         provider=winner.provider,
         service=winner.service,
-        environment=_first(r.environment for r in ordered),
+        environment=environment,
         version=_first(r.version for r in ordered),
         revision=_first(r.revision for r in ordered),
         status=winner.status,
@@ -142,7 +148,7 @@ def combine(tenant: str, reports: Iterable[Report]) -> Deploy:
         started_at=_started(ordered, finished),
         finished_at=finished,
         updated_at=max(r.at for r in ordered),
-        kind=winner.kind,
+        kind=_kind(ordered, environment),
         succeeded_at=max((r.at for r in ordered if r.status is Status.SUCCEEDED), default=None),
     )
 
@@ -150,6 +156,13 @@ def combine(tenant: str, reports: Iterable[Report]) -> Deploy:
 def same_reports(one: Deploy, other: Deploy) -> bool:
     """Tell whether two states of a deploy are the same but for what follows from other deploys."""
     return one == replace(other, movement=one.movement, previous_id=one.previous_id, source_id=one.source_id)
+
+
+def _kind(ordered: list[Report], environment: str) -> Kind:
+    """Return the winner's kind, or that it is a preview where one report or the environment's name says so."""
+    kind = ordered[0].kind
+    preview = is_preview(environment) or any(r.kind is Kind.PREVIEW for r in ordered)
+    return Kind.PREVIEW if kind is Kind.DEPLOY and preview else kind
 
 
 _RANK = {status: rank for rank, status in enumerate(Status)}

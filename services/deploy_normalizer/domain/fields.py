@@ -23,6 +23,7 @@ class MissingField(InvalidInput):
 
     def __init__(self, path: str) -> None:
         super().__init__("missing_field", f"the field `{path}` is missing or empty")
+        self.path = path
 
 
 class BadField(InvalidInput):
@@ -30,6 +31,7 @@ class BadField(InvalidInput):
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__("bad_field", f"the field `{path}` {problem}")
+        self.path = path
 
 
 def lookup(body: Json, path: str) -> object:
@@ -52,9 +54,8 @@ def section(body: Json, path: str) -> Json:
     return value
 
 
-def optional_text(body: Json, path: str, limit: int = NAME_CHARS) -> str:
-    """Return the text at a path, trimmed; empty when absent or null; raises BadField."""
-    value = lookup(body, path)
+def text_of(value: object, path: str, limit: int = NAME_CHARS) -> str:
+    """Return a value found at a path as text, trimmed; empty when it is null; raises BadField."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -63,6 +64,18 @@ def optional_text(body: Json, path: str, limit: int = NAME_CHARS) -> str:
     if len(text) > limit:
         raise BadField(path, f"is longer than {limit} characters")
     return text
+
+
+def optional_text(body: Json, path: str, limit: int = NAME_CHARS) -> str:
+    """Return the text at a path, trimmed; empty when absent or null; raises BadField."""
+    return text_of(lookup(body, path), path, limit)
+
+
+def optional_version(body: Json, path: str) -> str:
+    """Return the version at a path, a text or a whole number; empty when absent or null; raises BadField."""
+    value = lookup(body, path)
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return text_of(str(value) if number else value, path)
 
 
 def required_text(body: Json, path: str, limit: int = NAME_CHARS) -> str:
@@ -96,9 +109,8 @@ def identifier(body: Json, path: str) -> str:
     return required_text(body, path)
 
 
-def optional_instant(body: Json, path: str) -> datetime | None:
-    """Return the RFC 3339 instant at a path in UTC; None when absent, empty or a zero time; raises BadField."""
-    text = optional_text(body, path)
+def instant_of(text: str, path: str) -> datetime | None:
+    """Return the instant of an RFC 3339 text at a path in UTC; None when empty or a zero time; raises BadField."""
     if not text:
         return None
     try:
@@ -113,6 +125,11 @@ def optional_instant(body: Json, path: str) -> datetime | None:
     if instant > _LATEST:
         raise BadField(path, f"is too far in the future: {text!r}")
     return instant if instant >= _EARLIEST else None
+
+
+def optional_instant(body: Json, path: str) -> datetime | None:
+    """Return the RFC 3339 instant at a path in UTC; None when absent, empty or a zero time; raises BadField."""
+    return instant_of(optional_text(body, path), path)
 
 
 def required_instant(body: Json, path: str) -> datetime:

@@ -4,12 +4,14 @@
     status      pending | in_progress | succeeded | failed | inactive                   required
     time        when this became so, RFC 3339 with a zone                               required
     service     as telemetry names it      required, unless a mapping rule finds it from what follows
-    kind        deploy (when absent) | code_change | release | ci_outcome | configuration
+    kind        deploy (when absent) | code_change | release | ci_outcome | configuration | preview
     started_at  when it began, RFC 3339
-    environment, version, revision, repository, app, actor, url, description            texts
+    version     text or whole number
+    environment, revision, repository, app, actor, url, description                     texts
     paths       list of the files touched, for mapping rules
 
-Fields this page does not know are refused, so that a misspelt one does not go unnoticed.
+Fields this page does not know are refused, so that a misspelt one does not go unnoticed, and so are fields of a wrong
+type: whoever sends this wrote it for us, and hears so at once.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from services.deploy_normalizer.domain.fields import (
     one_of,
     optional_instant,
     optional_text,
+    optional_version,
     prose,
     required_instant,
 )
@@ -63,7 +66,7 @@ def _report(body: Json, number: str, service: str) -> Report:
         began_at=began,
         service=service,
         environment=optional_text(body, "environment"),
-        version=optional_text(body, "version"),
+        version=optional_version(body, "version"),
         revision=optional_text(body, "revision"),
         repository=optional_text(body, "repository"),
         actor=optional_text(body, "actor"),

@@ -22,9 +22,9 @@ from services.deploy_normalizer.domain.fields import (
 )
 from services.deploy_normalizer.domain.github import GithubRules, Ignored
 from services.deploy_normalizer.domain.mapping import Subject
+from services.deploy_normalizer.domain.refs import HEADS, TAGS, version_of
 
 MAX_PATHS = 20_000
-_HEADS, _TAGS = "refs/heads/", "refs/tags/"
 _PUBLISHED = ("published", "released", "prereleased")
 _WITHDRAWN = ("unpublished", "deleted")
 _LIST_OF_PATHS = ("added", "modified", "removed")
@@ -48,17 +48,17 @@ def _push(body: Json, rules: GithubRules) -> tuple[Report, ...] | Ignored:
     ref, after = required_text(body, "ref"), required_text(body, "after")
     if lookup(body, "deleted") is True or not after.strip("0"):
         return Ignored.REF_DELETED
-    branch = ref.removeprefix(_HEADS)
-    if not ref.startswith(_TAGS) and branch != optional_text(body, "repository.default_branch"):
+    branch = ref.removeprefix(HEADS)
+    if not ref.startswith(TAGS) and branch != optional_text(body, "repository.default_branch"):
         return Ignored.OTHER_BRANCH
     repository = required_text(body, "repository.full_name")
     subject = Subject(Provider.GITHUB, repository=repository, paths=_paths(body))
     at = _pushed_at(body)
-    services = rules.mapping.services(subject) or (github.service_of(body, {}, "", rules),)
+    services = rules.mapping.services(subject) or (github.service_of(body, "", rules),)
     return tuple(
         Report(
             provider=Provider.GITHUB, external_id=f"push/{repository}/{ref}@{after}/{service}", event="push",
-            status=Status.SUCCEEDED, at=at, requested_at=at, service=service, version=branch.removeprefix(_TAGS),
+            status=Status.SUCCEEDED, at=at, requested_at=at, service=service, version=version_of(ref),
             revision=after, repository=repository,
             actor=optional_text(body, "sender.login") or optional_text(body, "pusher.name"),
             url=link(body, "compare"), description=prose(body, "head_commit.message"), kind=Kind.CODE_CHANGE,
@@ -84,7 +84,7 @@ def _release(body: Json, rules: GithubRules) -> Report | Ignored:
         status=Status.INACTIVE if withdrawn else Status.SUCCEEDED,
         at=(optional_instant(body, "release.updated_at") if withdrawn else None) or published,
         requested_at=published,
-        service=github.service_of(body, {}, "", rules),
+        service=github.service_of(body, "", rules),
         version=required_text(body, "release.tag_name"),
         revision=commit if _is_commit(commit) else "",
         repository=required_text(body, "repository.full_name"),
@@ -105,8 +105,8 @@ def _check_suite(body: Json, rules: GithubRules) -> Report:
         status=_check_status(body),
         at=optional_instant(body, "check_suite.updated_at") or began,
         requested_at=began,
-        service=github.service_of(body, {}, "", rules),
-        version=optional_text(body, "check_suite.head_branch"),
+        service=github.service_of(body, "", rules),
+        version=version_of(optional_text(body, "check_suite.head_branch")),
         revision=required_text(body, "check_suite.head_sha"),
         repository=required_text(body, "repository.full_name"),
         actor=optional_text(body, "sender.login"),

@@ -16,7 +16,9 @@ from services.deploy_normalizer.domain.deploy import Kind, Provider, Report, Sta
 from services.deploy_normalizer.domain.fields import (
     Json,
     identifier,
+    instant_of,
     link,
+    lookup,
     one_of,
     optional_instant,
     optional_text,
@@ -26,11 +28,13 @@ from services.deploy_normalizer.domain.fields import (
     section,
 )
 from services.deploy_normalizer.domain.mapping import ServiceRules, Subject
+from services.deploy_normalizer.domain.refs import version_of
 
 DEPLOYMENT_STATUSES: Mapping[str, Status] = {
     "created": Status.PENDING,
     "blocked": Status.PENDING,
     "running": Status.IN_PROGRESS,
+    "canceling": Status.IN_PROGRESS,
     "success": Status.SUCCEEDED,
     "failed": Status.FAILED,
     "canceled": Status.FAILED,  # it may have rolled out in part
@@ -93,7 +97,7 @@ def _deployment(body: Json, rules: ServiceRules) -> Report:
         began_at=at if status is Status.IN_PROGRESS else None,
         service=_service(body, environment, rules),
         environment=environment,
-        version=optional_text(body, "ref"),
+        version=version_of(optional_text(body, "ref")),
         revision=revision[1] if revision else optional_text(body, "short_sha"),
         repository=required_text(body, "project.path_with_namespace"),
         actor=optional_text(body, "user.username"),
@@ -117,7 +121,7 @@ def _pipeline(body: Json, rules: ServiceRules) -> Report:
         at=finished or created,
         requested_at=created,
         service=_service(body, "", rules),
-        version=optional_text(body, "object_attributes.ref"),
+        version=_pipeline_version(body),
         revision=optional_text(body, "object_attributes.sha"),
         repository=required_text(body, "project.path_with_namespace"),
         actor=optional_text(body, "user.username"),
@@ -125,6 +129,11 @@ def _pipeline(body: Json, rules: ServiceRules) -> Report:
         description=optional_text(body, "object_attributes.name") or prose(body, "commit.title"),
         kind=Kind.CI_OUTCOME,
     )
+
+
+def _pipeline_version(body: Json) -> str:
+    ref = optional_text(body, "object_attributes.ref")
+    return ref if lookup(body, "object_attributes.tag") is True else version_of(ref)
 
 
 def _service(body: Json, environment: str, rules: ServiceRules) -> str:
@@ -148,4 +157,4 @@ def _optional_instant(body: Json, path: str) -> datetime | None:
     if written is None:
         return optional_instant(body, path)
     day, time, zone = written.groups()
-    return optional_instant({"at": f"{day}T{time}{'Z' if zone == 'UTC' else zone}"}, "at")
+    return instant_of(f"{day}T{time}{'Z' if zone == 'UTC' else zone}", path)

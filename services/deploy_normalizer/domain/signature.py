@@ -7,8 +7,9 @@ import hmac
 from collections.abc import Sequence
 from enum import StrEnum
 
+from libs.kernel.authorization import authorization_key
+
 _PREFIX = "sha256="
-_BEARER = "bearer "
 
 
 class Verdict(StrEnum):
@@ -39,17 +40,12 @@ def check_github(secrets: Sequence[str], body: bytes, header: str) -> Verdict:
     return Verdict.AUTHENTIC if any(matches) else Verdict.MISMATCH
 
 
-def check_bearer(tokens: Sequence[str], header: str) -> Verdict:
-    """Check an `Authorization: Bearer <token>` header against each live token."""
-    if not tokens:
-        return Verdict.NOT_CONFIGURED
-    if not header:
-        return Verdict.MISSING
-    if not header.lower().startswith(_BEARER):
+def check_authorization(tokens: Sequence[str], header: str) -> Verdict:
+    """Check an `Authorization: Bearer <token>` header, or one of another scheme, against each live token."""
+    shown = authorization_key(header)
+    if tokens and shown is None:
         return Verdict.MALFORMED
-    given = header[len(_BEARER) :].strip().encode("latin-1", "replace")  # as HTTP headers are decoded
-    matches = [hmac.compare_digest(token.encode(), given) for token in tokens]
-    return Verdict.AUTHENTIC if any(matches) else Verdict.MISMATCH
+    return check_token(tokens, shown or "")
 
 
 def check_token(tokens: Sequence[str], header: str) -> Verdict:

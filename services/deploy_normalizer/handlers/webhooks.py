@@ -10,15 +10,16 @@ from typing import Protocol
 from libs.kernel.clock import Clock, SystemClock
 from libs.kernel.errors import InvalidInput
 from services.deploy_normalizer import decode
-from services.deploy_normalizer.domain import argocd, generic, github_changes, gitlab
-from services.deploy_normalizer.domain.deploy import Provider, Report
-from services.deploy_normalizer.domain.fields import PROSE_CHARS
+from services.deploy_normalizer.domain import argocd, generic, github, github_changes, gitlab
+from services.deploy_normalizer.domain.deploy import Provider, Report, deploy_id
+from services.deploy_normalizer.domain.fields import PROSE_CHARS, BadField, Json
 from services.deploy_normalizer.domain.github import GithubRules
 from services.deploy_normalizer.domain.github import Ignored as GithubIgnored
 from services.deploy_normalizer.domain.mapping import ServiceRules
-from services.deploy_normalizer.domain.signature import Verdict, check_bearer, check_github, check_token
+from services.deploy_normalizer.domain.signature import Verdict, check_authorization, check_github, check_token
 from services.deploy_normalizer.domain.standard_webhooks import SignedHeaders, check_standard
 from services.deploy_normalizer.domain.tenant_secrets import Secrets
+from services.deploy_normalizer.domain.usable import read_usable
 from services.deploy_normalizer.handlers.answers import Answer, NotAuthentic, Outcome
 from services.deploy_normalizer.ports import DeployStore, Effect, Recorded, Unread
 
@@ -40,6 +41,9 @@ _IGNORED: Mapping[str, str] = {
     GithubIgnored.PING: "the webhook is set up",
     UNSUPPORTED_EVENT: "this event tells of no change known here; it is kept unread",
     GithubIgnored.NOT_A_DEPLOY_WORKFLOW: "no name of this workflow matches GITHUB_DEPLOY_WORKFLOWS",
+    GithubIgnored.PULL_REQUEST: "a run for a pull request changes nothing that runs",
+    GithubIgnored.FORK: "a run of a fork changes nothing that runs",
+    GithubIgnored.DEPLOYMENTS_TELL: "this repository sends deployments, which tell it better",
     GithubIgnored.REF_DELETED: "a branch or tag was deleted, no code changed",
     GithubIgnored.OTHER_BRANCH: "this is neither a tag nor the repository's default branch",
     GithubIgnored.NOT_PUBLISHED: "the release was neither published nor withdrawn",
@@ -56,6 +60,8 @@ class Ignored(Protocol):
 
 
 Found = tuple[Report, ...] | Ignored
+Part = tuple[Found, tuple[BadField, ...]]  # what was found, and the fields left aside for it
+LEFT_ASIDE = "left_aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +93,24 @@ class GithubWebhook:
         event, number = _header(headers, "X-GitHub-Event"), _header(headers, "X-GitHub-Delivery")
         rules = replace(self.rules, mapping=self.mapping())
 
-        def read() -> Found:
-            return github_changes.read_all(event, decode.json_object(body, media), rules)
+        def read(said: Json) -> Found:
+            return github_changes.read_all(event, said, rules)
 
-        return await _act(self.store, Delivery(tenant, Provider.GITHUB, number, event, body), read)
+        def usable() -> Part:
+            return read_usable(read, github.opened(decode.json_object(body, media)))
+
+        delivery = Delivery(tenant, Provider.GITHUB, number, event, body)
+        found, aside = await _read(self.store, delivery, usable)
+        if isinstance(found, tuple) and await self._told_better(tenant, found):
+            found = GithubIgnored.DEPLOYMENTS_TELL
+        return await _end(self.store, delivery, found, aside)
+
+    async def _told_better(self, tenant: str, reports: Sequence[Report]) -> bool:
+        """Tell whether these are of a run whose repository sends deployments; a run that is known goes on."""
+        if reports[0].event != "workflow_run" or not self.rules.by_default:
+            return False
+        known = await self.store.find(tenant, deploy_id(tenant, Provider.GITHUB, reports[0].external_id))
+        return known is None and await self.store.tells_deployments(tenant, reports[0].repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +133,14 @@ class GitlabWebhook:
         number = self._authenticate(tenant, headers, body)
         event = headers.get("x-gitlab-event", "")[:MAX_DELIVERY_CHARS]
 
-        def read() -> Found:
-            found = gitlab.read(decode.json_object(body, media), self.mapping())
+        def read(said: Json) -> Found:
+            found = gitlab.read(said, self.mapping())
             return found if isinstance(found, gitlab.Ignored) else (found,)
 
-        return await _act(self.store, Delivery(tenant, Provider.GITLAB, number, event, body), read)
+        def usable() -> Part:
+            return read_usable(read, decode.json_object(body, media))
+
+        return await _act(self.store, Delivery(tenant, Provider.GITLAB, number, event, body), usable)
 
     def _authenticate(self, tenant: str, headers: Headers, body: bytes) -> str:
         """Return the delivery's id, empty when it has none; raises NotAuthentic or InvalidInput."""
@@ -145,10 +168,10 @@ class GenericWebhook:
         media = decode.media_type(headers.get("content-type", ""), self.content_types)
         number = self._authenticate(tenant, headers, body)
 
-        def read() -> Found:
-            return generic.read(decode.json_object(body, media), self.mapping())
+        def whole() -> Part:
+            return generic.read(decode.json_object(body, media), self.mapping()), ()
 
-        return await _act(self.store, Delivery(tenant, Provider.GENERIC, number, "change", body), read)
+        return await _act(self.store, Delivery(tenant, Provider.GENERIC, number, "change", body), whole)
 
     def _authenticate(self, tenant: str, headers: Headers, body: bytes) -> str:
         """Return the delivery's id, a digest of the body where only the body is signed; raises NotAuthentic."""
@@ -173,29 +196,49 @@ class ArgocdWebhook:
     async def receive(self, tenant: str, headers: Headers, body: bytes) -> Answer:
         """Act on a notification, header names in lower case; raises NotAuthentic, InvalidInput or Unavailable."""
         media = decode.media_type(headers.get("content-type", ""), self.content_types)
-        verdict = check_bearer(self.tokens.of(tenant), headers.get("authorization", ""))
+        verdict = check_authorization(self.tokens.of(tenant), headers.get("authorization", ""))
         _demand(verdict, "Authorization: Bearer <token>", "ARGOCD_WEBHOOK_TOKEN")
 
-        def read() -> Found:
-            return (argocd.read(decode.json_object(body, media), self.mapping()),)
+        def read(said: Json) -> Found:
+            return (argocd.read(said, self.mapping()),)
 
-        return await _act(self.store, Delivery(tenant, Provider.ARGOCD, "", "sync", body), read)
+        def usable() -> Part:
+            return read_usable(read, decode.json_object(body, media))
+
+        return await _act(self.store, Delivery(tenant, Provider.ARGOCD, "", "sync", body), usable)
 
 
-async def _act(store: DeployStore, delivery: Delivery, read: Callable[[], Found]) -> Answer:
-    """Record what an authentic delivery reports; what cannot be read is kept as it came."""
+async def _act(store: DeployStore, delivery: Delivery, read: Callable[[], Part]) -> Answer:
+    """Record what an authentic delivery reports."""
+    return await _end(store, delivery, *await _read(store, delivery, read))
+
+
+async def _read(store: DeployStore, delivery: Delivery, read: Callable[[], Part]) -> Part:
+    """Return what an authentic delivery reports; one that cannot be read is kept as it came. Raises InvalidInput."""
     try:
-        found = read()
+        return read()
     except InvalidInput as exc:
         await store.keep_unread(delivery.tenant, _unread(delivery, exc.reason, str(exc)))
         raise
+
+
+async def _end(store: DeployStore, delivery: Delivery, found: Found, aside: Sequence[BadField]) -> Answer:
+    """Record what was found, or answer why it is ignored; a delivery of which not all was used is kept besides."""
     if isinstance(found, tuple):
-        return await _record(store, delivery, found)
+        answer = await _record(store, delivery, found)
+        return await _tell(store, delivery, answer, aside) if aside else answer
     reason = found.value
     if reason == UNSUPPORTED_EVENT:
         await store.keep_unread(delivery.tenant, _unread(delivery, reason, _IGNORED[reason]))
     outcome = Outcome.ACCEPTED if reason == GithubIgnored.PING else Outcome.IGNORED
     return Answer(outcome, reason, _IGNORED[reason])
+
+
+async def _tell(store: DeployStore, delivery: Delivery, answer: Answer, aside: Sequence[BadField]) -> Answer:
+    """Keep a delivery of which not all could be used, and say so in its answer."""
+    problem = "; ".join(str(bad) for bad in aside)
+    await store.keep_unread(delivery.tenant, _unread(delivery, LEFT_ASIDE, problem))
+    return replace(answer, message=f"{answer.message}; left aside: {problem}"[:PROSE_CHARS])
 
 
 async def _record(store: DeployStore, delivery: Delivery, reports: Sequence[Report]) -> Answer:

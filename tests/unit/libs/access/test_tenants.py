@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -28,11 +29,36 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "headers", [{"x-api-key": "k-acme"}, {"authorization": "Bearer k-acme"}, {"authorization": "bearer k-acme "}]
-)
+SHOWN = [
+    "Bearer k-acme", "bearer k-acme ", "Token k-acme", "ApiKey k-acme", "Api-Key k-acme", "k-acme",
+    f"Basic {base64.b64encode(b'alertmanager:k-acme').decode()}", f"basic {base64.b64encode(b'k-acme:').decode()}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": "k-acme"}, *({"authorization": shown} for shown in SHOWN)])
 def test_an_api_key_names_its_tenant(file: Path, headers: dict[str, str]) -> None:
-    assert TenantRegistry(file).resolve(headers) == "acme"
+    assert TenantRegistry(file, anonymous="default").resolve(headers) == "acme"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "Bearer", "Bearer guess", "Token guess", "Basic", "Basic !!!", "Basic Z3Vlc3M6Z3Vlc3M=", "Basic Og==",
+        "Digest username=x", "Negotiate YII", "AWS4-HMAC-SHA256 Credential=x", "guess",
+    ],
+)  # fmt: skip
+def test_who_shows_what_is_no_key_is_never_the_anonymous_tenants(file: Path, shown: str) -> None:
+    registry = TenantRegistry(file, anonymous="default", trust_header=True)
+
+    for more in ({}, {"x-tenant-id": "acme"}):
+        with pytest.raises(AccessDenied) as refused:
+            registry.resolve({"authorization": shown} | more)
+        assert refused.value.statuses.http == 401
+    assert registry.resolve({"authorization": " ", "x-api-key": ""}) == "default"
+
+
+def test_what_a_proxy_writes_into_authorization_does_not_hide_the_callers_own_key(file: Path) -> None:
+    assert TenantRegistry(file).resolve({"x-api-key": "k-acme", "authorization": "Negotiate YII"}) == "acme"
 
 
 def test_a_key_decides_before_the_tenant_header(file: Path) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from libs.runtime import http_protocol
+from libs.runtime import http_protocol, lifecycle
 from libs.runtime.bodies import CLOSE, BodyRefused, read_body
 from libs.runtime.lifecycle import Lifecycle
 from libs.runtime.settings import ServiceSettings
@@ -43,11 +43,11 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.3)
     routes = [Route(f"/{name}", f, methods=["POST"]) for name, f in
               (("read", _read), ("slowly", _slowly), ("unread", _unread))]  # fmt: skip
-    lifecycle = Lifecycle("test", ServiceSettings(health_port=0))
+    process = Lifecycle("test", ServiceSettings(health_port=0))
     try:
-        yield await lifecycle.serve_http(Starlette(routes=routes), 0, "127.0.0.1")
+        yield await process.serve_http(Starlette(routes=routes), 0, "127.0.0.1")
     finally:
-        await lifecycle.close()
+        await process.close()
 
 
 async def whole(reader: asyncio.StreamReader) -> bytes:
@@ -112,6 +112,30 @@ def test_who_sends_whole_requests_may_take_as_long_as_the_answer_and_keep_the_co
                 writer.write(HEAD % (path, len(body)) + body)
                 assert (await asyncio.wait_for(reader.readuntil(answer), 5)).startswith(b"HTTP/1.1 200 ")
                 await asyncio.sleep(0.5)  # between requests the keep-alive time counts, not that of a head
+            writer.close()
+
+    asyncio.run(story())
+
+
+def test_a_connection_is_kept_for_longer_than_senders_pause_between_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[http_protocol.PatientProtocol] = []
+
+    class Seen(http_protocol.PatientProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            made.append(self)
+
+    async def story() -> None:
+        monkeypatch.setattr(lifecycle, "PatientProtocol", Seen)
+        async with served(monkeypatch) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD % (b"read", 1) + b"a")
+            await asyncio.wait_for(reader.readuntil(b"\r\na"), 5)
+            assert made[0]._dawdling is None
+            closes = made[0].timeout_keep_alive_task
+            assert closes is not None
+            left = closes.when() - asyncio.get_running_loop().time()
+            assert 60 < left <= http_protocol.KEEP_ALIVE_SECONDS  # Prometheus and Alertmanager push each minute at most
             writer.close()
 
     asyncio.run(story())

@@ -106,6 +106,50 @@ def test_an_opened_incident_is_analysed_at_once_and_the_cause_published(around: 
     assert analysis.baseline_end_time.seconds < analysis.onset_at.seconds == analysis.window_start_time.seconds
 
 
+@dataclass
+class Elsewhere:
+    """Says where every outage is."""
+
+    environments: tuple[str, ...]
+
+    async def of(self, incident: OpenIncident, now: datetime) -> tuple[str, ...]:  # noqa: ARG002  # as the port has it
+        return self.environments
+
+
+@pytest.mark.parametrize(
+    ("environment", "outage", "blamed"),
+    [
+        ("production", None, True),
+        ("", None, True),
+        ("staging", None, False),
+        ("preview/pr-4711", None, False),
+        ("staging", ("staging",), True),
+        ("production", ("staging",), False),
+        ("staging", (), True),
+    ],
+)
+def test_only_a_deploy_to_where_the_outage_is_is_blamed(
+    around: Surroundings, environment: str, outage: tuple[str, ...] | None, blamed: bool
+) -> None:
+    telemetry = around.scenario.telemetry
+    changes = tuple(replace(change, environment=environment) for change in telemetry.changes)
+    around.scenario = replace(around.scenario, telemetry=replace(telemetry, changes=changes))
+    where = [] if outage is None else [Elsewhere(outage)]
+
+    async def work() -> None:
+        links = Links("http://console.test/")
+        correlator = Correlator(around, around, around, around, around.clock, links, *where)
+        await correlator.on_event(opened(around))
+        await correlator.run_due()
+
+    go(work)
+
+    first = around.published[0].hypotheses[0]
+    assert first.service == around.scenario.expected
+    assert (first.cause_kind == pb.CAUSE_KIND_DEPLOY, bool(first.deploy_id)) == (blamed, blamed)
+    assert ("deploy" in first.statement.lower()) is blamed
+
+
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_the_story_never_tells_a_failure_before_the_deploy_that_caused_it(seed: int) -> None:
     scenario = world.simulate(seed, "bad-deploy")

@@ -76,6 +76,15 @@ async def keeps_tenants_apart(store: DeployStore) -> None:
     assert await store.touching("other", EVERYTHING, 9) == [theirs.deploy]
 
 
+async def knows_which_repositories_send_deployments(store: DeployStore) -> None:
+    """Deployments tell, runs of workflows do not; each tenant has repositories of its own."""
+    run = report(Status.SUCCEEDED, event="workflow_run", external_id="workflow_run/1/1", repository="acme/runs")
+    await store.record("acme", run, "d-1")
+    await store.record("acme", report(Status.SUCCEEDED), "d-2")
+    asked = [("acme", "acme/checkout"), ("acme", "acme/runs"), ("other", "acme/checkout")]
+    assert [await store.tells_deployments(*names) for names in asked] == [True, False, False]
+
+
 async def finds_nothing_where_nothing_is(store: DeployStore) -> None:
     """An unknown id is None, an empty window an empty list."""
     assert await store.find("acme", "0" * 32) is None
@@ -228,6 +237,7 @@ LAWS: list[Callable[[DeployStore], Awaitable[None]]] = [
     a_late_report_does_not_turn_back_a_deploy,
     reports_that_arrive_at_once_all_count,
     keeps_tenants_apart,
+    knows_which_repositories_send_deployments,
     finds_nothing_where_nothing_is,
     answers_what_touched_a_window,
     answers_for_the_services_asked_for,

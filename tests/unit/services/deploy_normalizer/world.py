@@ -85,12 +85,13 @@ def argocd_sync(**changes: Any) -> dict[str, Any]:
     """Return the body our Argo CD template makes of a sync that ended well."""
     body = {
         "app": "checkout-prod", "namespace": "argocd", "project": "shop", "service": "checkout", "environment": "",
-        "revision": "c0ffee", "sync_status": "Synced", "health_status": "Healthy", "operation_phase": "Succeeded",
+        "revision": "c0ffee", "revisions": [], "sources": [],
+        "sync_status": "Synced", "health_status": "Healthy", "operation_phase": "Succeeded",
         "operation_message": "successfully synced", "started_at": "2026-05-04T12:00:00Z",
         "finished_at": "2026-05-04T12:01:00Z", "destination_namespace": "production",
         "images": ["registry.example.com:5000/shop/checkout:1.4.2", "proxy:3"],
         "repository": "https://user:pass@example.com/acme/shop.git", "initiated_by": "octocat",
-        "url": "https://argocd.example.com/applications/checkout-prod",
+        "url": "https://argocd.example.com/applications/argocd/checkout-prod",
     }  # fmt: skip
     return body | changes
 
@@ -231,6 +232,12 @@ class MemoryDeploys:
     async def find(self, tenant: str, deploy_id: str) -> Deploy | None:
         """Return one deploy of the tenant, or None."""
         return self._deploys.get((tenant, deploy_id))
+
+    async def tells_deployments(self, tenant: str, repository: str) -> bool:
+        """Tell whether GitHub reported deployments of a repository."""
+        events = ("deployment", "deployment_status")
+        of_it = [d for (owner, _), d in self._deploys.items() if (owner, d.repository) == (tenant, repository)]
+        return any(d.provider is Provider.GITHUB and d.event in events for d in of_it)
 
     async def touching(self, tenant: str, query: DeployQuery, limit: int) -> list[Deploy]:
         """Return deploys that touched the window, newest first."""

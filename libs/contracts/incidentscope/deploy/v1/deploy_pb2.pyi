@@ -104,6 +104,8 @@ class _ChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeKind
     """Checks or a pipeline ran on a commit."""
     CHANGE_KIND_CONFIGURATION: _ChangeKind.ValueType  # 5
     """Configuration changed: a flag, a limit, a secret."""
+    CHANGE_KIND_PREVIEW: _ChangeKind.ValueType  # 6
+    """Something was rolled out to an environment of a branch or a pull request, which goes as it goes."""
 
 class ChangeKind(_ChangeKind, metaclass=_ChangeKindEnumTypeWrapper):
     """What kind of change a report tells of. Only deploys and configuration changes alter what runs."""
@@ -120,6 +122,8 @@ CHANGE_KIND_CI_OUTCOME: ChangeKind.ValueType  # 4
 """Checks or a pipeline ran on a commit."""
 CHANGE_KIND_CONFIGURATION: ChangeKind.ValueType  # 5
 """Configuration changed: a flag, a limit, a secret."""
+CHANGE_KIND_PREVIEW: ChangeKind.ValueType  # 6
+"""Something was rolled out to an environment of a branch or a pull request, which goes as it goes."""
 Global___ChangeKind: _TypeAlias = ChangeKind  # noqa: Y015
 
 class _DeployMovement:
@@ -189,7 +193,7 @@ class Deploy(_message.Message):
     environment: _builtins.str
     """The OpenTelemetry `deployment.environment.name`, such as `production`."""
     version: _builtins.str
-    """The version or ref being deployed."""
+    """The version being deployed, when known; a branch is none."""
     revision: _builtins.str
     """The commit, when known."""
     status: Global___DeployStatus.ValueType

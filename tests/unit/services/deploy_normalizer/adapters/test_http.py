@@ -117,11 +117,30 @@ def test_a_deployment_is_kept_for_the_tenant_of_the_api_key() -> None:
     assert [d.tenant for d in doors.store.announced] == ["acme"]
 
 
-def test_argo_cds_token_is_not_taken_for_an_api_key() -> None:
+@pytest.mark.parametrize("scheme", ["Bearer {}", "Token {}", "{}"])
+def test_argo_cds_token_is_not_taken_for_an_api_key(scheme: str) -> None:
+    doors = Doors(webhooks={"argocd": ArgocdWebhook(MemoryDeploys(), Secrets("argo-token", tenant="default"))})
+    headers = {"content-type": "application/json", "authorization": scheme.format("argo-token")}
+    assert said(doors.post("/webhooks/argocd", as_bytes(argocd_sync()), headers)) == (200, "recorded")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status", "reason", "kept"),
+    [
+        ("Basic YW55Ym9keTprZXk=", 200, "recorded", ["acme"]),
+        ("ApiKey key", 200, "recorded", ["acme"]),
+        ("Basic YW55Ym9keTpndWVzcw==", 401, "unknown_api_key", []),
+        ("Digest username=key", 401, "missing_credentials", []),
+        ("Bearer", 401, "missing_credentials", []),
+    ],
+)
+def test_a_key_in_any_scheme_names_the_tenant_and_never_the_anonymous_one(
+    authorization: str, status: int, reason: str, kept: list[str]
+) -> None:
     doors = Doors()
-    body = as_bytes(argocd_sync())
-    headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
-    assert said(doors.post("/webhooks/argocd", body, headers)) == (200, "recorded")
+    headers = github_headers(GOOD, secret=derived(SECRET, "acme")) | {"authorization": authorization}
+    assert said(doors.post("/webhooks/github", GOOD, headers)) == (status, reason)
+    assert [d.tenant for d in doors.store.announced] == kept
 
 
 def test_ignored_events_are_answered_with_202_and_the_reason() -> None:

@@ -11,7 +11,9 @@ import yaml
 import services.deploy_normalizer
 from libs.kernel.errors import InvalidInput
 from services.deploy_normalizer.domain import argocd
-from services.deploy_normalizer.domain.deploy import Status
+from services.deploy_normalizer.domain.deploy import Deploy, Kind, Movement, Report, Status, combine
+from services.deploy_normalizer.domain.lineage import lineage
+from services.deploy_normalizer.domain.mapping import parse_rules
 from tests.unit.services.deploy_normalizer.world import argocd_sync, minutes, without
 
 TEMPLATE = Path(services.deploy_normalizer.__file__).parent / "argocd-notifications.yaml"
@@ -40,6 +42,7 @@ def test_a_sync_is_read_whole() -> None:
         ("Succeeded", "Missing", Status.IN_PROGRESS),
         ("Succeeded", "Unknown", Status.IN_PROGRESS),
         ("Succeeded", "Degraded", Status.FAILED),
+        ("Succeeded", "Of A Kind Nobody Knows", Status.IN_PROGRESS),
     ],
 )
 def test_a_sync_has_succeeded_only_when_the_application_is_well(phase: str, health: str, status: Status) -> None:
@@ -67,9 +70,14 @@ def test_a_missing_field_is_named(path: str) -> None:
     ("field", "value"),
     [
         ("operation_phase", "Dancing"),
-        ("health_status", "Sick"),
         ("images", "checkout:1"),
         ("images", [1]),
+        ("revisions", "c0ffee"),
+        ("revisions", [1]),
+        ("revisions", ["a"] * 101),
+        ("sources", {}),
+        ("sources", ["https://example.com/acme/shop"]),
+        ("sources", [{"repoURL": 5}]),
         ("started_at", "12:00"),
         ("started_at", "2026-05-04T12:00:00"),
         ("started_at", "9999-12-31T23:59:59Z"),
@@ -116,6 +124,84 @@ def test_the_version_is_the_tag_of_the_services_image_else_the_revision(images: 
 )
 def test_the_repository_is_named_without_host_or_credentials(address: str, repository: str) -> None:
     assert argocd.read(argocd_sync(repository=address)).repository == repository
+
+
+CHART = {"repoURL": "https://charts.example.com", "chart": "payments"}
+VALUES = {"repoURL": "https://user:pass@example.com/acme/values.git", "chart": ""}
+
+
+def several(revisions: object, *sources: object, **changes: object) -> Report:
+    return argocd.read(argocd_sync(revision=None, repository="", revisions=revisions, sources=list(sources), **changes))
+
+
+def test_of_several_sources_all_revisions_are_known_and_where_they_are_from() -> None:
+    found = several(["1.2.3", "9a2b"], CHART, VALUES, images=[])
+    assert (found.revision, found.version, found.repository) == ("1.2.3, 9a2b", "1.2.3", "acme/values")
+    assert found.description == "successfully synced; sources: payments@1.2.3, acme/values@9a2b"
+
+
+@pytest.mark.parametrize(
+    ("revisions", "sources", "revision"),
+    [
+        (["1f0c", "9a2b"], (), "1f0c, 9a2b"),
+        (["1f0c", None], (VALUES, VALUES), "1f0c"),
+        ([None, "9a2b"], (CHART, VALUES), "9a2b"),
+        (["", "<no value>"], (VALUES,), ""),
+        (["1f0c"], (None, VALUES), "1f0c"),
+        (["a" * 40] * 9, (), ", ".join(["a" * 12] * 9)),
+        (None, (), ""),
+        ([], (), ""),
+    ],
+)
+def test_revisions_that_are_null_leave_the_others_known(
+    revisions: object, sources: tuple[object, ...], revision: str
+) -> None:
+    assert several(revisions, *sources).revision == revision
+
+
+def test_a_change_of_any_source_is_a_new_revision_and_the_same_again_is_none() -> None:
+    def deploy(minute: int, *revisions: str) -> Deploy:
+        at = f"2026-05-04T12:{minute:02}:00Z"
+        return combine("acme", [several(list(revisions), CHART, VALUES, started_at=at, finished_at=at)])
+
+    first, second, third = deploy(1, "1.2.3", "9a2b"), deploy(2, "1.2.3", "77aa"), deploy(3, "1.2.3", "9a2b")
+    again = deploy(4, "1.2.3", "9a2b")
+    assert lineage(second, [first]).movement is Movement.NEW
+    assert lineage(third, [first, second]).movement is Movement.ROLLBACK
+    assert lineage(again, [first, second, third]).movement is Movement.REDEPLOY
+
+
+def test_rules_may_know_an_application_by_any_of_its_repositories() -> None:
+    rules = parse_rules({"rules": [{"service": "payments", "match": {"repository": "acme/values"}}]})
+    body = argocd_sync(service="", revisions=["1", "2"], sources=[{"repoURL": "git@example.com:acme/x.git"}, VALUES])
+    assert argocd.read(body, rules).service == "payments"
+
+
+@pytest.mark.parametrize("nothing", [None, "", "<no value>", "<nil>", "null"])
+def test_what_a_template_writes_for_nothing_is_nothing(nothing: object) -> None:
+    found = argocd.read(argocd_sync(revision=nothing, images=None, initiated_by=nothing, environment=nothing))
+    assert (found.revision, found.version, found.actor, found.environment) == ("", "", "", "production")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "url", "page"),
+    [
+        ("team-a", "https://cd.example.com/applications/checkout-prod", "/applications/team-a/checkout-prod"),
+        ("team-a", "https://cd.example.com/applications/team-a/checkout-prod", "/applications/team-a/checkout-prod"),
+        ("", "https://cd.example.com/applications/checkout-prod", "/applications/checkout-prod"),
+        ("team-a", "https://cd.example.com/elsewhere", "/elsewhere"),
+    ],
+)
+def test_the_link_of_an_application_in_any_namespace_has_it(namespace: str, url: str, page: str) -> None:
+    assert argocd.read(argocd_sync(namespace=namespace, url=url)).url == f"https://cd.example.com{page}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [({"app": "shop-pr-12"}, Kind.PREVIEW), ({"destination_namespace": "preview-12"}, Kind.PREVIEW), ({}, Kind.DEPLOY)],
+)
+def test_an_application_of_a_pull_request_is_a_preview(changes: dict[str, str], kind: Kind) -> None:
+    assert combine("acme", [argocd.read(argocd_sync(**changes))]).kind is kind
 
 
 def test_the_service_is_the_label_then_the_application() -> None:

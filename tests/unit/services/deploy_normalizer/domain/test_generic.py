@@ -21,6 +21,10 @@ def test_a_change_is_read_with_its_defaults() -> None:
     assert (said.service, said.environment, said.version) == ("checkout", "production", "v2")
 
 
+def test_a_version_may_be_a_whole_number() -> None:
+    assert read(generic_change(version=42), NO_RULES)[0].version == "42"
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_of_change_can_be_sent(kind: Kind) -> None:
     assert read(generic_change(kind=kind.value), NO_RULES)[0].kind is kind
@@ -57,6 +61,9 @@ def test_without_a_service_the_rules_name_it_or_several_by_path() -> None:
         (without(generic_change(paths="a"), "service"), "paths"),
         (without(generic_change(paths=[7]), "service"), "paths"),
         (generic_change(environment="a\x00"), "environment"),
+        (generic_change(version=True), "version"),
+        (generic_change(version=1.5), "version"),
+        (generic_change(version=10**300), "version"),
     ],
 )
 def test_a_body_that_cannot_be_used_is_refused_with_the_field(body: dict[str, Any], field: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from libs.kernel.errors import InvalidInput
-from services.deploy_normalizer.domain.deploy import Report, Status
+from services.deploy_normalizer.domain.deploy import Kind, Report, Status
 from services.deploy_normalizer.domain.github import GithubRules, Ignored, read
 from tests.unit.services.deploy_normalizer.world import deployment_status, minutes, without, workflow_run
 
@@ -138,7 +138,7 @@ def test_a_workflow_run_is_read_whole() -> None:
     found = read_report("workflow_run", workflow_run())
     assert (found.external_id, found.status, found.service) == ("workflow_run/11/2", Status.SUCCEEDED, "shop")
     assert (found.requested_at, found.began_at, found.at) == (minutes(0), minutes(0), minutes(4))
-    assert (found.version, found.revision, found.description) == ("main", "c0ffee", "Ship it")
+    assert (found.version, found.revision, found.description) == ("", "c0ffee", "Ship it")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,16 @@ def test_each_status_and_conclusion_of_a_run_has_a_status(status: str, conclusio
         ("Rollout to eu", "", True),
         ("test", ".github/workflows/test.yml", False),
         ("test", "deploy/.github/workflows/test.yml", False),
+        ("test", ".github/workflows/deploy.yml", True),
+        ("Release Drafter", ".github/workflows/release.yml", False),
+        ("release-please", ".github/workflows/release.yml", False),
+        ("Deploy", ".github/workflows/deploy-preview.yml", False),
+        ("Lint deploy scripts", "", False),
+        ("Deploy docs", "", False),
+        ("Release notes", "", False),
+        ("Deploy (dry-run)", "", False),
+        ("Test release", "", False),
+        ("Deploy latest contest", "", True),
     ],
 )
 def test_only_workflows_named_for_it_deploy(name: str, path: str, deploys: bool) -> None:
@@ -184,6 +194,53 @@ def test_which_workflows_deploy_can_be_configured() -> None:
     rules = GithubRules(deploying_workflow=re.compile("^ship$"))
     assert isinstance(read("workflow_run", workflow_run(name="ship"), rules), Report)
     assert read("workflow_run", workflow_run(), rules) is Ignored.NOT_A_DEPLOY_WORKFLOW
+
+
+def test_a_rule_that_was_written_is_believed_whatever_else_a_name_says() -> None:
+    rules = GithubRules(deploying_workflow=re.compile("(?i)draft"))
+    assert (rules.by_default, RULES.by_default) == (False, True)
+    assert isinstance(read("workflow_run", workflow_run(name="Release Drafter"), rules), Report)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"event": "pull_request"}, Ignored.PULL_REQUEST),
+        ({"event": "pull_request_target"}, Ignored.PULL_REQUEST),
+        ({"event": "merge_group"}, Ignored.PULL_REQUEST),
+        ({"event": "push", "head_repository": {"full_name": "stranger/shop"}}, Ignored.FORK),
+        ({"event": "push", "head_repository": {"full_name": "Acme/Shop"}}, None),
+        ({"event": "push", "head_repository": None}, None),
+        ({"event": "workflow_dispatch"}, None),
+        ({"event": "schedule"}, None),
+    ],
+)
+@pytest.mark.parametrize("rules", [RULES, GithubRules(deploying_workflow=re.compile("Deploy"))])
+def test_runs_for_a_pull_request_or_of_a_fork_change_nothing_that_runs(
+    changes: dict[str, Any], why: Ignored | None, rules: GithubRules
+) -> None:
+    found = read("workflow_run", workflow_run(**changes), rules)
+    assert found is why if why else isinstance(found, Report)
+
+
+@pytest.mark.parametrize(
+    ("ref", "payload", "version"),
+    [("main", {}, ""), ("v2.1", {}, "v2.1"), ("main", {"version": 42}, "42"), ("refs/pull/7/merge", {}, "")],
+)
+def test_the_version_is_the_payloads_else_the_tag_and_never_a_branch(
+    ref: str, payload: dict[str, Any], version: str
+) -> None:
+    body = deployment_status()
+    body["deployment"] |= {"ref": ref, "payload": payload}
+    assert read_report("deployment_status", body).version == version
+
+
+@pytest.mark.parametrize(("flag", "kind"), [(True, Kind.PREVIEW), (False, Kind.DEPLOY), (None, Kind.DEPLOY)])
+@pytest.mark.parametrize("event", ["deployment", "deployment_status"])
+def test_a_deployment_to_a_transient_environment_is_a_preview(flag: object, kind: Kind, event: str) -> None:
+    body = deployment_status()
+    body["deployment"]["transient_environment"] = flag
+    assert read_report(event, body).kind is kind
 
 
 def test_a_conclusion_nobody_knows_is_refused_with_the_known_ones() -> None:

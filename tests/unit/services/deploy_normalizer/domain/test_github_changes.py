@@ -38,7 +38,7 @@ def found(event: str, body: dict[str, Any], rules: GithubRules | None = None) ->
 def test_a_push_is_a_code_change_of_the_repositorys_service() -> None:
     [push] = found("push", github_push())
     assert (push.kind, push.status, push.service, push.version) == (
-        Kind.CODE_CHANGE, Status.SUCCEEDED, "shop", "main"
+        Kind.CODE_CHANGE, Status.SUCCEEDED, "shop", ""
     )  # fmt: skip
     assert (push.at, push.actor, push.revision[:6]) == (minutes(0), "octocat", "c0ffee")
 

@@ -33,6 +33,7 @@ def test_a_deployment_says_what_changed_where_and_when() -> None:
     [
         ("created", Status.PENDING), ("running", Status.IN_PROGRESS), ("success", Status.SUCCEEDED),
         ("failed", Status.FAILED), ("canceled", Status.FAILED), ("skipped", Status.INACTIVE),
+        ("canceling", Status.IN_PROGRESS),
     ],
 )  # fmt: skip
 def test_a_deployments_status_is_translated(status: str, expected: Status) -> None:
@@ -45,6 +46,16 @@ def test_reports_of_one_deployment_make_one_deploy_in_any_order() -> None:
     for order in ([running, ended], [ended, running]):
         deploy = combine("acme", order)
         assert (deploy.status, deploy.started_at, deploy.finished_at) == (Status.SUCCEEDED, minutes(1), minutes(5))
+
+
+def test_a_branch_is_no_version_and_a_review_app_is_a_preview() -> None:
+    assert found(gitlab_deployment(ref="main")).version == ""
+    assert [found(gitlab_pipeline(ref="nightly", tag=tag)).version for tag in (True, False, None)] == [
+        "nightly",
+        "",
+        "",
+    ]
+    assert combine("acme", [found(gitlab_deployment(environment="review/faster-carts"))]).kind is Kind.PREVIEW
 
 
 def test_rules_name_the_service() -> None:
@@ -74,7 +85,7 @@ def test_other_events_are_ignored(kind: str) -> None:
         ({"object_kind": ["deployment"]}, "object_kind"),
         (gitlab_deployment(status="exploded"), "status"),
         (gitlab_deployment(status_changed_at="yesterday"), "status_changed_at"),
-        (gitlab_deployment(status_changed_at="2026-13-04 12:00:00 UTC"), "at"),
+        (gitlab_deployment(status_changed_at="2026-13-04 12:00:00 UTC"), "status_changed_at"),
         (without(gitlab_deployment(), "status_changed_at"), "status_changed_at"),
         (without(gitlab_deployment(), "deployment_id"), "deployment_id"),
         (without(gitlab_deployment(), "project.path_with_namespace"), "project.path_with_namespace"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.deploy_normalizer.domain.signature import Verdict, check_bearer, check_github, github_signature
+from services.deploy_normalizer.domain.signature import Verdict, check_authorization, check_github, github_signature
 
 BODY = b'{"zen": "\xc3\xa9"}'
 GOOD = github_signature("s", BODY)
@@ -40,12 +40,17 @@ def test_one_changed_byte_spoils_the_signature() -> None:
         (("t",), "bearer  t ", Verdict.AUTHENTIC),
         (("new", "t"), "Bearer t", Verdict.AUTHENTIC),
         (("t",), "Bearer T", Verdict.MISMATCH),
-        (("t",), "Bearer ", Verdict.MISMATCH),
+        (("t",), "Bearer ", Verdict.MALFORMED),
+        (("t",), "Basic YXJnb2NkOnQ=", Verdict.AUTHENTIC),
+        (("t",), "Basic YXJnb2NkOlQ=", Verdict.MISMATCH),
+        (("t",), "Token t", Verdict.AUTHENTIC),
+        (("t",), "t", Verdict.AUTHENTIC),
+        (("t",), "Digest username=t", Verdict.MALFORMED),
         (("t",), "Bearer \u0101", Verdict.MISMATCH),
         (("t",), "Basic t", Verdict.MALFORMED),
         (("t",), "", Verdict.MISSING),
         ((), "Bearer t", Verdict.NOT_CONFIGURED),
     ],
 )
-def test_a_bearer_token_is_checked(tokens: tuple[str, ...], header: str, verdict: Verdict) -> None:
-    assert check_bearer(tokens, header) is verdict
+def test_a_token_is_checked_in_any_scheme(tokens: tuple[str, ...], header: str, verdict: Verdict) -> None:
+    assert check_authorization(tokens, header) is verdict
