@@ -12,7 +12,7 @@ from infra.local.clickhouse_gateway.errors import READONLY, EngineError
 from infra.local.clickhouse_gateway.http_request import HttpQuery
 from infra.local.clickhouse_gateway.http_sessions import HttpSessions
 from infra.local.clickhouse_gateway.http_statement import MAX_STATEMENT_BYTES, Statement, find_statement
-from infra.local.clickhouse_gateway.session import Session, Written
+from infra.local.clickhouse_gateway.session import NOTHING_WRITTEN, Session, Written
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder
 from infra.local.clickhouse_gateway.sql import Insert, first_word, split_output_format
 
@@ -81,11 +81,11 @@ class Answer:
 
     def _insert(self, session: Session, insert: Insert, statement: Statement, body: SpoolFile) -> Written:
         if not (statement.data_start or statement.data_offset):
-            return session.insert(insert, statement.data_format, body.path) if body.size else Written(0, 0)
+            return session.insert(insert, statement.data_format, body.path) if body.size else NOTHING_WRITTEN
         with self._spool.file() as rows:
             rows.write(statement.data_start)
             rows.copy_from(body, statement.data_offset)
-            return session.insert(insert, statement.data_format, rows.path) if rows.size else Written(0, 0)
+            return session.insert(insert, statement.data_format, rows.path) if rows.size else NOTHING_WRITTEN
 
     def _summarize(self, written: Written) -> None:
         values = {"read_rows": 0, "read_bytes": 0, "written_rows": written.rows, "written_bytes": written.bytes}

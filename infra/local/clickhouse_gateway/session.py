@@ -26,6 +26,8 @@ from infra.local.clickhouse_gateway.sql import Insert, find_input_call, first_wo
 _BASE_SETTINGS = {"implicit_select": "0", "allow_introspection_functions": "0"}
 _MARKER_SETTING = "log_comment"
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_ESCAPE = re.compile(r"\\(.)|'(')", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f"}
 _NOT_STREAMABLE = "Streaming query is not supported"
 _MULTI_STATEMENT_SAMPLE = 1 << 16
 
@@ -44,6 +46,9 @@ class Written:
 
     rows: int
     bytes: int
+
+
+NOTHING_WRITTEN = Written(0, 0)
 
 
 class Session:
@@ -285,6 +290,13 @@ def quote_string(text: str) -> str:
     """Write a string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0")
     return f"'{escaped}'"
+
+
+def unquote_string(text: str) -> str:
+    """Read a string literal; what is not quoted is taken as it stands."""
+    if len(text) < 2 or text[0] != "'" or text[-1] != "'":
+        return text
+    return _ESCAPE.sub(lambda found: _ESCAPES.get(found[found.lastindex or 0], found[found.lastindex or 0]), text[1:-1])
 
 
 def quote_identifier(name: str) -> str:
