@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +14,8 @@ from infra.local.clickhouse_gateway.errors import READONLY, EngineError
 from infra.local.clickhouse_gateway.http_request import HttpQuery
 from infra.local.clickhouse_gateway.http_sessions import HttpSessions
 from infra.local.clickhouse_gateway.http_statement import MAX_STATEMENT_BYTES, Statement, find_statement
+from infra.local.clickhouse_gateway.native_blocks import BLOCK_INFO
+from infra.local.clickhouse_gateway.native_result import ResultBlocks
 from infra.local.clickhouse_gateway.session import NOTHING_WRITTEN, Session, Written
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder
 from infra.local.clickhouse_gateway.sql import Insert, first_word, split_output_format
@@ -45,7 +49,10 @@ class Answer:
         self._resources = ExitStack()
         self._pieces: Iterator[bytes] = iter(())
         self._ahead: bytes | None = None
-        self.headers = {"X-ClickHouse-Query-Id": request.query_id}
+        self._guard = threading.Lock()
+        self._abandonable: Session | None = None
+        self._tag = secrets.token_hex(8)
+        self.headers = {"X-ClickHouse-Query-Id": request.query_id, "X-ClickHouse-Exception-Tag": self._tag}
 
     def start(self, body: SpoolFile) -> bytes:
         """Run the statement up to the first piece of its result, and return that. Raises EngineError."""
@@ -53,7 +60,7 @@ class Answer:
         statement = find_statement(self._request.query, body.head(MAX_STATEMENT_BYTES), body.size)
         session = self._resources.enter_context(self._sessions.lend(self._request))
         session.apply(self._request.settings, strict=True)
-        self._check_read_only(session, statement)
+        self._classify(session, statement)
         if statement.insert is not None:
             self._summarize(self._insert(session, statement.insert, statement, body))
             self._ahead = b""
@@ -74,8 +81,22 @@ class Answer:
         ahead, self._ahead = self._ahead, None
         return next(self._pieces, b"") if ahead is None else ahead
 
+    def abandon(self) -> None:
+        """Stop a query that only reads, as its client has left; from any thread. An insert goes on."""
+        with self._guard:
+            if self._abandonable is not None:
+                self._abandonable.cancel()
+
+    def failure(self, text: str) -> bytes:
+        """Return what ends a body whose result failed half way: clients know it by the tag in the headers."""
+        line = "__exception__\r\n"
+        size = len(text.encode())
+        return f"\r\n{line}{self._tag}\r\n{text}{size} {self._tag}\r\n{line}".encode()
+
     def close(self) -> None:
         """Give the session back; a result that has not been read to its end is abandoned."""
+        with self._guard:
+            self._abandonable = None
         self._pieces = iter(())
         self._resources.close()
 
@@ -92,7 +113,7 @@ class Answer:
         self.headers["X-ClickHouse-Summary"] = json.dumps({name: str(value) for name, value in values.items()})
         self.headers["Content-Type"] = "text/plain; charset=UTF-8"
 
-    def _check_read_only(self, session: Session, statement: Statement) -> None:
+    def _classify(self, session: Session, statement: Statement) -> None:
         # An INSERT's data is not SQL, so only its head is classified
         sql = f"{statement.insert.head()} VALUES" if statement.insert else statement.sql
         kind = session.classify(sql)
@@ -101,13 +122,21 @@ class Answer:
                 "Cannot execute query in readonly mode. Over HTTP the method GET implies readonly; modify with POST"
             )
             raise EngineError(READONLY, reason, "READONLY")
+        if kind == "READ_ONLY":
+            with self._guard:
+                self._abandonable = session
 
     def _run(self, session: Session, sql: str) -> Iterator[bytes]:
-        output = split_output_format(sql)[1] or self._request.output
+        plain, named = split_output_format(sql)
+        output = named or self._request.output
         self.headers["X-ClickHouse-Format"] = output
         self.headers["Content-Type"] = content_type(output)
-        stream = output.lower() in STREAMABLE
-        for chunk in session.run(sql, self._request.output, self._request.parameters, stream=stream):
+        stream, params = output.lower() in STREAMABLE, self._request.parameters
+        if output == "Native" and self._request.revision:
+            result = ResultBlocks(session, plain, params, self._request.revision)
+            yield from (BLOCK_INFO + block for block in result.of(session.run(plain, output, params, stream=stream)))
+            return
+        for chunk in session.run(sql, self._request.output, params, stream=stream):
             if chunk.data:
                 yield chunk.data
 

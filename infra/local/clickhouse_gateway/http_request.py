@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from infra.local.clickhouse_gateway.errors import (
     AUTHENTICATION_FAILED,
+    BAD_ARGUMENTS,
     CANNOT_DECOMPRESS,
     INVALID_SESSION_TIMEOUT,
     NOT_IMPLEMENTED,
@@ -24,13 +25,18 @@ _RESERVED = frozenset({
     "session_timeout", "session_check", "compress", "decompress", "enable_http_compression",
     "http_zlib_compression_level", "wait_end_of_query", "buffer_size", "stacktrace", "role", "client_protocol_version",
 })  # fmt: skip
+_REVISION_DIGITS = 9
 _STEP_BYTES = 1 << 18
 _ZSTD_PIECE = 256  # bytes in; a run of 128 KiB takes four of them, so at most 8 MiB come out of a piece
 
 
 @dataclass(frozen=True)
 class HttpQuery:
-    """A request without its body. `session_seconds` is how long a named session outlives its last request."""
+    """A request without its body.
+
+    `session_seconds` is how long a named session outlives its last request; `revision` that of the native protocol
+    in which `FORMAT Native` is wanted, 0 for the plain format.
+    """
 
     query: str
     user: str
@@ -47,6 +53,7 @@ class HttpQuery:
     frames_out: bool
     gzip_out: bool
     read_only: bool
+    revision: int
 
 
 def read_request(method: str, pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> HttpQuery:
@@ -70,6 +77,7 @@ def read_request(method: str, pairs: Sequence[tuple[str, str]], headers: Mapping
         frames_out=url.get("compress") == "1",
         gzip_out=accepts_gzip and url.get("enable_http_compression") == "1",
         read_only=method in {"GET", "HEAD"},
+        revision=_revision(url.get("client_protocol_version", "")),
     )
 
 
@@ -94,6 +102,12 @@ def _session_seconds(text: str) -> int:
         reason = f"Invalid session timeout '{text[:40]}'; it is between 1 and {MAX_SESSION_SECONDS} seconds"
         raise EngineError(INVALID_SESSION_TIMEOUT, reason, "INVALID_SESSION_TIMEOUT")
     return int(text)
+
+
+def _revision(text: str) -> int:
+    if text and (not text.isdecimal() or len(text) > _REVISION_DIGITS):
+        raise EngineError(BAD_ARGUMENTS, f"client_protocol_version '{text[:40]}' is not a number", "BAD_ARGUMENTS")
+    return int(text or 0)
 
 
 class BodyDecoder:

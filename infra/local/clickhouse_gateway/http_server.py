@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -88,31 +89,36 @@ class HttpApi:
         try:
             with self._spool.file() as body:
                 await _receive(request, wanted, body)
-                first = await self._in_thread(answer.start, body)
+                first = await self._watched(request, answer, answer.start, body)
         except BaseException:
             answer.close()
             raise
         if answer.complete:
             answer.close()
             return Response(first, headers=answer.headers)
-        return StreamingResponse(self._pieces(answer, first), headers=answer.headers)
+        return StreamingResponse(self._pieces(request, answer, first), headers=answer.headers)
 
-    async def _pieces(self, answer: Answer, first: bytes) -> AsyncIterator[bytes]:
+    async def _pieces(self, request: Request, answer: Answer, first: bytes) -> AsyncIterator[bytes]:
         try:
             piece = first
             while piece:
                 yield piece
-                piece = await self._in_thread(answer.next_piece)
+                piece = await self._watched(request, answer, answer.next_piece)
         except EngineError as exc:
-            yield self._text(exc).encode()
+            yield answer.failure(self._text(exc))
             raise _Aborted(exc.text()) from exc
         finally:
             answer.close()
 
-    async def _in_thread(self, action: Callable[..., bytes], *arguments: Any) -> bytes:
+    async def _watched(self, request: Request, answer: Answer, action: Callable[..., bytes], *arguments: Any) -> bytes:
+        """Run a step of an answer in a thread; a query whose client leaves meanwhile is stopped."""
         # Its own limit, as the loop's default is shared and lower
         self._limit = self._limit or anyio.CapacityLimiter(MAX_RUNNING)
-        return await anyio.to_thread.run_sync(action, *arguments, limiter=self._limit)
+        watch = asyncio.create_task(_abandon_when_left(request, answer))
+        try:
+            return await anyio.to_thread.run_sync(action, *arguments, limiter=self._limit)
+        finally:
+            watch.cancel()
 
     def _error(self, error: EngineError) -> Response:
         headers = {"X-ClickHouse-Exception-Code": str(error.code)}
@@ -120,6 +126,12 @@ class HttpApi:
 
     def _text(self, error: EngineError) -> str:
         return f"{error.text()} (version {self._engine.version})\n"
+
+
+async def _abandon_when_left(request: Request, answer: Answer) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    await run_in_threadpool(answer.abandon)
 
 
 async def _receive(request: Request, wanted: HttpQuery, body: SpoolFile) -> None:

@@ -231,6 +231,7 @@ class Statement:
         while True:
             self._expect_data()
             _name, shape = self._reader.block(self._codec, sink)
+            self._writer.block_received()
             if not shape.columns:
                 break
         if sink.error is not None:

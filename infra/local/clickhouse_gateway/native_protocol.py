@@ -10,7 +10,13 @@ from enum import IntEnum
 from infra.local.clickhouse_gateway import native_revisions as since
 from infra.local.clickhouse_gateway.compression import Codec
 from infra.local.clickhouse_gateway.errors import UNEXPECTED_PACKET, EngineError
-from infra.local.clickhouse_gateway.native_blocks import BLOCK_INFO, BlockShape, skip_block_info, walk_block
+from infra.local.clickhouse_gateway.native_blocks import (
+    BLOCK_INFO,
+    BlockShape,
+    header_block,
+    skip_block_info,
+    walk_block,
+)
 from infra.local.clickhouse_gateway.session import NOTHING_WRITTEN, Written, unquote_string
 from infra.local.clickhouse_gateway.streams import ByteStream, Sink, int32_bytes, text_bytes, uint8_bytes, varint_bytes
 
@@ -42,6 +48,7 @@ class ServerPacket(IntEnum):
     PONG = 4
     END_OF_STREAM = 5
     PROFILE_INFO = 6
+    PROFILE_EVENTS = 14
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,12 @@ class PacketWriter:
     def profile(self, rows: int, blocks: int, size: int) -> None:
         """Send the size of the result."""
         self._add(ServerPacket.PROFILE_INFO, *map(varint_bytes, (rows, blocks, size, 0, 0, 0)))
+
+    def block_received(self) -> None:
+        """Say that a block of an insert has come, as newer clients wait for its profile events: there are none."""
+        if self.revision >= since.EVENTS_OF_INSERT:
+            self._add(ServerPacket.PROFILE_EVENTS, b"\x00", BLOCK_INFO, header_block([]))
+            self.flush()
 
     def exception(self, error: EngineError) -> None:
         """Send an error."""
