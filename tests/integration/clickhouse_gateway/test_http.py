@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import threading
 import time
 import zlib
@@ -16,6 +17,7 @@ from clickhouse_driver import Client
 
 from tests.integration.clickhouse_gateway.world import Gateway
 
+INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
 TABLE = "CREATE TABLE t (a UInt64, b String DEFAULT 'd') ENGINE = MergeTree ORDER BY a"
 
 
@@ -204,14 +206,53 @@ def test_a_malformed_request_is_refused(http: httpx.Client) -> None:
     assert http.post("/", content=b"SELECT '\xff\xfe'").headers["X-ClickHouse-Exception-Code"] == "62"
     assert http.get("/", params={"query": "SELECT 1", "session_id": "x", "session_timeout": "-1"}).status_code == 400
     assert http.get("/", params={"query": "SELECT 1", "database": "none"}).status_code == 404
+    for version in ("-1", "x", "9999999999"):
+        refused = http.get("/", params={"query": "SELECT 1", "client_protocol_version": version})
+        assert (refused.status_code, refused.headers["X-ClickHouse-Exception-Code"]) == (400, "36")
     assert _count(http) == 0
 
 
 def test_a_result_that_fails_half_way_is_not_taken_for_whole(http: httpx.Client) -> None:
     query = "SELECT throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_block_size = 10000"
-    with pytest.raises(httpx.RemoteProtocolError):
-        http.post("/", content=query)
+    received = b""
+    with pytest.raises(httpx.RemoteProtocolError), http.stream("POST", "/", content=query) as answer:
+        for part in answer.iter_bytes():
+            received += part
+    tag = answer.headers["X-ClickHouse-Exception-Tag"]
+    frame = rf"\r\n__exception__\r\n{tag}\r\n(Code: 395\. .*\n)(\d+) {tag}\r\n__exception__\r\n$"
+    found = re.search(frame.encode(), received, re.DOTALL)
+    assert found is not None, received[-500:]
+    assert len(found[1]) == int(found[2])
     assert http.post("/", content="SELECT 1").text == "1\n"
+
+
+@pytest.mark.parametrize(("revision", "info", "plain"), [(0, b"", b""), (54405, INFO, b""), (54460, INFO, b"\x00")])
+def test_native_blocks_come_as_a_client_of_the_named_revision_reads_them(
+    http: httpx.Client, revision: int, info: bytes, plain: bytes
+) -> None:
+    params = {"client_protocol_version": str(revision), "default_format": "Native"}
+    kind = b"\x15DateTime('Etc/GMT-1')" if revision else b"\x08DateTime"
+    sql = "SELECT 7::UInt8 AS a, toDateTime(258, 'Etc/GMT-1') AS b"
+    expected = info + b"\x02\x01\x01a\x05UInt8" + plain + b"\x07\x01b" + kind + plain + b"\x02\x01\x00\x00"
+    for named in ("", " FORMAT Native", " SETTINGS max_threads = 1 FORMAT Native;"):
+        assert http.post("/", params=params, content=sql + named).content == expected
+    assert http.post("/", params=params, content=f"{sql} FORMAT CSV").text == '7,"1970-01-01 01:04:18"\n'
+
+
+def test_a_query_over_http_ends_when_its_client_leaves_and_an_insert_does_not(
+    gateway: Gateway, http: httpx.Client
+) -> None:
+    http.post("/", content=TABLE)
+    slow = "sleepEachRow(0.01)) FROM numbers(6000) SETTINGS max_block_size = 10"
+    insert = "INSERT INTO test_http.t (a) SELECT number + sleepEachRow(0.01) FROM numbers(150)"
+    running = f"SELECT count() FROM system.processes WHERE query LIKE '%{slow}' AND query NOT LIKE '%system%'"
+    for sql in (f"SELECT sum({slow}", f"SELECT ignore({slow}", insert):
+        with gateway.http() as leaver, pytest.raises(httpx.ReadTimeout):
+            leaver.post("/", content=sql, timeout=0.5)
+    deadline = time.monotonic() + 20
+    while (http.post("/", content=running).text, _count(http)) != ("0\n", 150):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_named_session_keeps_its_tables_and_settings(http: httpx.Client) -> None:
