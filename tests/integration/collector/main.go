@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
+	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
 func main() {
@@ -65,5 +66,6 @@ func factories() (otelcol.Factories, error) {
 	extensions, err := otelcol.MakeFactoryMap[extension.Factory](healthcheckextension.NewFactory())
 	return otelcol.Factories{
 		Receivers: receivers, Processors: processors, Exporters: exporters, Extensions: extensions,
+		Telemetry: otelconftelemetry.NewFactory(),
 	}, err
 }
