@@ -6,19 +6,20 @@ import json
 import secrets
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from infra.local.clickhouse_gateway.compression import Codec
 from infra.local.clickhouse_gateway.errors import READONLY, EngineError
+from infra.local.clickhouse_gateway.http_form import Table
 from infra.local.clickhouse_gateway.http_request import HttpQuery
 from infra.local.clickhouse_gateway.http_sessions import HttpSessions
 from infra.local.clickhouse_gateway.http_statement import MAX_STATEMENT_BYTES, Statement, find_statement
 from infra.local.clickhouse_gateway.native_blocks import BLOCK_INFO
 from infra.local.clickhouse_gateway.native_result import ResultBlocks
-from infra.local.clickhouse_gateway.session import NOTHING_WRITTEN, Session, Written
+from infra.local.clickhouse_gateway.session import NOTHING_WRITTEN, Session, Written, quote_identifier
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder
-from infra.local.clickhouse_gateway.sql import Insert, first_word, split_output_format
+from infra.local.clickhouse_gateway.sql import DataKind, Insert, first_word, split_output_format
 
 # Formats whose pieces may be joined; the engine repeats the frame of any other around each piece
 STREAMABLE = frozenset({
@@ -54,13 +55,18 @@ class Answer:
         self._tag = secrets.token_hex(8)
         self.headers = {"X-ClickHouse-Query-Id": request.query_id, "X-ClickHouse-Exception-Tag": self._tag}
 
-    def start(self, body: SpoolFile) -> bytes:
-        """Run the statement up to the first piece of its result, and return that. Raises EngineError."""
+    def start(self, body: SpoolFile, tables: Sequence[Table] = ()) -> bytes:
+        """Run the statement up to the first piece of its result, and return that. Raises EngineError.
+
+        Neither the body nor the tables' files are needed afterwards.
+        """
         codec = Codec() if self._request.frames_out else None
         statement = find_statement(self._request.query, body.head(MAX_STATEMENT_BYTES), body.size)
         session = self._resources.enter_context(self._sessions.lend(self._request))
-        session.apply(self._request.settings, strict=True)
+        session.apply(self._request.settings, strict=True, query_id=self._request.query_id)
         self._classify(session, statement)
+        for table in tables:
+            self._add_table(session, table)
         if statement.insert is not None:
             self._summarize(self._insert(session, statement.insert, statement, body))
             self._ahead = b""
@@ -99,6 +105,14 @@ class Answer:
             self._abandonable = None
         self._pieces = iter(())
         self._resources.close()
+
+    def _add_table(self, session: Session, table: Table) -> None:
+        name = quote_identifier(table.name)
+        session.create_table(name, table.structure)
+        self._resources.callback(session.drop_table, name)
+        if table.rows.size:
+            insert = Insert(name, False, None, "", DataKind.FORMAT, table.data_format, "")
+            session.insert(insert, table.data_format, table.rows.path)
 
     def _insert(self, session: Session, insert: Insert, statement: Statement, body: SpoolFile) -> Written:
         if not (statement.data_start or statement.data_offset):

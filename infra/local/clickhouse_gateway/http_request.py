@@ -6,9 +6,10 @@ import base64
 import binascii
 import uuid
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from infra.local.clickhouse_gateway.compression import optional_module
 from infra.local.clickhouse_gateway.errors import (
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
@@ -56,9 +57,8 @@ class HttpQuery:
     revision: int
 
 
-def read_request(method: str, pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> HttpQuery:
+def read_request(method: str, url: Mapping[str, str], headers: Mapping[str, str]) -> HttpQuery:
     """Read a request's URL parameters and headers (names in lower case). Raises EngineError on what is malformed."""
-    url = dict(pairs)
     user, password = _credentials(url, headers)
     accepts_gzip = "gzip" in headers.get("accept-encoding", "")
     return HttpQuery(
@@ -68,8 +68,8 @@ def read_request(method: str, pairs: Sequence[tuple[str, str]], headers: Mapping
         database=url.get("database") or headers.get("x-clickhouse-database", ""),
         query_id=url.get("query_id") or headers.get("x-clickhouse-query-id") or str(uuid.uuid4()),
         output=url.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated",
-        settings={n: v for n, v in pairs if n not in _RESERVED and not n.startswith("param_")},
-        parameters={n.removeprefix("param_"): v for n, v in pairs if n.startswith("param_")},
+        settings={n: v for n, v in url.items() if n not in _RESERVED and not n.startswith("param_")},
+        parameters={n.removeprefix("param_"): v for n, v in url.items() if n.startswith("param_")},
         session_id=url.get("session_id", ""),
         session_seconds=_session_seconds(url.get("session_timeout", "")),
         session_must_exist=url.get("session_check") == "1",
@@ -140,9 +140,12 @@ class BodyDecoder:
 
             self._zstd = zstandard.ZstdDecompressor().decompressobj(write_size=_STEP_BYTES)
             return self._unzstd
+        if self._encoding == "lz4":
+            self._lz4 = optional_module("lz4.frame").LZ4FrameDecompressor()
+            return self._unlz4
         raise EngineError(
             NOT_IMPLEMENTED,
-            f"Content-Encoding {self._encoding[:40]!r} is not one of gzip, deflate, zstd",
+            f"Content-Encoding {self._encoding[:40]!r} is not one of gzip, deflate, zstd, lz4",
             "NOT_IMPLEMENTED",
         )
 
@@ -164,6 +167,15 @@ class BodyDecoder:
         except zstandard.ZstdError as exc:
             raise self._damaged(exc) from exc
         self._complete = self._zstd.eof
+
+    def _unlz4(self, data: bytes) -> None:
+        try:
+            while data or not (self._lz4.needs_input or self._lz4.eof):
+                self._sink(self._lz4.decompress(data, _STEP_BYTES))
+                data = b""
+        except (RuntimeError, EOFError) as exc:
+            raise self._damaged(exc) from exc
+        self._complete = self._lz4.eof
 
     def _damaged(self, exc: Exception) -> EngineError:
         return EngineError(CANNOT_DECOMPRESS, f"The body is not {self._encoding}: {exc}", "CANNOT_DECOMPRESS")

@@ -204,7 +204,7 @@ class Statement:
 
     def __exit__(self, *_exc: object) -> None:
         for name in self._tables:
-            list(self._session.run(f"DROP TABLE IF EXISTS {name}", "Native", {}, stream=False))
+            self._session.drop_table(name)
 
     def receive_tables(self) -> None:
         """Read the external tables that come with a query; an empty block ends them."""
@@ -242,7 +242,7 @@ class Statement:
             raise self._table_error
         sql = self._query.text
         strict = bool(self._query.important)
-        self._session.apply(self._query.settings, strict=strict)
+        self._session.apply(self._query.settings, strict=strict, query_id=self._query.query_id)
         insert = parse_insert(sql)
         if insert is not None:
             return self._start_insert(insert, sql)
@@ -288,7 +288,7 @@ class Statement:
         quoted = quote_identifier(name)
         if quoted not in self._tables:
             columns = ", ".join(f"{quote_identifier(column)} {kind}" for column, kind in shape.columns)
-            list(self._session.run(f"CREATE TEMPORARY TABLE {quoted} ({columns})", "Native", {}, stream=False))
+            self._session.create_table(quoted, columns)
             self._tables.append(quoted)
         if shape.rows:
             names = ", ".join(quote_identifier(column) for column, _kind in shape.columns)

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 
 import httpx
+import lz4.frame
 import pytest
 import zstandard
 from clickhouse_driver import Client
@@ -26,6 +27,7 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "zstd": zstandard.ZstdCompressor().compress,
+    "lz4": lz4.frame.compress,
 }
 
 
@@ -133,7 +135,7 @@ def test_a_long_insert_statement_is_not_limited_by_its_values(http: httpx.Client
     assert http.post("/", content="SELECT 1" + " " * (2 << 20)).status_code == 413
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("encoding", ENCODERS)
 def test_an_encoded_body_is_decoded(http: httpx.Client, encoding: str) -> None:
     encode = ENCODERS[encoding]
     rows = "\n".join(str(at) for at in range(200_000)).encode()
@@ -327,3 +329,38 @@ def test_async_inserts_and_synchronous_mutations_are_accepted(http: httpx.Client
     assert _count(http) == 2
     http.post("/", params={"mutations_sync": "1"}, content="ALTER TABLE t DELETE WHERE a = 1").raise_for_status()
     assert _count(http) == 1
+
+
+def test_a_form_holds_the_query_its_parameters_and_tables(http: httpx.Client) -> None:
+    sql = "SELECT n, s, _2, {p:String} FROM one JOIN two ON n = _1 ORDER BY n"
+    fields = {"query": sql, "param_p": "it's", "one_structure": "n UInt8, s String", "one_format": "CSV"}
+    files = {"one": ("one.csv", b"1,a\n2,b\n3,c\n"), "two": ("two", b"1\tx\n3\tz\n"), "none": ("none", b"")}
+    named = {"session_id": "forms", "two_types": "UInt8,String", "none_types": "UInt8", "max_threads": "1"}
+    for _ in range(2):
+        assert http.post("/", params=named, data=fields, files=files).text == "1\ta\tx\tit\\'s\n3\tc\tz\tit\\'s\n"
+    assert http.post("/", params={"session_id": "forms"}, content="SELECT * FROM one").status_code == 404
+    lacking = {"data": {"query": "SELECT 1"}, "files": {"x": ("x", b"1")}}
+    assert http.post("/", **lacking).status_code == 400
+    assert http.post("/", **lacking, params={"x_types": "Nope"}).text.startswith("Code: 50")
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert http.post("/", content=b"--x\r\nnothing", headers=kind).headers["X-ClickHouse-Exception-Code"] == "117"
+    assert http.post("/", content="SELECT 1").text == "1\n"
+
+
+def test_a_query_is_killed_by_the_id_its_client_gave_it(gateway: Gateway, http: httpx.Client) -> None:
+    slow = "SELECT sum(sleepEachRow(0.01)) FROM numbers(6000) SETTINGS max_block_size = 10"
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        with gateway.http() as own:
+            answers.append(own.post("/", params={"query_id": "mine"}, content=slow))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    deadline = time.monotonic() + 20
+    while not http.post("/", content="KILL QUERY WHERE query_id = 'mine' SYNC").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    asking.join(20)
+    assert [answer.headers["X-ClickHouse-Exception-Code"] for answer in answers] == ["394"]
+    assert http.post("/", content="KILL QUERY WHERE query_id = 'mine'").text == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 
+import lz4.frame
 import pytest
 import zstandard
 
@@ -14,20 +15,22 @@ from infra.local.clickhouse_gateway.http_statement import find_statement
 
 
 def test_parameters_are_told_from_settings() -> None:
-    pairs = [
-        ("query", "SELECT 1"),
-        ("database", "d"),
-        ("max_threads", "2"),
-        ("param_x", "5"),
-        ("default_format", "CSV"),
-    ]
-    request = read_request("POST", pairs, {"accept-encoding": "gzip"})
+    url = {
+        "query": "SELECT 1",
+        "database": "d",
+        "max_threads": "2",
+        "param_x": "5",
+        "default_format": "CSV",
+        "client_protocol_version": "54405",
+    }
+    request = read_request("POST", url, {"accept-encoding": "gzip"})
     assert (request.query, request.database, request.output) == ("SELECT 1", "d", "CSV")
     assert request.settings == {"max_threads": "2"}
     assert request.parameters == {"x": "5"}
     assert not request.read_only
     assert not request.gzip_out
     assert len(request.query_id) == 36
+    assert (request.revision, read_request("POST", {}, {}).revision) == (54405, 0)
 
 
 def test_headers_stand_in_for_parameters() -> None:
@@ -37,41 +40,43 @@ def test_headers_stand_in_for_parameters() -> None:
         "x-clickhouse-query-id": "q",
         "accept-encoding": "gzip",
     }
-    request = read_request("GET", [("enable_http_compression", "1")], headers)
+    request = read_request("GET", {"enable_http_compression": "1"}, headers)
     assert (request.database, request.output, request.query_id) == ("d", "JSON", "q")
     assert request.gzip_out
     assert request.read_only
 
 
 @pytest.mark.parametrize(
-    ("pairs", "headers", "expected"),
+    ("url", "headers", "expected"),
     [
-        ([], {}, ("default", "")),
-        ([("user", "u"), ("password", "p")], {}, ("u", "p")),
-        ([("user", "u")], {"authorization": "Basic YTpiOmM="}, ("a", "b:c")),
-        ([], {"x-clickhouse-user": "u", "x-clickhouse-key": "k", "authorization": "Basic YTpi"}, ("u", "k")),
+        ({}, {}, ("default", "")),
+        ({"user": "u", "password": "p"}, {}, ("u", "p")),
+        ({"user": "u"}, {"authorization": "Basic YTpiOmM="}, ("a", "b:c")),
+        ({}, {"x-clickhouse-user": "u", "x-clickhouse-key": "k", "authorization": "Basic YTpi"}, ("u", "k")),
     ],
 )
 def test_credentials_come_from_headers_before_the_url(
-    pairs: list[tuple[str, str]], headers: dict[str, str], expected: tuple[str, str]
+    url: dict[str, str], headers: dict[str, str], expected: tuple[str, str]
 ) -> None:
-    request = read_request("GET", pairs, headers)
+    request = read_request("GET", url, headers)
     assert (request.user, request.password) == expected
 
 
 @pytest.mark.parametrize(
-    ("pairs", "headers", "code"),
+    ("url", "headers", "code"),
     [
-        ([], {"authorization": "Basic ???"}, 516),
-        ([], {"authorization": "Basic /w=="}, 516),
-        ([("session_timeout", "0")], {}, 374),
-        ([("session_timeout", "4000")], {}, 374),
-        ([("session_timeout", "x")], {}, 374),
+        ({}, {"authorization": "Basic ???"}, 516),
+        ({}, {"authorization": "Basic /w=="}, 516),
+        ({"session_timeout": "0"}, {}, 374),
+        ({"session_timeout": "4000"}, {}, 374),
+        ({"session_timeout": "x"}, {}, 374),
+        ({"client_protocol_version": "-1"}, {}, 36),
+        ({"client_protocol_version": "1" * 10}, {}, 36),
     ],
 )
-def test_a_malformed_request_is_refused(pairs: list[tuple[str, str]], headers: dict[str, str], code: int) -> None:
+def test_a_malformed_request_is_refused(url: dict[str, str], headers: dict[str, str], code: int) -> None:
     with pytest.raises(EngineError) as failed:
-        read_request("GET", pairs, headers)
+        read_request("GET", url, headers)
     assert failed.value.code == code
 
 
@@ -97,6 +102,7 @@ PLAIN = b"some rows\n" * 50_000
         ("GZIP", gzip.compress(PLAIN)),
         ("deflate", zlib.compress(PLAIN)),
         ("zstd", zstandard.ZstdCompressor().compress(PLAIN)),
+        ("lz4", lz4.frame.compress(PLAIN)),
     ],
 )
 def test_an_encoding_is_undone_in_pieces(encoding: str, data: bytes, step: int) -> None:
@@ -111,6 +117,8 @@ def test_an_encoding_is_undone_in_pieces(encoding: str, data: bytes, step: int) 
         ("deflate", zlib.compress(PLAIN)[:-9]),
         ("zstd", zstandard.ZstdCompressor().compress(PLAIN)[:-3]),
         ("zstd", PLAIN),
+        ("lz4", lz4.frame.compress(PLAIN)[:-3]),
+        ("lz4", PLAIN),
         ("br", PLAIN),
     ],
 )
@@ -133,6 +141,7 @@ def test_a_bomb_comes_out_in_pieces() -> None:
     for encoding, bomb in (
         ("gzip", gzip.compress(bytes(64 << 20))),
         ("zstd", zstandard.ZstdCompressor().compress(bytes(64 << 20))),
+        ("lz4", lz4.frame.compress(bytes(64 << 20))),
     ):
         seen.clear()
         with pytest.raises(_Full):
