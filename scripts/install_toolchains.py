@@ -1,4 +1,4 @@
-"""Make sure that Go and Node are here for the tests of foreign clients: `python -m scripts.install_toolchains`.
+"""Make sure that Go, Node and a JDK are here for the tests of foreign clients: `python -m scripts.install_toolchains`.
 
 Installs Debian's packages when run by root where apt-get exists; otherwise says what to do and ends with 1. What the
 programs are built from comes from the registries of their languages into `.cache`, at the versions of their locks.
@@ -39,7 +39,8 @@ class Toolchain:
 TOOLCHAINS: Mapping[str, Toolchain] = {
     # From 1.21 on it fetches the version that go.mod asks for
     "go": Toolchain("Go", ("go",), ("golang-go",), ("version",), (1, 21)),
-    "node": Toolchain("Node", ("node", "npm"), ("nodejs", "npm"), ("--version",), (18, 0)),
+    "node": Toolchain("Node", ("node", "npm"), ("nodejs", "npm"), ("--version",), (20, 0)),
+    "java": Toolchain("Java", ("java", "javac"), ("default-jdk-headless",), ("--version",), (11, 0)),
 }
 
 

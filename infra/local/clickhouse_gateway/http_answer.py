@@ -52,6 +52,7 @@ class Answer:
         self._ahead: bytes | None = None
         self._guard = threading.Lock()
         self._abandonable: Session | None = None
+        self._packer: zlib._Compress | None = None
         self._tag = secrets.token_hex(8)
         self.headers = {"X-ClickHouse-Query-Id": request.query_id, "X-ClickHouse-Exception-Tag": self._tag}
 
@@ -95,9 +96,9 @@ class Answer:
 
     def failure(self, text: str) -> bytes:
         """Return what ends a body whose result failed half way: clients know it by the tag in the headers."""
-        line = "__exception__\r\n"
-        size = len(text.encode())
-        return f"\r\n{line}{self._tag}\r\n{text}{size} {self._tag}\r\n{line}".encode()
+        line, size = "__exception__\r\n", len(text.encode())
+        ending = f"\r\n{line}{self._tag}\r\n{text}{size} {self._tag}\r\n{line}".encode()
+        return self._packer.compress(ending) + self._packer.flush() if self._packer else ending
 
     def close(self) -> None:
         """Give the session back; a result that has not been read to its end is abandoned."""
@@ -159,7 +160,8 @@ class Answer:
             return map(codec.pack, pieces)
         if self._request.gzip_out:
             self.headers["Content-Encoding"] = "gzip"
-            return _gzipped(pieces)
+            self._packer = zlib.compressobj(level=3, wbits=31)
+            return _gzipped(self._packer, pieces)
         return pieces
 
 
@@ -171,8 +173,7 @@ def content_type(output: str) -> str:
     )
 
 
-def _gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    packer = zlib.compressobj(level=3, wbits=31)
+def _gzipped(packer: zlib._Compress, pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         if packed := packer.compress(piece):
             yield packed

@@ -215,8 +215,10 @@ def test_a_malformed_request_is_refused(http: httpx.Client) -> None:
     assert _count(http) == 0
 
 
-def test_a_result_that_fails_half_way_is_not_taken_for_whole(http: httpx.Client) -> None:
-    query = "SELECT throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_block_size = 10000"
+@pytest.mark.parametrize("packed", ["0", "1"])
+def test_a_result_that_fails_half_way_is_not_taken_for_whole(http: httpx.Client, packed: str) -> None:
+    http.params = http.params.set("enable_http_compression", packed)
+    query = "SELECT throwIf(number = 900000), rand64() FROM numbers(1000000) SETTINGS max_block_size = 10000"
     received = b""
     with http.stream("POST", "/", content=query) as answer, contextlib.suppress(httpx.RemoteProtocolError):
         for part in answer.iter_bytes():
