@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from infra.local.clickhouse_gateway.compression import Codec
 from infra.local.clickhouse_gateway.errors import READONLY, EngineError
+from infra.local.clickhouse_gateway.http_encodings import Packer, new_packer, packed
 from infra.local.clickhouse_gateway.http_form import Table
 from infra.local.clickhouse_gateway.http_request import HttpQuery
 from infra.local.clickhouse_gateway.http_sessions import HttpSessions
@@ -52,7 +52,7 @@ class Answer:
         self._ahead: bytes | None = None
         self._guard = threading.Lock()
         self._abandonable: Session | None = None
-        self._packer: zlib._Compress | None = None
+        self._packer: Packer | None = None
         self._tag = secrets.token_hex(8)
         self.headers = {"X-ClickHouse-Query-Id": request.query_id, "X-ClickHouse-Exception-Tag": self._tag}
 
@@ -158,10 +158,10 @@ class Answer:
     def _encoded(self, pieces: Iterator[bytes], codec: Codec | None) -> Iterator[bytes]:
         if codec is not None:
             return map(codec.pack, pieces)
-        if self._request.gzip_out:
-            self.headers["Content-Encoding"] = "gzip"
-            self._packer = zlib.compressobj(level=3, wbits=31)
-            return _gzipped(self._packer, pieces)
+        if encoding := self._request.encoding_out:
+            self.headers["Content-Encoding"] = encoding
+            self._packer = new_packer(encoding)
+            return packed(self._packer, pieces)
         return pieces
 
 
@@ -171,10 +171,3 @@ def content_type(output: str) -> str:
     return next(
         (kind for prefix, kind in _CONTENT_TYPES.items() if name.startswith(prefix)), "application/octet-stream"
     )
-
-
-def _gzipped(packer: zlib._Compress, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        if packed := packer.compress(piece):
-            yield packed
-    yield packer.flush()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.local.clickhouse_gateway.compression import optional_module
 from infra.local.clickhouse_gateway.errors import (
     AUTHENTICATION_FAILED,
     BAD_ARGUMENTS,
-    CANNOT_DECOMPRESS,
     INVALID_SESSION_TIMEOUT,
-    NOT_IMPLEMENTED,
     EngineError,
 )
+from infra.local.clickhouse_gateway.http_encodings import choose_encoding
 
 SESSION_SECONDS = 60
 MAX_SESSION_SECONDS = 3600
@@ -27,8 +24,6 @@ _RESERVED = frozenset({
     "http_zlib_compression_level", "wait_end_of_query", "buffer_size", "stacktrace", "role", "client_protocol_version",
 })  # fmt: skip
 _REVISION_DIGITS = 9
-_STEP_BYTES = 1 << 18
-_ZSTD_PIECE = 256  # bytes in; a run of 128 KiB takes four of them, so at most 8 MiB come out of a piece
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class HttpQuery:
     """A request without its body.
 
     `session_seconds` is how long a named session outlives its last request; `revision` that of the native protocol
-    in which `FORMAT Native` is wanted, 0 for the plain format.
+    in which `FORMAT Native` is wanted, 0 for the plain format; `encoding_out` the answer's Content-Encoding, or empty.
     """
 
     query: str
@@ -52,7 +47,7 @@ class HttpQuery:
     session_must_exist: bool
     frames_in: bool
     frames_out: bool
-    gzip_out: bool
+    encoding_out: str
     read_only: bool
     revision: int
 
@@ -60,7 +55,7 @@ class HttpQuery:
 def read_request(method: str, url: Mapping[str, str], headers: Mapping[str, str]) -> HttpQuery:
     """Read a request's URL parameters and headers (names in lower case). Raises EngineError on what is malformed."""
     user, password = _credentials(url, headers)
-    accepts_gzip = "gzip" in headers.get("accept-encoding", "")
+    packed = url.get("enable_http_compression") == "1"
     return HttpQuery(
         query=url.get("query", ""),
         user=user,
@@ -75,7 +70,7 @@ def read_request(method: str, url: Mapping[str, str], headers: Mapping[str, str]
         session_must_exist=url.get("session_check") == "1",
         frames_in=url.get("decompress") == "1",
         frames_out=url.get("compress") == "1",
-        gzip_out=accepts_gzip and url.get("enable_http_compression") == "1",
+        encoding_out=choose_encoding(headers.get("accept-encoding", "")) if packed else "",
         read_only=method in {"GET", "HEAD"},
         revision=_revision(url.get("client_protocol_version", "")),
     )
@@ -108,74 +103,3 @@ def _revision(text: str) -> int:
     if text and (not text.isdecimal() or len(text) > _REVISION_DIGITS):
         raise EngineError(BAD_ARGUMENTS, f"client_protocol_version '{text[:40]}' is not a number", "BAD_ARGUMENTS")
     return int(text or 0)
-
-
-class BodyDecoder:
-    """Undoes a Content-Encoding piece by piece, passing at most a quarter of a mebibyte at a time to `sink`."""
-
-    def __init__(self, encoding: str, sink: Callable[[bytes], None]) -> None:
-        self._sink = sink
-        self._encoding = encoding.strip().lower()
-        self._feed = self._feeder()
-        self._complete = True
-
-    def feed(self, data: bytes) -> None:
-        """Decode some bytes. Raises EngineError 271 when they are damaged."""
-        if data:
-            self._feed(data)
-
-    def finish(self) -> None:
-        """Raise EngineError 271 when the body ended too early."""
-        if not self._complete:
-            raise EngineError(CANNOT_DECOMPRESS, f"The {self._encoding} body is cut off", "CANNOT_DECOMPRESS")
-
-    def _feeder(self) -> Callable[[bytes], None]:
-        if self._encoding in {"", "identity"}:
-            return self._sink
-        if self._encoding in {"gzip", "deflate"}:
-            self._zlib = zlib.decompressobj(wbits=31 if self._encoding == "gzip" else 15)
-            return self._inflate
-        if self._encoding == "zstd":
-            import zstandard
-
-            self._zstd = zstandard.ZstdDecompressor().decompressobj(write_size=_STEP_BYTES)
-            return self._unzstd
-        if self._encoding == "lz4":
-            self._lz4 = optional_module("lz4.frame").LZ4FrameDecompressor()
-            return self._unlz4
-        raise EngineError(
-            NOT_IMPLEMENTED,
-            f"Content-Encoding {self._encoding[:40]!r} is not one of gzip, deflate, zstd, lz4",
-            "NOT_IMPLEMENTED",
-        )
-
-    def _inflate(self, data: bytes) -> None:
-        try:
-            while data and not self._zlib.eof:
-                self._sink(self._zlib.decompress(data, _STEP_BYTES))
-                data = self._zlib.unconsumed_tail
-        except zlib.error as exc:
-            raise self._damaged(exc) from exc
-        self._complete = self._zlib.eof
-
-    def _unzstd(self, data: bytes) -> None:
-        import zstandard
-
-        try:
-            for at in range(0, len(data), _ZSTD_PIECE):
-                self._sink(self._zstd.decompress(data[at : at + _ZSTD_PIECE]))
-        except zstandard.ZstdError as exc:
-            raise self._damaged(exc) from exc
-        self._complete = self._zstd.eof
-
-    def _unlz4(self, data: bytes) -> None:
-        try:
-            while data or not (self._lz4.needs_input or self._lz4.eof):
-                self._sink(self._lz4.decompress(data, _STEP_BYTES))
-                data = b""
-        except (RuntimeError, EOFError) as exc:
-            raise self._damaged(exc) from exc
-        self._complete = self._lz4.eof
-
-    def _damaged(self, exc: Exception) -> EngineError:
-        return EngineError(CANNOT_DECOMPRESS, f"The body is not {self._encoding}: {exc}", "CANNOT_DECOMPRESS")

@@ -23,8 +23,9 @@ from infra.local.clickhouse_gateway.compression import Codec
 from infra.local.clickhouse_gateway.engine import Engine
 from infra.local.clickhouse_gateway.errors import CANNOT_DECOMPRESS, EngineError, http_status
 from infra.local.clickhouse_gateway.http_answer import Answer
+from infra.local.clickhouse_gateway.http_encodings import BodyDecoder
 from infra.local.clickhouse_gateway.http_form import Table, is_form, read_form
-from infra.local.clickhouse_gateway.http_request import BodyDecoder, HttpQuery, read_request
+from infra.local.clickhouse_gateway.http_request import HttpQuery, read_request
 from infra.local.clickhouse_gateway.http_sessions import HttpSessions
 from infra.local.clickhouse_gateway.native_connection import Credentials
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-
-import lz4.frame
 import pytest
-import zstandard
 
 from infra.local.clickhouse_gateway.errors import EngineError
-from infra.local.clickhouse_gateway.http_request import BodyDecoder, read_request
+from infra.local.clickhouse_gateway.http_request import read_request
 from infra.local.clickhouse_gateway.http_statement import find_statement
 
 
@@ -28,7 +23,7 @@ def test_parameters_are_told_from_settings() -> None:
     assert request.settings == {"max_threads": "2"}
     assert request.parameters == {"x": "5"}
     assert not request.read_only
-    assert not request.gzip_out
+    assert request.encoding_out == ""
     assert len(request.query_id) == 36
     assert (request.revision, read_request("POST", {}, {}).revision) == (54405, 0)
 
@@ -42,7 +37,7 @@ def test_headers_stand_in_for_parameters() -> None:
     }
     request = read_request("GET", {"enable_http_compression": "1"}, headers)
     assert (request.database, request.output, request.query_id) == ("d", "JSON", "q")
-    assert request.gzip_out
+    assert request.encoding_out == "gzip"
     assert request.read_only
 
 
@@ -78,75 +73,6 @@ def test_a_malformed_request_is_refused(url: dict[str, str], headers: dict[str, 
     with pytest.raises(EngineError) as failed:
         read_request("GET", url, headers)
     assert failed.value.code == code
-
-
-def _decode(encoding: str, data: bytes, step: int) -> bytes:
-    out = bytearray()
-    decoder = BodyDecoder(encoding, out.extend)
-    for at in range(0, len(data), step):
-        decoder.feed(data[at : at + step])
-    decoder.finish()
-    return bytes(out)
-
-
-PLAIN = b"some rows\n" * 50_000
-
-
-@pytest.mark.parametrize("step", [1000, 1 << 20])
-@pytest.mark.parametrize(
-    ("encoding", "data"),
-    [
-        ("", PLAIN),
-        ("identity", PLAIN),
-        ("gzip", gzip.compress(PLAIN)),
-        ("GZIP", gzip.compress(PLAIN)),
-        ("deflate", zlib.compress(PLAIN)),
-        ("zstd", zstandard.ZstdCompressor().compress(PLAIN)),
-        ("lz4", lz4.frame.compress(PLAIN)),
-    ],
-)
-def test_an_encoding_is_undone_in_pieces(encoding: str, data: bytes, step: int) -> None:
-    assert _decode(encoding, data, step) == PLAIN
-
-
-@pytest.mark.parametrize(
-    ("encoding", "data"),
-    [
-        ("gzip", PLAIN),
-        ("gzip", gzip.compress(PLAIN)[:-9]),
-        ("deflate", zlib.compress(PLAIN)[:-9]),
-        ("zstd", zstandard.ZstdCompressor().compress(PLAIN)[:-3]),
-        ("zstd", PLAIN),
-        ("lz4", lz4.frame.compress(PLAIN)[:-3]),
-        ("lz4", PLAIN),
-        ("br", PLAIN),
-    ],
-)
-def test_a_damaged_or_unknown_encoding_is_refused(encoding: str, data: bytes) -> None:
-    with pytest.raises(EngineError):
-        _decode(encoding, data, 1000)
-
-
-def test_a_bomb_comes_out_in_pieces() -> None:
-    class _Full(Exception):
-        pass
-
-    seen: list[int] = []
-
-    def sink(data: bytes) -> None:
-        seen.append(len(data))
-        if sum(seen) > 1 << 20:
-            raise _Full
-
-    for encoding, bomb in (
-        ("gzip", gzip.compress(bytes(64 << 20))),
-        ("zstd", zstandard.ZstdCompressor().compress(bytes(64 << 20))),
-        ("lz4", lz4.frame.compress(bytes(64 << 20))),
-    ):
-        seen.clear()
-        with pytest.raises(_Full):
-            BodyDecoder(encoding, sink).feed(bomb)
-        assert sum(seen) <= 10 << 20
 
 
 def _found(query: str, body: bytes, size: int | None = None) -> tuple[str, str, bytes, int]:
