@@ -40,7 +40,7 @@ class Collector:
 
 def validate(*configurations: str) -> subprocess.CompletedProcess[str]:
     """Have the Collector check configurations, as it merges them."""
-    command = [build(SOURCES), "validate", *_named(configurations)]
+    command = [str(build(SOURCES)), "validate", *_named(configurations)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -57,7 +57,7 @@ def running_collector(
         "yaml:service::telemetry::metrics::level: none",
     ]
     log = folder / f"collector-{grpc_port}.log"
-    command = [program, *_named([*configurations, *ports])]
+    command = [str(program), *_named([*configurations, *ports])]
     with log.open("ab") as output:
         process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=output, stderr=output)
     try:

@@ -26,7 +26,7 @@ def build(sources: Path) -> Path:
     }
     with (CACHE / f"{sources.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side
-        command = [ensure("go")["go"], "build", "-o", program, "."]
+        command = [str(ensure("go")["go"]), "build", "-o", str(program), "."]
         built = subprocess.run(
             command, cwd=sources, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -12,6 +13,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from infra.local.clickhouse_gateway.errors import BAD_ARGUMENTS, INCORRECT_DATA, EngineError
 from infra.local.clickhouse_gateway.native_types import split_list
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MAX_FIELD_BYTES = 1 << 20
 MAX_PARTS = 1000
@@ -87,7 +91,7 @@ class _Parts:
         self.form = Form()
         self.complete = False
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         """Return what the parser calls."""
         return {
             "on_part_begin": self._begin,

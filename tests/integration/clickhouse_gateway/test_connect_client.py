@@ -110,8 +110,8 @@ def test_a_late_error_is_not_taken_for_the_end(connect: Client) -> None:
 
 def test_a_table_can_come_with_the_query(connect: Client) -> None:
     table = ExternalData(file_name="ext.csv", data=b"1,one\n2,two\n", fmt="CSV", structure="n UInt8, s String")
-    found = connect.query("SELECT number, s FROM numbers(3) AS l JOIN ext AS r ON l.number = r.n", external_data=table)
-    assert sorted(found.result_rows) == [(1, "one"), (2, "two")]
+    sql = "SELECT number, s FROM numbers(3) AS l JOIN ext AS r ON l.number = r.n ORDER BY n"
+    assert connect.query(sql, external_data=table).result_rows == [(1, "one"), (2, "two")]
 
 
 def _until(condition: Any) -> None:

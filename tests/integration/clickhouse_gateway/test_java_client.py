@@ -59,7 +59,7 @@ def driver() -> Path:
 def test_what_a_java_program_does_works(gateway: Gateway, driver: Path, options: list[str]) -> None:
     address = f"jdbc:clickhouse://127.0.0.1:{gateway.http_port}/default"
     program = ["-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-cp", f"{driver}/*", str(SOURCES / "Client.java")]
-    command = [ensure("java")["java"], *program, address, "user=default", *options]
+    command = [str(ensure("java")["java"]), *program, address, "user=default", *options]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (ended.returncode, ended.stdout) == (0, EXPECTED), ended.stderr[-4000:]
     assert gateway.log() == ""

@@ -38,7 +38,7 @@ def program() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side
         for source in SOURCES.iterdir():
             shutil.copy(source, CACHE)
-        command = [ensure("node")["npm"], "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        command = [str(ensure("node")["npm"]), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
         fetched = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, timeout=300, check=False)
     assert fetched.returncode == 0, fetched.stderr
     return CACHE / "client.cjs"
@@ -46,7 +46,7 @@ def program() -> Path:
 
 @pytest.mark.parametrize("compressed", ["no", "yes"])
 def test_what_a_node_program_does_works(gateway: Gateway, program: Path, compressed: str) -> None:
-    command = [ensure("node")["node"], program, f"http://127.0.0.1:{gateway.http_port}", compressed]
+    command = [str(ensure("node")["node"]), str(program), f"http://127.0.0.1:{gateway.http_port}", compressed]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == EXPECTED
