@@ -69,6 +69,7 @@ bench-freshness: setup ## seconds from produce to queryable at 20 k records a se
 
 test: lint $(BENCH_STAMP) ## lint, then unit, contract, integration and end-to-end tests against real servers
 	@$(PY) -m scripts.install_browser
+	@$(PY) -m scripts.install_toolchains
 	@$(PY) -m pytest tests -n $(TEST_WORKERS) --dist loadfile
 
 screenshots: $(DEV_STAMP) ## take the README's pictures anew, by the browser tests

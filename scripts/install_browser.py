@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts import debian
+
 PACKAGES = ("chromium", "chromium-driver")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL_SECONDS = 600
 ADVICE = (
     "The browser tests need Chromium and chromedriver: install the packages chromium and chromium-driver "
     "(Debian: apt-get install chromium chromium-driver), or set CHROMIUM and CHROMEDRIVER to their paths."
@@ -51,29 +51,14 @@ def ensure() -> Browser:
     found = find()
     if found is not None:
         return found
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise NoBrowser(ADVICE)
-    _install()
+    try:
+        debian.install(PACKAGES)
+    except debian.CannotInstall as exc:
+        raise NoBrowser(f"{exc}{ADVICE}") from exc
     found = find()
     if found is None:
         raise NoBrowser(ADVICE)
     return found
-
-
-def _install() -> None:
-    print(f"installing {' and '.join(PACKAGES)} with apt-get (about a minute)", flush=True)
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    commands = (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES])
-    for command in commands:
-        try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired as exc:
-            raise NoBrowser(f"`{' '.join(command)}` did not end in {INSTALL_SECONDS} s. {ADVICE}") from exc
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise NoBrowser(f"`{' '.join(command)}` failed: {last}. {ADVICE}")
 
 
 def main() -> int:

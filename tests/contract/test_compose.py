@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,10 @@ def test_data_lies_in_the_volumes(services: dict[str, Any]) -> None:
 
 def test_postgres_is_not_healthy_while_it_only_sets_up(services: dict[str, Any]) -> None:
     assert "-h 127.0.0.1" in services["postgres"]["healthcheck"]["test"][-1]
+
+
+def test_the_collector_it_pins_is_the_one_the_configuration_is_tried_with(services: dict[str, Any]) -> None:
+    modules = (ROOT / "tests" / "integration" / "collector" / "go.mod").read_text()
+    tried = re.search(r"opentelemetry-collector-contrib/exporter/kafkaexporter v(\S+)", modules)
+    assert tried is not None
+    assert services["otel-collector"]["image"] == f"otel/opentelemetry-collector-contrib:{tried[1]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 from infra.local.clickhouse_gateway.errors import CANNOT_DECOMPRESS, SUPPORT_IS_DISABLED, EngineError
 from infra.local.clickhouse_gateway.streams import ByteStream
@@ -20,19 +21,24 @@ _CHECKSUM = struct.Struct("<QQ")  # the high half first
 _NONE, _LZ4, _ZSTD = 0x02, 0x82, 0x90
 
 
+def optional_module(name: str) -> Any:
+    """Return a module of the `lz4` extra's packages. Raises EngineError 344 when it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as exc:
+        raise EngineError(
+            SUPPORT_IS_DISABLED,
+            f"Compression needs the package {exc.name}: install clickhouse-driver[lz4], or switch compression off",
+            "SUPPORT_IS_DISABLED",
+        ) from exc
+
+
 class Codec:
     """Packs and unpacks frames. Raises EngineError 344 when the packages it needs are not installed."""
 
     def __init__(self) -> None:
-        try:
-            block = import_module("lz4.block")
-            cityhash = import_module("clickhouse_cityhash.cityhash")
-        except ImportError as exc:
-            raise EngineError(
-                SUPPORT_IS_DISABLED,
-                f"Compression needs the package {exc.name}: install clickhouse-driver[lz4], or switch compression off",
-                "SUPPORT_IS_DISABLED",
-            ) from exc
+        block = optional_module("lz4.block")
+        cityhash = optional_module("clickhouse_cityhash.cityhash")
         self._hash: Callable[[bytes], int] = cityhash.CityHash128
         self._compress: Callable[..., bytes] = block.compress
         self._decompress: Callable[..., bytes] = block.decompress

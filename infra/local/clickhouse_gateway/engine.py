@@ -102,7 +102,7 @@ class Engine:
 
     def kill(self, marker: str) -> None:
         """Cancel the running query of a session, if there is one."""
-        self._command(f"KILL QUERY WHERE Settings['log_comment'] = '{marker}' ASYNC")
+        self._command(f"KILL QUERY WHERE startsWith(Settings['log_comment'], '{marker} ') ASYNC")
 
     def ping(self) -> None:
         """Raise EngineError when the engine does not answer."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +23,9 @@ from infra.local.clickhouse_gateway.compression import Codec
 from infra.local.clickhouse_gateway.engine import Engine
 from infra.local.clickhouse_gateway.errors import CANNOT_DECOMPRESS, EngineError, http_status
 from infra.local.clickhouse_gateway.http_answer import Answer
-from infra.local.clickhouse_gateway.http_request import BodyDecoder, HttpQuery, read_request
+from infra.local.clickhouse_gateway.http_encodings import BodyDecoder
+from infra.local.clickhouse_gateway.http_form import Table, is_form, read_form
+from infra.local.clickhouse_gateway.http_request import HttpQuery, read_request
 from infra.local.clickhouse_gateway.http_sessions import HttpSessions
 from infra.local.clickhouse_gateway.native_connection import Credentials
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder
@@ -71,7 +75,7 @@ class HttpApi:
 
     async def _query(self, request: Request) -> Response:
         try:
-            wanted = read_request(request.method, request.query_params.multi_items(), request.headers)
+            wanted = _read(request, dict(request.query_params.multi_items()))
             self._credentials.check(wanted.user, wanted.password)
             if request.method == "GET" and not wanted.query:
                 return PlainTextResponse("Ok.\n")
@@ -82,37 +86,48 @@ class HttpApi:
             return PlainTextResponse("", HTTPStatus.BAD_REQUEST)  # nobody reads it
 
     async def _answer(self, request: Request, wanted: HttpQuery) -> Response:
-        answer = Answer(wanted, self.sessions, self._spool)
-        answer.headers["X-ClickHouse-Server-Display-Name"] = socket.gethostname()
-        answer.headers["X-ClickHouse-Timezone"] = self._engine.timezone
-        try:
-            with self._spool.file() as body:
-                await _receive(request, wanted, body)
-                first = await self._in_thread(answer.start, body)
-        except BaseException:
-            answer.close()
-            raise
+        with ExitStack() as opened:
+            body, tables = opened.enter_context(self._spool.file()), list[Table]()
+            await _receive(request, wanted, body)
+            if is_form(content_type := request.headers.get("content-type", "")):
+                form = await run_in_threadpool(read_form, content_type, body, self._spool, opened)
+                url = dict(request.query_params.multi_items())
+                wanted, tables = _read(request, form.parameters(url)), form.tables(url)
+                body = opened.enter_context(self._spool.file())
+            answer = Answer(wanted, self.sessions, self._spool)
+            answer.headers["X-ClickHouse-Server-Display-Name"] = socket.gethostname()
+            answer.headers["X-ClickHouse-Timezone"] = self._engine.timezone
+            try:
+                first = await self._watched(request, answer, answer.start, body, tables)
+            except BaseException:
+                answer.close()
+                raise
         if answer.complete:
             answer.close()
             return Response(first, headers=answer.headers)
-        return StreamingResponse(self._pieces(answer, first), headers=answer.headers)
+        return StreamingResponse(self._pieces(request, answer, first), headers=answer.headers)
 
-    async def _pieces(self, answer: Answer, first: bytes) -> AsyncIterator[bytes]:
+    async def _pieces(self, request: Request, answer: Answer, first: bytes) -> AsyncIterator[bytes]:
         try:
             piece = first
             while piece:
                 yield piece
-                piece = await self._in_thread(answer.next_piece)
+                piece = await self._watched(request, answer, answer.next_piece)
         except EngineError as exc:
-            yield self._text(exc).encode()
+            yield answer.failure(self._text(exc))
             raise _Aborted(exc.text()) from exc
         finally:
             answer.close()
 
-    async def _in_thread(self, action: Callable[..., bytes], *arguments: Any) -> bytes:
+    async def _watched(self, request: Request, answer: Answer, action: Callable[..., bytes], *arguments: Any) -> bytes:
+        """Run a step of an answer in a thread; a query whose client leaves meanwhile is stopped."""
         # Its own limit, as the loop's default is shared and lower
         self._limit = self._limit or anyio.CapacityLimiter(MAX_RUNNING)
-        return await anyio.to_thread.run_sync(action, *arguments, limiter=self._limit)
+        watch = asyncio.create_task(_abandon_when_left(request, answer))
+        try:
+            return await anyio.to_thread.run_sync(action, *arguments, limiter=self._limit)
+        finally:
+            watch.cancel()
 
     def _error(self, error: EngineError) -> Response:
         headers = {"X-ClickHouse-Exception-Code": str(error.code)}
@@ -120,6 +135,16 @@ class HttpApi:
 
     def _text(self, error: EngineError) -> str:
         return f"{error.text()} (version {self._engine.version})\n"
+
+
+def _read(request: Request, parameters: Mapping[str, str]) -> HttpQuery:
+    return read_request(request.method, parameters, request.headers)
+
+
+async def _abandon_when_left(request: Request, answer: Answer) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    await run_in_threadpool(answer.abandon)
 
 
 async def _receive(request: Request, wanted: HttpQuery, body: SpoolFile) -> None:

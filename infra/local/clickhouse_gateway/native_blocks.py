@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from infra.local.clickhouse_gateway.errors import INCORRECT_DATA, EngineError
 from infra.local.clickhouse_gateway.native_prefixes import read_prefix
+from infra.local.clickhouse_gateway.native_revisions import CUSTOM_SERIALIZATION
 from infra.local.clickhouse_gateway.native_types import TypeNode, parse_type
 from infra.local.clickhouse_gateway.streams import ByteStream, Truncated, text_bytes, varint_bytes
 
@@ -19,6 +20,7 @@ MAX_ROWS = 1 << 32
 MAX_NAME_BYTES = 1 << 16
 BLOCK_INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"  # not an overflow block, no bucket
 
+_PLAIN = b"\x00"  # a column in its type's own layout, not sparse
 _LOW_CARDINALITY_NEEDS_GLOBAL = 1 << 8
 _LOW_CARDINALITY_HAS_KEYS = 1 << 9
 _STEP_ROWS = 1 << 16
@@ -33,11 +35,11 @@ class BlockShape:
     columns: list[tuple[str, str]]
     type_spans: list[tuple[int, int]]  # where each type's name stands, its length included
 
-    def retyped(self, block: bytes, types: list[str]) -> bytes:
-        """Return the block with other names for its types, of the same layout."""
-        parts, at = [], 0
+    def rewritten(self, block: bytes, types: list[str], revision: int) -> bytes:
+        """Return a block of `FORMAT Native` as a client of a revision reads it, with these names for its types."""
+        parts, at, after_type = [], 0, _after_type(revision)
         for (start, end), name in zip(self.type_spans, types, strict=True):
-            parts += [block[at:start], text_bytes(name)]
+            parts += [block[at:start], text_bytes(name), after_type]
             at = end
         return b"".join([*parts, block[at:]])
 
@@ -50,26 +52,32 @@ def skip_block_info(stream: ByteStream) -> None:
         stream.skip(1 if field == 1 else 4)
 
 
-def walk_block(stream: ByteStream) -> BlockShape:
-    """Pass one block, and return its shape. Raises EngineError 117 on a type or size it cannot walk, or Truncated."""
+def walk_block(stream: ByteStream, revision: int = 0, *, to_end: bool = True) -> BlockShape:
+    """Pass one block, and return its shape; of the last column's data only with `to_end`.
+
+    What clients of a revision send beyond `FORMAT Native`, which is revision 0, is left out of the tee. Raises
+    EngineError 117 on a type or size it cannot walk, or Truncated.
+    """
     columns, rows = _columns_and_rows(stream)
     if columns > MAX_COLUMNS or rows > MAX_ROWS:
         raise EngineError(INCORRECT_DATA, f"Suspicious block of {columns} columns and {rows} rows", "INCORRECT_DATA")
     seen, spans = [], []
-    for _ in range(columns):
+    for at in range(columns):
         name, start = stream.text(MAX_NAME_BYTES), stream.consumed
         type_name = stream.text(MAX_NAME_BYTES)
         seen.append((name, type_name))
         spans.append((start, stream.consumed))
-        if rows:
+        if revision >= CUSTOM_SERIALIZATION and stream.leave_out(1) != _PLAIN:
+            raise EngineError(INCORRECT_DATA, f"Column {name} is sparse; send it in full", "INCORRECT_DATA")
+        if rows and (to_end or at < columns - 1):
             _skip_data(stream, read_prefix(stream, parse_type(type_name)), rows)
     return BlockShape(rows, seen, spans)
 
 
 def block_shape(block: bytes) -> BlockShape | None:
-    """Walk a block in memory, or return None when it holds a type that cannot be walked."""
+    """Look at a block in memory, or return None when a column but the last has a type that cannot be walked."""
     try:
-        return walk_block(ByteStream.over(block))
+        return walk_block(ByteStream.over(block), to_end=False)
     except (EngineError, Truncated):
         return None
 
@@ -92,12 +100,16 @@ def split_blocks(data: bytes, rows: int) -> Iterator[bytes]:
         start = stream.consumed
 
 
-def header_block(columns: list[tuple[str, str]]) -> bytes:
+def header_block(columns: list[tuple[str, str]], revision: int = 0) -> bytes:
     """Build a block of no rows, which tells a client the columns' names and types."""
     parts = [varint_bytes(len(columns)), b"\x00"]
     for name, kind in columns:
-        parts += [text_bytes(name), text_bytes(kind)]
+        parts += [text_bytes(name), text_bytes(kind), _after_type(revision)]
     return b"".join(parts)
+
+
+def _after_type(revision: int) -> bytes:
+    return _PLAIN if revision >= CUSTOM_SERIALIZATION else b""
 
 
 def _columns_and_rows(stream: ByteStream) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ from infra.local.clickhouse_gateway.errors import (
     EngineError,
 )
 from infra.local.clickhouse_gateway.native_blocks import BlockShape, header_block
-from infra.local.clickhouse_gateway.native_protocol import REVISION, ClientPacket, PacketReader, PacketWriter, Query
+from infra.local.clickhouse_gateway.native_protocol import ClientPacket, PacketReader, PacketWriter, Query
 from infra.local.clickhouse_gateway.native_result import ResultBlocks
+from infra.local.clickhouse_gateway.native_revisions import OLDEST, REVISION
 from infra.local.clickhouse_gateway.session import Session, quote_identifier, refuse_local_file
 from infra.local.clickhouse_gateway.spool import SpoolFile, SpoolFolder
 from infra.local.clickhouse_gateway.sql import DataKind, Insert, find_input_call, parse_insert, split_output_format
@@ -107,14 +109,16 @@ class NativeConnection:
                 "UNEXPECTED_PACKET_FROM_CLIENT",
             )
         hello = self._reader.hello()
-        if hello.revision < REVISION:
+        if hello.revision < OLDEST:
             raise EngineError(
-                NOT_IMPLEMENTED, f"Client revision {hello.revision} is older than {REVISION}", "NOT_IMPLEMENTED"
+                NOT_IMPLEMENTED, f"Client revision {hello.revision} is older than {OLDEST}", "NOT_IMPLEMENTED"
             )
         self._credentials.check(hello.user, hello.password)
         session = Session(self._engine, hello.database)
         self._writer.hello(self._engine.version, self._engine.timezone)
         self._writer.flush()
+        self._reader.revision = self._writer.revision = min(hello.revision, REVISION)
+        self._reader.addendum()
         return session
 
     def _next_packet(self, session: Session) -> bool:
@@ -193,13 +197,14 @@ class Statement:
         self._codec = Codec() if query.compressed else None
         self._tables: list[str] = []
         self._table_error: EngineError | None = None
+        self._began = time.monotonic_ns()
 
     def __enter__(self) -> Statement:
         return self
 
     def __exit__(self, *_exc: object) -> None:
         for name in self._tables:
-            list(self._session.run(f"DROP TABLE IF EXISTS {name}", "Native", {}, stream=False))
+            self._session.drop_table(name)
 
     def receive_tables(self) -> None:
         """Read the external tables that come with a query; an empty block ends them."""
@@ -226,6 +231,7 @@ class Statement:
         while True:
             self._expect_data()
             _name, shape = self._reader.block(self._codec, sink)
+            self._writer.block_received()
             if not shape.columns:
                 break
         if sink.error is not None:
@@ -236,7 +242,7 @@ class Statement:
             raise self._table_error
         sql = self._query.text
         strict = bool(self._query.important)
-        self._session.apply(self._query.settings, strict=strict)
+        self._session.apply(self._query.settings, strict=strict, query_id=self._query.query_id)
         insert = parse_insert(sql)
         if insert is not None:
             return self._start_insert(insert, sql)
@@ -257,7 +263,7 @@ class Statement:
                 rows.write(inline.encode())
                 self._insert(insert, call.format if call else insert.format, rows)
             return None
-        self._writer.data(header_block(self._session.insert_columns(insert)), self._codec)
+        self._writer.data(header_block(self._session.insert_columns(insert), self._writer.revision), self._codec)
         self._writer.flush()
         return lambda rows: self._guarded(lambda: self._insert(insert, "Native", rows))
 
@@ -265,21 +271,24 @@ class Statement:
         if not rows.size:
             return
         written = self._session.insert(insert, data_format, rows.path)
-        self._writer.progress(0, 0, written.rows, written.bytes)
+        self._writer.progress(0, 0, written, nanoseconds=self._elapsed())
 
     def _select(self, sql: str, kind: str) -> None:
-        result = ResultBlocks(self._session, sql, self._query.parameters)
+        result = ResultBlocks(self._session, sql, self._query.parameters, self._writer.revision)
         chunks = self._session.run(sql, "Native", self._query.parameters, stream=True)
-        for block in result.of(chunks, describe_empty=kind == "READ_ONLY"):
+        for block in result.with_header(chunks, describe_empty=kind == "READ_ONLY"):
             self._writer.data(block, self._codec)
-        self._writer.progress(result.rows, result.size)
+        self._writer.progress(result.rows, result.size, nanoseconds=self._elapsed())
         self._writer.profile(result.rows, result.blocks, result.size)
+
+    def _elapsed(self) -> int:
+        return time.monotonic_ns() - self._began
 
     def _add_table(self, name: str, shape: BlockShape, rows: SpoolFile) -> None:
         quoted = quote_identifier(name)
         if quoted not in self._tables:
             columns = ", ".join(f"{quote_identifier(column)} {kind}" for column, kind in shape.columns)
-            list(self._session.run(f"CREATE TEMPORARY TABLE {quoted} ({columns})", "Native", {}, stream=False))
+            self._session.create_table(quoted, columns)
             self._tables.append(quoted)
         if shape.rows:
             names = ", ".join(quote_identifier(column) for column, _kind in shape.columns)

@@ -1,7 +1,4 @@
-"""Packets of the native protocol at revision 54429: settings as strings, and nothing that came later.
-
-The server names this revision in its hello, so newer clients speak it too.
-"""
+"""Packets of the native protocol, at the revision that server and client agreed on in their hellos."""
 
 from __future__ import annotations
 
@@ -10,17 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from infra.local.clickhouse_gateway import native_revisions as since
 from infra.local.clickhouse_gateway.compression import Codec
 from infra.local.clickhouse_gateway.errors import UNEXPECTED_PACKET, EngineError
-from infra.local.clickhouse_gateway.native_blocks import BLOCK_INFO, BlockShape, skip_block_info, walk_block
+from infra.local.clickhouse_gateway.native_blocks import (
+    BLOCK_INFO,
+    BlockShape,
+    header_block,
+    skip_block_info,
+    walk_block,
+)
+from infra.local.clickhouse_gateway.session import NOTHING_WRITTEN, Written, unquote_string
 from infra.local.clickhouse_gateway.streams import ByteStream, Sink, int32_bytes, text_bytes, uint8_bytes, varint_bytes
 
-REVISION = 54429
 SERVER_NAME = "ClickHouse"
 MAX_QUERY_BYTES = 64 << 20
 _MAX_NAME_BYTES = 1 << 16
 _MAX_SETTING_BYTES = 1 << 20
 _TCP_INTERFACE = 1
+_TRACE_BYTES = 24  # trace and span id
 
 
 class ClientPacket(IntEnum):
@@ -43,6 +48,7 @@ class ServerPacket(IntEnum):
     PONG = 4
     END_OF_STREAM = 5
     PROFILE_INFO = 6
+    PROFILE_EVENTS = 14
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Hello:
 
 @dataclass(frozen=True)
 class Query:
-    """A statement with its settings; `parameters` are the settings named param_x, without that prefix."""
+    """A statement with its settings; `parameters` are those sent as such, and the settings named param_x."""
 
     query_id: str
     text: str
@@ -74,6 +80,7 @@ class PacketReader:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._plain: ByteStream | None = None
+        self.revision = since.OLDEST
 
     def at_end(self) -> bool:
         """Wait for the next packet; True when the client has closed the connection."""
@@ -93,16 +100,25 @@ class PacketReader:
         database, user, password = (stream.text(_MAX_NAME_BYTES) for _ in range(3))
         return Hello(client, revision, database, user, password)
 
+    def addendum(self) -> None:
+        """Read what a client adds to its hello once it knows the server's revision: a quota key."""
+        if self.revision >= since.QUOTA_KEY:
+            self._stream.raw(_MAX_NAME_BYTES)
+
     def query(self) -> Query:
         """Read the rest of a query."""
         stream = self._stream
         query_id = stream.text(_MAX_NAME_BYTES)
         self._client_info()
         settings, important = self._settings()
+        if self.revision >= since.INTERSERVER_SECRET:
+            stream.raw(_MAX_NAME_BYTES)
         stream.varint()  # processing stage: always complete
         compressed = bool(stream.varint())
         text = stream.text(MAX_QUERY_BYTES)
         parameters = {n.removeprefix("param_"): v for n, v in settings.items() if n.startswith("param_")}
+        if self.revision >= since.PARAMETERS:
+            parameters |= {n: unquote_string(v) for n, v in self._settings()[0].items()}
         plain = {n: v for n, v in settings.items() if not n.startswith("param_")}
         return Query(query_id, text, plain, frozenset(important), parameters, compressed)
 
@@ -113,7 +129,7 @@ class PacketReader:
         skip_block_info(stream)
         stream.start_tee(sink)
         try:
-            shape = walk_block(stream)
+            shape = walk_block(stream, self.revision)
         finally:
             stream.stop_tee()
         return name, shape
@@ -129,6 +145,8 @@ class PacketReader:
             return
         for _ in range(3):  # initial user, query id, address
             stream.raw(_MAX_NAME_BYTES)
+        if self.revision >= since.QUERY_START_TIME:
+            stream.skip(8)
         if stream.byte() != _TCP_INTERFACE:
             raise EngineError(
                 UNEXPECTED_PACKET,
@@ -140,7 +158,16 @@ class PacketReader:
         for _ in range(3):  # version and revision
             stream.varint()
         stream.raw(_MAX_NAME_BYTES)  # quota key
+        if self.revision >= since.DISTRIBUTED_DEPTH:
+            stream.varint()
         stream.varint()  # version patch
+        if self.revision >= since.OPENTELEMETRY and stream.byte():
+            stream.skip(_TRACE_BYTES)
+            stream.raw(_MAX_NAME_BYTES)  # trace state
+            stream.skip(1)  # trace flags
+        if self.revision >= since.PARALLEL_REPLICAS:
+            for _ in range(3):
+                stream.varint()
 
     def _settings(self) -> tuple[dict[str, str], set[str]]:
         values: dict[str, str] = {}
@@ -158,13 +185,14 @@ class PacketWriter:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._out = bytearray()
+        self.revision = since.OLDEST
 
     def hello(self, version: str, timezone: str) -> None:
         """Introduce the server; `version` is like 26.9.2.1."""
         major, minor, patch = (int(part) for part in version.split(".")[:3])
         self._add(ServerPacket.HELLO, text_bytes(SERVER_NAME), varint_bytes(major), varint_bytes(minor))
         self._out += (
-            varint_bytes(REVISION) + text_bytes(timezone) + text_bytes(socket.gethostname()) + varint_bytes(patch)
+            varint_bytes(since.REVISION) + text_bytes(timezone) + text_bytes(socket.gethostname()) + varint_bytes(patch)
         )
 
     def data(self, block: bytes, codec: Codec | None) -> None:
@@ -174,13 +202,22 @@ class PacketWriter:
         if len(self._out) > 1 << 16:
             self.flush()
 
-    def progress(self, rows: int, size: int, written_rows: int = 0, written_bytes: int = 0) -> None:
-        """Send how much was read and written."""
-        self._add(ServerPacket.PROGRESS, *map(varint_bytes, (rows, size, rows, written_rows, written_bytes)))
+    def progress(self, rows: int, size: int, written: Written = NOTHING_WRITTEN, *, nanoseconds: int) -> None:
+        """Send how much was read and written, and in what time."""
+        numbers = [rows, size, rows, written.rows, written.bytes]
+        if self.revision >= since.ELAPSED_IN_PROGRESS:
+            numbers.append(nanoseconds)
+        self._add(ServerPacket.PROGRESS, *map(varint_bytes, numbers))
 
     def profile(self, rows: int, blocks: int, size: int) -> None:
         """Send the size of the result."""
         self._add(ServerPacket.PROFILE_INFO, *map(varint_bytes, (rows, blocks, size, 0, 0, 0)))
+
+    def block_received(self) -> None:
+        """Say that a block of an insert has come, as newer clients wait for its profile events: there are none."""
+        if self.revision >= since.EVENTS_OF_INSERT:
+            self._add(ServerPacket.PROFILE_EVENTS, b"\x00", BLOCK_INFO, header_block([]))
+            self.flush()
 
     def exception(self, error: EngineError) -> None:
         """Send an error."""

@@ -60,6 +60,11 @@ def parse_type(text: str, depth: int = 0) -> TypeNode:
     return TypeNode(name, _width(name, arguments), tuple(parse_type(text, depth + 1) for text in inner))
 
 
+def split_list(text: str) -> list[str]:
+    """Cut a list of types or columns at its commas."""
+    return [part.strip() for part in _split(text, ",")]
+
+
 def _inner_types(name: str, arguments: list[str]) -> list[str]:
     """Return what is inside a type, in the order of the wire."""
     if name in _RECORDS:
@@ -100,7 +105,7 @@ def _split_call(text: str) -> tuple[str, list[str]]:
         return text, []
     if not text.endswith(")"):
         raise EngineError(_UNKNOWN_TYPE, f"Unbalanced type name {text[:80]!r}", "UNKNOWN_TYPE")
-    return text[:opening], [part.strip() for part in _split(text[opening + 1 : -1], ",")]
+    return text[:opening], split_list(text[opening + 1 : -1])
 
 
 def _without_name(text: str) -> str:

@@ -20,12 +20,15 @@ from infra.local.clickhouse_gateway.errors import (
     EngineError,
     parse_engine_error,
 )
-from infra.local.clickhouse_gateway.sql import Insert, find_input_call, first_word, has_outfile
+from infra.local.clickhouse_gateway.sql import Insert, find_input_call, first_word, has_outfile, replace_words
 
 # A server refuses what the embedded engine would guess at; ours also marks its queries, so that they can be cancelled
 _BASE_SETTINGS = {"implicit_select": "0", "allow_introspection_functions": "0"}
 _MARKER_SETTING = "log_comment"
+_OWN_QUERY_ID = f"substringIndex(Settings['{_MARKER_SETTING}'], ' ', -1)"  # the engine gives ids of its own
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_ESCAPE = re.compile(r"\\(.)|'(')", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f"}
 _NOT_STREAMABLE = "Streaming query is not supported"
 _MULTI_STATEMENT_SAMPLE = 1 << 16
 
@@ -44,6 +47,9 @@ class Written:
 
     rows: int
     bytes: int
+
+
+NOTHING_WRITTEN = Written(0, 0)
 
 
 class Session:
@@ -79,12 +85,14 @@ class Session:
         self._cancelled.set()
         self._engine.kill(self._marker)
 
-    def apply(self, settings: Mapping[str, str], *, strict: bool) -> None:
+    def apply(self, settings: Mapping[str, str], *, strict: bool, query_id: str = "") -> None:
         """Make these the settings of the next statement, in place of the last call's; SET in SQL stays underneath.
 
-        With strict an unknown setting is refused (code 115), else it is ignored.
+        With strict an unknown setting is refused (code 115), else it is ignored. KILL QUERY finds it by `query_id`.
         """
         wanted = {name: value for name, value in settings.items() if name != _MARKER_SETTING}
+        if query_id:
+            wanted[_MARKER_SETTING] = f"{self._marker} {query_id}"
         if wanted == self._applied:
             return
         self._restore()
@@ -124,6 +132,8 @@ class Session:
                 return
         if word in {"SET", "USE"}:
             self._restore()
+        if word == "KILL":
+            sql = replace_words(sql, {"query_id": _OWN_QUERY_ID})
         result = self._query(sql, output, params)
         if word in {"SET", "USE"}:
             self._replay.append(sql)
@@ -179,6 +189,14 @@ class Session:
         result = self._query(sql, "TSV", {})
         return Written(result.rows_written(), result.bytes_written())
 
+    def create_table(self, name: str, structure: str) -> None:
+        """Create a temporary table of the session's; `name` is quoted already."""
+        list(self.run(f"CREATE TEMPORARY TABLE {name} ({structure})", "TSV", {}, stream=False))
+
+    def drop_table(self, name: str) -> None:
+        """Drop it, if it is there."""
+        list(self.run(f"DROP TEMPORARY TABLE IF EXISTS {name}", "TSV", {}, stream=False))
+
     def _with_columns(self, insert: Insert) -> str:
         if insert.columns is not None or insert.is_function:
             return insert.head()
@@ -220,7 +238,7 @@ class Session:
     def _open(self) -> Connection:
         connection = self._engine.connect()
         try:
-            base = {**_BASE_SETTINGS, _MARKER_SETTING: self._marker}
+            base = {**_BASE_SETTINGS, _MARKER_SETTING: f"{self._marker} "}
             for sql in [_set_statement(base), *self._replay]:
                 connection.query(sql, "TSV", params={})
         except RuntimeError as exc:
@@ -285,6 +303,13 @@ def quote_string(text: str) -> str:
     """Write a string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0")
     return f"'{escaped}'"
+
+
+def unquote_string(text: str) -> str:
+    """Read a string literal; what is not quoted is taken as it stands."""
+    if len(text) < 2 or text[0] != "'" or text[-1] != "'":
+        return text
+    return _ESCAPE.sub(lambda found: _ESCAPES.get(found[found.lastindex or 0], found[found.lastindex or 0]), text[1:-1])
 
 
 def quote_identifier(name: str) -> str:

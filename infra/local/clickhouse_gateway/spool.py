@@ -59,9 +59,14 @@ class SpoolFile:
 
     def head(self, most: int) -> bytes:
         """Return the first bytes."""
-        if not self.size:
+        return self.read(0, most)
+
+    def read(self, offset: int, most: int) -> bytes:
+        """Return bytes from an offset on."""
+        if offset >= self.size:
             return b""
         with self.path.open("rb") as file:
+            file.seek(offset)
             return file.read(most)
 
     def copy_from(self, other: SpoolFile, offset: int) -> None:

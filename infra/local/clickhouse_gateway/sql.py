@@ -6,7 +6,7 @@ Everything else about a statement is the engine's business.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -111,6 +111,16 @@ def first_word(sql: str) -> str:
         if token.text != "(":
             break
     return ""
+
+
+def replace_words(sql: str, by: Mapping[str, str]) -> str:
+    """Return a statement with other text for some of its words, which are given in lower case."""
+    parts, at = [], 0
+    for token in tokens(sql):
+        if token.kind in {"word", "quoted"} and (other := by.get(token.text.strip('`"').lower())):
+            parts += [sql[at : token.start], other]
+            at = token.end
+    return "".join([*parts, sql[at:]])
 
 
 def split_output_format(sql: str) -> tuple[str, str]:

@@ -63,6 +63,13 @@ class ByteStream:
         self._hand_over()
         self._tee = None
 
+    def leave_out(self, count: int) -> bytes:
+        """Return the next bytes without copying them to the tee. Raises Truncated."""
+        self._hand_over()
+        data = self.take(count)
+        self._mark = self._at
+        return data
+
     def at_end(self) -> bool:
         """Tell whether the other side has closed the stream; waits for the next byte."""
         return not self.buffered and not self._fill()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import re
 import threading
 import time
 import zlib
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +20,8 @@ from clickhouse_driver import Client
 
 from tests.integration.clickhouse_gateway.world import Gateway
 
+LZ4: Any = import_module("lz4.frame")
+INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
 TABLE = "CREATE TABLE t (a UInt64, b String DEFAULT 'd') ENGINE = MergeTree ORDER BY a"
 
 
@@ -23,6 +29,7 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "zstd": zstandard.ZstdCompressor().compress,
+    "lz4": LZ4.compress,
 }
 
 
@@ -130,7 +137,7 @@ def test_a_long_insert_statement_is_not_limited_by_its_values(http: httpx.Client
     assert http.post("/", content="SELECT 1" + " " * (2 << 20)).status_code == 413
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("encoding", ENCODERS)
 def test_an_encoded_body_is_decoded(http: httpx.Client, encoding: str) -> None:
     encode = ENCODERS[encoding]
     rows = "\n".join(str(at) for at in range(200_000)).encode()
@@ -150,9 +157,12 @@ def test_an_unknown_encoding_is_refused(http: httpx.Client) -> None:
 
 def test_a_result_is_packed_when_the_client_asks_for_it(http: httpx.Client) -> None:
     params = {"query": "SELECT number FROM numbers(100000)", "enable_http_compression": "1"}
-    answer = http.get("/", params=params)
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert len(answer.text.splitlines()) == 100_000
+    plain = http.get("/", params={"query": params["query"]}).content
+    for encoding in ENCODERS:
+        with http.stream("GET", "/", params=params, headers={"Accept-Encoding": encoding}) as answer:
+            body = b"".join(answer.iter_raw())
+        assert answer.headers["Content-Encoding"] == encoding
+        assert len(body) < len(plain)
     assert "Content-Encoding" not in http.get("/", params={"query": "SELECT 1"}).headers
 
 
@@ -204,14 +214,58 @@ def test_a_malformed_request_is_refused(http: httpx.Client) -> None:
     assert http.post("/", content=b"SELECT '\xff\xfe'").headers["X-ClickHouse-Exception-Code"] == "62"
     assert http.get("/", params={"query": "SELECT 1", "session_id": "x", "session_timeout": "-1"}).status_code == 400
     assert http.get("/", params={"query": "SELECT 1", "database": "none"}).status_code == 404
+    for version in ("-1", "x", "9999999999"):
+        refused = http.get("/", params={"query": "SELECT 1", "client_protocol_version": version})
+        assert (refused.status_code, refused.headers["X-ClickHouse-Exception-Code"]) == (400, "36")
     assert _count(http) == 0
 
 
-def test_a_result_that_fails_half_way_is_not_taken_for_whole(http: httpx.Client) -> None:
-    query = "SELECT throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_block_size = 10000"
-    with pytest.raises(httpx.RemoteProtocolError):
-        http.post("/", content=query)
+@pytest.mark.parametrize("packed", ["0", "1"])  # httpx unpacks
+def test_a_result_that_fails_half_way_is_not_taken_for_whole(http: httpx.Client, packed: str) -> None:
+    http.params = http.params.set("enable_http_compression", packed)
+    query = "SELECT throwIf(number = 900000), rand64() FROM numbers(1000000) SETTINGS max_block_size = 10000"
+    received = b""
+    with http.stream("POST", "/", content=query) as answer, contextlib.suppress(httpx.RemoteProtocolError):
+        for part in answer.iter_bytes():
+            received += part
+        pytest.fail("the body was taken for whole")
+    tag = answer.headers["X-ClickHouse-Exception-Tag"]
+    frame = rf"\r\n__exception__\r\n{tag}\r\n(Code: 395\. .*\n)(\d+) {tag}\r\n__exception__\r\n$"
+    found = re.search(frame.encode(), received, re.DOTALL)
+    assert found is not None, received[-500:]
+    assert len(found[1]) == int(found[2])
     assert http.post("/", content="SELECT 1").text == "1\n"
+
+
+@pytest.mark.parametrize(("revision", "info", "plain"), [(0, b"", b""), (54405, INFO, b""), (54460, INFO, b"\x00")])
+def test_native_blocks_come_as_a_client_of_the_named_revision_reads_them(
+    http: httpx.Client, revision: int, info: bytes, plain: bytes
+) -> None:
+    params = {"client_protocol_version": str(revision), "default_format": "Native"}
+    kind = b"\x15DateTime('Etc/GMT-1')" if revision else b"\x08DateTime"
+    sql = "SELECT 7::UInt8 AS a, toDateTime(258, 'Etc/GMT-1') AS b"
+    expected = info + b"\x02\x01\x01a\x05UInt8" + plain + b"\x07\x01b" + kind + plain + b"\x02\x01\x00\x00"
+    for named in ("", " FORMAT Native", " SETTINGS max_threads = 1 FORMAT Native;"):
+        assert http.post("/", params=params, content=sql + named).content == expected
+    assert http.post("/", params=params, content=f"{sql} FORMAT CSV").text == '7,"1970-01-01 01:04:18"\n'
+
+
+def test_a_query_over_http_ends_when_its_client_leaves_and_an_insert_does_not(
+    gateway: Gateway, http: httpx.Client
+) -> None:
+    http.post("/", content=TABLE)
+    slow = "sleepEachRow(0.01)) FROM numbers(6000) SETTINGS max_block_size = 10"
+    insert = "INSERT INTO test_http.t (a) SELECT number + sleepEachRow(0.01) FROM numbers(150)"
+    running = f"SELECT count() FROM system.processes WHERE query LIKE '%{slow}' AND query NOT LIKE '%system%'"
+    for sql in (f"SELECT sum({slow}", insert):
+        with gateway.http() as leaver, pytest.raises(httpx.ReadTimeout):
+            leaver.post("/", content=sql, timeout=0.5)
+    with gateway.http() as leaver, leaver.stream("POST", "/", content=f"SELECT ignore({slow}") as answer:
+        assert next(answer.iter_raw())
+    deadline = time.monotonic() + 20
+    while (http.post("/", content=running).text, _count(http)) != ("0\n", 150):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_named_session_keeps_its_tables_and_settings(http: httpx.Client) -> None:
@@ -282,3 +336,38 @@ def test_async_inserts_and_synchronous_mutations_are_accepted(http: httpx.Client
     assert _count(http) == 2
     http.post("/", params={"mutations_sync": "1"}, content="ALTER TABLE t DELETE WHERE a = 1").raise_for_status()
     assert _count(http) == 1
+
+
+def test_a_form_holds_the_query_its_parameters_and_tables(http: httpx.Client) -> None:
+    sql = "SELECT n, s, _2, {p:String} FROM one JOIN two ON n = _1 ORDER BY n"
+    fields = {"query": sql, "param_p": "it's", "one_structure": "n UInt8, s String", "one_format": "CSV"}
+    files = {"one": ("one.csv", b"1,a\n2,b\n3,c\n"), "two": ("two", b"1\tx\n3\tz\n"), "none": ("none", b"")}
+    named = {"session_id": "forms", "two_types": "UInt8,String", "none_types": "UInt8", "max_threads": "1"}
+    for _ in range(2):
+        assert http.post("/", params=named, data=fields, files=files).text == "1\ta\tx\tit\\'s\n3\tc\tz\tit\\'s\n"
+    assert http.post("/", params={"session_id": "forms"}, content="SELECT * FROM one").status_code == 404
+    for about, refusal in (({}, "Code: 36"), ({"x_types": "Nope"}, "Code: 50")):
+        answer = http.post("/", params=about, data={"query": "SELECT 1"}, files={"x": ("x", b"1")})
+        assert answer.text.startswith(refusal)
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert http.post("/", content=b"--x\r\nnothing", headers=kind).headers["X-ClickHouse-Exception-Code"] == "117"
+    assert http.post("/", content="SELECT 1").text == "1\n"
+
+
+def test_a_query_is_killed_by_the_id_its_client_gave_it(gateway: Gateway, http: httpx.Client) -> None:
+    slow = "SELECT sum(sleepEachRow(0.01)) FROM numbers(6000) SETTINGS max_block_size = 10"
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        with gateway.http() as own:
+            answers.append(own.post("/", params={"query_id": "mine"}, content=slow))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    deadline = time.monotonic() + 20
+    while not http.post("/", content="KILL QUERY WHERE query_id = 'mine' SYNC").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    asking.join(20)
+    assert [answer.headers["X-ClickHouse-Exception-Code"] for answer in answers] == ["394"]
+    assert http.post("/", content="KILL QUERY WHERE query_id = 'mine'").text == ""

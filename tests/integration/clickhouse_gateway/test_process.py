@@ -17,7 +17,9 @@ from clickhouse_driver.errors import Error, ServerException
 
 from tests.integration.clickhouse_gateway.world import ROOT, Gateway, command, free_port
 
-HELLO = b"\x00\x04test\x01\x01\xb5\xa9\x03\x00\x07default\x00"  # revision 54453, user default, no password
+HELLO = b"\x00\x04test\x01\x01\x9d\xa9\x03\x00\x07default\x00"  # revision 54429, user default, no password
+NEWER = b"\x00\x04test\x01\x01\xbc\xa9\x03\x00\x07default\x00\x00"  # revision 54460 and its quota key
+ASK = b"\x01\x00\x00\x00\x00\x02\x00\x08SELECT 1\x00"  # as that revision asks
 
 
 def _refused(folder: Path, native_port: int, http_port: int, *extra: str) -> str:
@@ -239,6 +241,10 @@ def _bounded_inserts(guarded: Gateway, http: httpx.Client, headers: dict[str, st
         ([HELLO, b"\x01\x00\x00\x00\x02\x00\x08SELECT 1\x02\x00\x00\xff\xff\x7f\x01"], b"Suspicious block"),
         ([HELLO, b"\x01\x00\x00\x00\x02\x00\x08SELECT 1\x02\x01x\x00\x01\x01\x01a\x04Nope\x00"], b"cannot be sent"),
         ([HELLO, b"\x01\x00\x00\x00\x02\x00\x08SELECT 1\x02\x01x\x00\x01\x01\x01a\x06Array("], b"Unbalanced type"),
+        ([NEWER[:-1], b"\xff\xff\xff\xff\x7f"], b"is longer than"),
+        ([NEWER, ASK + b"\x04"], b"Data was expected, not packet 4"),
+        ([NEWER, ASK + b"\x02\x01x\x00\x01\x01\x01a\x05UInt8\x01\x07"], b"Column a is sparse"),
+        ([NEWER, ASK[:-1] + b"\x01p\x02\xff\xff\xff\x7f"], b"is longer than"),
         ([HELLO, b"\x01\x00\x00\x00\x02\x00\x08SELECT 1\x02\x01x\x00\x01\x05\x01a\x06UInt64\x00"], b"ClickHouse"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException, UnknownTypeError
 
 UTC = dt.UTC
 MAX_128, MAX_256 = 2**127 - 1, 2**255 - 1
@@ -181,3 +182,15 @@ def test_an_aggregate_state_sent_by_the_native_protocol_is_refused_clearly(clien
     params = {"query": "INSERT INTO test_native.t (s) FORMAT Native"}
     assert http.post("/", params=params, content=body).status_code == 200
     assert client.execute("SELECT countMerge(s) FROM t") == [(4,)]
+
+
+def test_aggregate_states_are_read_alone_or_last_and_refused_clearly_else(client: Client) -> None:
+    state = "countState() AS s"
+    for columns in (state, f"1 AS one, {state}"):
+        with pytest.raises(UnknownTypeError):  # it came, and the driver does not know it
+            client.execute(f"SELECT {columns} FROM numbers(3)")
+        client.disconnect()
+    with pytest.raises(ServerException, match="are sent alone, or last") as failed:
+        client.execute(f"SELECT {state}, 1 AS one FROM numbers(3)")
+    assert failed.value.code == 48
+    assert client.execute("SELECT 1") == [(1,)]

@@ -18,6 +18,7 @@ from infra.local.clickhouse_gateway.native_blocks import (
     split_blocks,
     walk_block,
 )
+from infra.local.clickhouse_gateway.native_revisions import CUSTOM_SERIALIZATION
 from infra.local.clickhouse_gateway.native_types import TypeNode, parse_type
 from infra.local.clickhouse_gateway.streams import ByteStream, Truncated, text_bytes, varint_bytes
 
@@ -105,9 +106,37 @@ def test_types_can_be_renamed_in_place() -> None:
     block = _block(1, ("a", "DateTime", b"\x00" * 4), ("b", "String", text_bytes("DateTime")))
     shape = block_shape(block)
     assert shape is not None
-    zoned = shape.retyped(block, ["DateTime('UTC')", "String"])
+    zoned = shape.rewritten(block, ["DateTime('UTC')", "String"], 0)
     assert zoned == _block(1, ("a", "DateTime('UTC')", b"\x00" * 4), ("b", "String", text_bytes("DateTime")))
-    assert block_shape(_block(1, ("a", "Nope", b""))) is None
+
+
+def test_only_the_last_column_may_have_a_type_that_cannot_be_walked() -> None:
+    unknown, known = ("u", "Nope", b"?"), ("n", "UInt8", b"\x01")
+    shape = block_shape(_block(1, known, unknown))
+    assert shape is not None
+    assert shape.columns == [("n", "UInt8"), ("u", "Nope")]
+    assert block_shape(_block(1, unknown, known)) is None
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_newer_client_is_told_that_columns_are_plain_and_the_engine_is_not(name: str) -> None:
+    block, revision = CASES[name], CUSTOM_SERIALIZATION
+    shape = block_shape(block)
+    assert shape is not None
+    sent = shape.rewritten(block, [kind for _name, kind in shape.columns], revision)
+    assert len(sent) == len(block) + len(shape.columns)
+    for size in (1, 3, len(sent)):
+        left = iter([*(sent[at : at + size] for at in range(0, len(sent), size)), b""])
+        stream, copy = ByteStream(lambda _most, left=left: next(left)), bytearray()  # type: ignore[misc]
+        stream.start_tee(_Copy(copy))
+        assert walk_block(stream, revision).columns == shape.columns
+        stream.stop_tee()
+        assert bytes(copy) == block
+
+
+def test_a_sparse_column_is_refused() -> None:
+    with pytest.raises(EngineError, match="Column a is sparse"):
+        walk_block(ByteStream.over(b"\x01\x01\x01a\x05UInt8\x01\x07"), CUSTOM_SERIALIZATION)
 
 
 def test_a_header_block_holds_names_and_types() -> None:

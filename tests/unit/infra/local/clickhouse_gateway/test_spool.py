@@ -35,6 +35,7 @@ def test_content_is_copied_and_replaced(tmp_path: Path) -> None:
         second.copy_from(first, 9)
         second.copy_from(empty, 0)
         assert second.path.read_bytes() == b"more rows"
+        assert (second.read(5, 3), second.read(8, 3), second.read(9, 3), empty.read(0, 3)) == (b"row", b"s", b"", b"")
         second.replace(iter([b"x", b"y"]))
         empty.replace(iter([b"never"]))
         assert (second.path.read_bytes(), second.size, empty.size, empty.head(9)) == (b"xy", 2, 0, b"")

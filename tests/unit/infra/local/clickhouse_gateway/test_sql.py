@@ -11,6 +11,7 @@ from infra.local.clickhouse_gateway.sql import (
     first_word,
     has_outfile,
     parse_insert,
+    replace_words,
     split_output_format,
     tokens,
 )
@@ -147,3 +148,17 @@ def test_an_input_call_is_found_with_its_structure_and_data() -> None:
 @pytest.mark.parametrize("select", ["SELECT input FROM t", "SELECT 'input(1)'", "SELECT input(", ""])
 def test_other_selects_have_no_input_call(select: str) -> None:
     assert find_input_call(select) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("KILL QUERY WHERE query_id = 'query_id'", "KILL QUERY WHERE X = 'query_id'"),
+        ("KILL QUERY WHERE QUERY_ID IN ('a') /* query_id */ SYNC;", "KILL QUERY WHERE X IN ('a') /* query_id */ SYNC;"),
+        ("KILL QUERY WHERE `query_id` = my_query_id", "KILL QUERY WHERE X = my_query_id"),
+        ("KILL QUERY WHERE 1", "KILL QUERY WHERE 1"),
+        ("", ""),
+    ],
+)
+def test_words_are_replaced_where_they_are_names(sql: str, expected: str) -> None:
+    assert replace_words(sql, {"query_id": "X"}) == expected
