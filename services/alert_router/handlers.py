@@ -19,6 +19,7 @@ from services.alert_router.decode.json_body import Batch
 from services.alert_router.domain import grouping
 from services.alert_router.domain.alert import Alert, State, receive
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.flush import Flush
 from services.alert_router.domain.listening import Listening
 from services.alert_router.domain.no_data import Heard, look
@@ -76,7 +77,7 @@ class RouteAlert:
 
     store: AlertStore
     route: Route
-    service_labels: tuple[str, ...]
+    conventions: Conventions
     known_tenant: Callable[[str], bool]
     clock: Clock
     listening: Listening
@@ -85,7 +86,7 @@ class RouteAlert:
         """Act on one AlertReceived; raises InvalidInput when it never can be, Unavailable when not now."""
         if not self.known_tenant(event.tenant):
             raise InvalidInput("unknown_tenant", f"no tenant is called {event.tenant[:64]!r}")
-        received = from_event(event, self.service_labels)
+        received = from_event(event, self.conventions.naming)
         group, now = group_of(received, self.route), self.clock.now()
         self.listening.received(event.time, now)
         async with self.store.session(event.tenant) as session:

@@ -113,6 +113,26 @@ def test_alertmanagers_webhook_is_another_way_in(router: Router) -> None:
     assert router.told(service, 2)[1].reason == ALL_RESOLVED
 
 
+def test_what_an_exporter_measures_goes_to_the_service_it_is_about(router: Router) -> None:
+    pods, workload, plain = unique("pods"), unique("workload"), unique("plain")
+    scrape = {"service": "kps-kube-state-metrics", "job": "kube-state-metrics", "namespace": "shop"}
+    router.push(
+        {"labels": {"alertname": "KubePodCrashLooping", "pod": f"{pods}-6d5c7f9b8-x2x7q", **scrape}},
+        {"labels": {"alertname": "KubeDeploymentReplicasMismatch", "deployment": workload, **scrape}},
+        {"labels": {"alertname": "HighErrors", "service_name": plain, "service": "otel-collector"}},
+    )
+    told = [n for n in router.told_of((pods, workload, plain), 3) if n.reason == FIRST]
+    assert sorted(a.service for n in told for a in n.alerts) == sorted((pods, workload, plain))
+
+
+def test_alerts_that_name_no_service_are_told_each_by_itself(router: Router) -> None:
+    mark = unique("unnamed")
+    router.push(*({"labels": {"alertname": f"A{n}", "mark": mark, "job": "node-exporter"}} for n in range(3)))
+    keys = {f'{{}}:{{alertname="A{n}", job="node-exporter", mark="{mark}"}}'.encode() for n in range(3)}
+    found = read(router.bootstrap, "alerts.notifications", lambda m: m.key() in keys, 3)
+    assert {m.key() for m in found} == keys
+
+
 def test_the_same_alert_of_two_tenants_is_two_alerts(router: Router) -> None:
     service = unique("shared")
     router.push(alert(service))

@@ -15,7 +15,8 @@ from services.alert_router.domain.alert import Alert, Severity, State
 from services.alert_router.domain.arrival import check, check_texts
 from services.alert_router.domain.dedup import Decision
 from services.alert_router.domain.flush import Flush
-from services.alert_router.domain.route import Group, service_of
+from services.alert_router.domain.naming import Naming
+from services.alert_router.domain.route import Group
 
 MAX_NOTIFICATION_BYTES = 4 * 1024 * 1024  # leaves room below the broker's limit
 SEVERITIES = {
@@ -66,7 +67,7 @@ def status(alerts: Sequence[Alert], now: datetime) -> alert_pb2.AlertStatus.Valu
     return STATUSES[next((s for s in (State.FIRING, State.NO_DATA) if s in states), State.RESOLVED)]
 
 
-def from_event(event: CloudEvent, service_labels: Sequence[str]) -> Alert:
+def from_event(event: CloudEvent, naming: Naming) -> Alert:
     """Return the alert an event brought, received when the event says; raises InvalidInput."""
     if not isinstance(event.data, alert_events_pb2.AlertReceived):
         raise InvalidInput("unexpected_type", f"not an AlertReceived: {event.type}")
@@ -84,7 +85,7 @@ def from_event(event: CloudEvent, service_labels: Sequence[str]) -> Alert:
         timeout=message.ends_at_is_timeout,
         generator_url=message.generator_url,
         source=message.source,
-        service=message.service or service_of(labels, service_labels),
+        service=message.service or naming.service_of(labels),
         no_data_since=_instant(message, "no_data_since") if message.HasField("no_data_since") else None,
     )
     check(alert)

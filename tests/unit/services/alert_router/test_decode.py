@@ -16,10 +16,12 @@ from services.alert_router.decode.push import decode_push
 from services.alert_router.decode.webhook import decode_webhook
 from services.alert_router.domain.arrival import MAX_ALERT_BYTES
 from services.alert_router.domain.flush import flush
+from services.alert_router.domain.naming import Naming
 from services.alert_router.domain.route import Group, Route
 from tests.unit.services.alert_router.builders import DOOR, NOW, alert, at
 
 LABELS = {"alertname": "Down", "job": "shop/cart"}
+NAMING = Naming(())
 
 
 def push(*items: Any) -> Any:
@@ -162,7 +164,7 @@ def event(**changes: Any) -> CloudEvent:
 
 
 def test_an_alert_survives_the_way_through_an_event() -> None:
-    assert from_event(event(), ()) == alert(service="cart")
+    assert from_event(event(), NAMING) == alert(service="cart")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_an_alert_survives_the_way_through_an_event() -> None:
 )
 def test_an_event_that_can_never_be_an_alert_is_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        from_event(event(**changes), ())
+        from_event(event(**changes), NAMING)
     assert refused.value.reason == reason
 
 
@@ -186,7 +188,7 @@ def test_an_event_with_an_impossible_time_is_refused() -> None:
     broken = event()
     broken.data.alert.starts_at.seconds = 10**15  # type: ignore[attr-defined]
     with pytest.raises(InvalidInput) as refused:
-        from_event(broken, ())
+        from_event(broken, NAMING)
     assert refused.value.reason == "bad_time"
 
 
