@@ -39,7 +39,7 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
     lifecycle.background("broker_watch", BrokerWatch(producer, listening, clock).run)
     await _start_routing(lifecycle, settings, conventions, tenants, listening)
     doors = Doors(
-        ReceiveAlerts(KafkaAlertPublisher(producer), clock, listening),
+        ReceiveAlerts(KafkaAlertPublisher(producer, conventions), clock, listening),
         tenants,
         Door("alertmanager", settings.alert_webhook_resolve_timeout, conventions),
         Door("prometheus", settings.alert_resolve_timeout, conventions),
@@ -63,7 +63,7 @@ async def _start_routing(
     lifecycle.health.check("outbox", relay.lagging)
     lifecycle.background("outbox_relay", relay.run)
     timer = FlushTimer(
-        FlushGroups(store, settings.route, clock, listening),
+        FlushGroups(store, settings.route, conventions, clock, listening),
         lambda: tenants.ids,
         settings.alert_start_delay.total_seconds(),
         listening,

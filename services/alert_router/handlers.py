@@ -87,8 +87,11 @@ class RouteAlert:
         if not self.known_tenant(event.tenant):
             raise InvalidInput("unknown_tenant", f"no tenant is called {event.tenant[:64]!r}")
         received = from_event(event, self.conventions.naming)
-        group, now = group_of(received, self.route), self.clock.now()
+        now = self.clock.now()
         self.listening.received(event.time, now)
+        if self.conventions.inhibitor(received):
+            return
+        group = group_of(received, self.route, alone=self.conventions.heartbeat(received))
         async with self.store.session(event.tenant) as session:
             if not await session.first_time(event.id):
                 return
@@ -104,6 +107,7 @@ class FlushGroups:
 
     store: AlertStore
     route: Route
+    conventions: Conventions
     clock: Clock
     listening: Listening
 
@@ -139,7 +143,7 @@ class FlushGroups:
             if due is None:
                 return False
             heard = Heard(self.listening.since(now), await _senders(session, due.alerts, now))
-            outcome = look(due.alerts, due.entry, now, self.route, heard)
+            outcome = look(due.alerts, due.entry, now, self.route, heard, self.conventions.heartbeat)
             await session.flushed(due.group, outcome.gone, outcome.entry, outcome.clock)
             if outcome.decision.notify:
                 await self._tell(session, tenant, due.group, outcome, now)
@@ -147,7 +151,7 @@ class FlushGroups:
         return outcome.decision.notify
 
     async def _tell(self, session: Session, tenant: str, group: Group, outcome: Flush, now: datetime) -> None:
-        message = notified(group, outcome, tenant, self.route.receiver, now)
+        message = notified(group, outcome, tenant, self.route.receiver, now, self.conventions)
         await session.tell(group, CloudEvent(uuid7(now), SOURCE, now, group.key, tenant, message))
         log.info(
             "group_notified", tenant=tenant, group_key=group.key, reason=outcome.decision.value,

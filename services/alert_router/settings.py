@@ -32,7 +32,9 @@ class AlertRouterSettings(ServiceSettings):
     those of the alert conventions. Names of exporters are passed over, whatever label has them."""
     alert_conventions_file: Path | None = None
     """A TOML file like `services/alert_router/conventions.toml` that adds to it: under `[service]`, `labels` that name
-    services (they go before the built-in ones), `pods`, `exporters` and `likely_exporters`."""
+    services (they go before the built-in ones), `pods`, `exporters` and `likely_exporters`; under `[severity]`, and for
+    one tenant alone under `[tenants.<id>.severity]`, `labels` and the words that are `critical`, `warning` and `minor`;
+    under `[heartbeats]` and `[inhibitors]`, `names` of alerts."""
     alert_resolve_timeout: Duration = timedelta(minutes=5)
     """How long an alert pushed without an end may go unrepeated before there is no data of it."""
     alert_webhook_resolve_timeout: Duration = timedelta(hours=5)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from libs.kernel.errors import IncidentScopeError
 from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.naming import Naming
+from services.alert_router.domain.severity import Severities, Severity, compact
 
 BUILT_IN = "conventions.toml"
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -33,8 +34,36 @@ class _Service(_Table):
     likely_exporters: Names = []
 
 
+class _Severity(_Table):
+    labels: Names = []
+    critical: Names = []
+    warning: Names = []
+    minor: Names = []
+
+    def words(self) -> dict[str, Severity]:
+        """Return what each word means; one in two lists means the worse."""
+        grades = ((Severity.MINOR, self.minor), (Severity.WARNING, self.warning), (Severity.CRITICAL, self.critical))
+        return {compact(word): severity for severity, words in grades for word in words}
+
+
+class _Tenant(_Table):
+    severity: _Severity
+
+
+class _Alerts(_Table):
+    names: Names = []
+
+    def compacted(self) -> set[str]:
+        """Return the names as they are compared."""
+        return {compact(name) for name in self.names}
+
+
 class _File(_Table):
     service: _Service = _Service()
+    severity: _Severity = _Severity()
+    heartbeats: _Alerts = _Alerts()
+    inhibitors: _Alerts = _Alerts()
+    tenants: dict[str, _Tenant] = {}
 
 
 def load_conventions(path: Path | None = None, service_labels: tuple[str, ...] = ()) -> Conventions:
@@ -44,13 +73,27 @@ def load_conventions(path: Path | None = None, service_labels: tuple[str, ...] =
     """
     built_in = _read(resources.files("services.alert_router").joinpath(BUILT_IN).read_text(), BUILT_IN)
     own = _read_path(path) if path else _File()
-    naming = Naming(
-        labels=service_labels or (*own.service.labels, *built_in.service.labels),
-        pods=(*own.service.pods, *built_in.service.pods),
-        exporters=(*own.service.exporters, *built_in.service.exporters),
-        likely_exporters=(*own.service.likely_exporters, *built_in.service.likely_exporters),
+    severities = _severities(own.severity, _severities(built_in.severity, Severities()))
+    return Conventions(
+        _naming(own.service, built_in.service, service_labels),
+        severities,
+        {tenant: _severities(table.severity, severities) for tenant, table in own.tenants.items()},
+        built_in.heartbeats.compacted() | own.heartbeats.compacted(),
+        built_in.inhibitors.compacted() | own.inhibitors.compacted(),
     )
-    return Conventions(naming)
+
+
+def _naming(own: _Service, built_in: _Service, only: tuple[str, ...]) -> Naming:
+    return Naming(
+        labels=only or (*own.labels, *built_in.labels),
+        pods=(*own.pods, *built_in.pods),
+        exporters=(*own.exporters, *built_in.exporters),
+        likely_exporters=(*own.likely_exporters, *built_in.likely_exporters),
+    )
+
+
+def _severities(table: _Severity, others: Severities) -> Severities:
+    return others.extended(tuple(table.labels), table.words())
 
 
 def _read_path(path: Path) -> _File:

@@ -11,17 +11,19 @@ from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
 
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
-from services.alert_router.domain.alert import Alert, Severity, State
+from services.alert_router.domain.alert import Alert, State
 from services.alert_router.domain.arrival import check, check_texts
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.dedup import Decision
 from services.alert_router.domain.flush import Flush
 from services.alert_router.domain.naming import Naming
 from services.alert_router.domain.route import Group
+from services.alert_router.domain.severity import Severity
 
 MAX_NOTIFICATION_BYTES = 4 * 1024 * 1024  # leaves room below the broker's limit
 SEVERITIES = {
     Severity.UNSPECIFIED: alert_pb2.SEVERITY_UNSPECIFIED,
-    Severity.INFO: alert_pb2.SEVERITY_INFO,
+    Severity.MINOR: alert_pb2.SEVERITY_INFO,
     Severity.WARNING: alert_pb2.SEVERITY_WARNING,
     Severity.CRITICAL: alert_pb2.SEVERITY_CRITICAL,
 }
@@ -40,16 +42,17 @@ STATUSES = {
 }
 
 
-def to_message(alert: Alert, tenant: str, now: datetime) -> alert_pb2.Alert:
-    """Return the message of an alert as it stands at an instant."""
+def to_message(alert: Alert, tenant: str, now: datetime, conventions: Conventions) -> alert_pb2.Alert:
+    """Return the message of an alert as it stands at an instant; nobody knows what a heartbeat that stopped hides."""
     state = alert.state(now)
+    severity = Severity.CRITICAL if alert.missed else conventions.severity(tenant, alert.labels)
     return alert_pb2.Alert(
         fingerprint=alert.fingerprint,
         tenant_id=tenant,
         status=STATUSES[state],
         name=alert.name,
         service=alert.service,
-        severity=SEVERITIES[alert.severity],
+        severity=SEVERITIES[severity],
         labels=alert.labels,
         annotations=alert.annotations,
         starts_at=timestamp(alert.starts_at),
@@ -108,12 +111,12 @@ def timestamp(instant: datetime) -> Timestamp:
 
 
 def notified(
-    group: Group, flush: Flush, tenant: str, receiver: str, now: datetime
+    group: Group, flush: Flush, tenant: str, receiver: str, now: datetime, conventions: Conventions
 ) -> alert_events_pb2.AlertGroupNotified:
     """Return the message of a flush that is told; alerts beyond what one message holds are counted, not listed."""
     listed, room = [], MAX_NOTIFICATION_BYTES
     for alert in flush.alerts:
-        message = to_message(alert, tenant, now)
+        message = to_message(alert, tenant, now, conventions)
         room -= message.ByteSize() + 8
         if room < 0:
             break

@@ -42,16 +42,17 @@ class Group:
     labels: Labels
 
 
-def group_of(alert: Alert, route: Route) -> Group:
+def group_of(alert: Alert, route: Route, alone: bool = False) -> Group:
     """Return the group an alert belongs to. `service` is the service found for the alert, whatever label named it.
 
-    Where services make the groups, alerts that name none have nothing in common: they go by their name and labels.
+    Where services make the groups, alerts that name none have nothing in common: they go by their name and labels, as
+    does one that is to be `alone`.
     """
     if ALL in route.group_by:
         shared = dict(alert.labels)
     else:
         values = _values(alert)
-        alone = SERVICE in route.group_by and SERVICE not in values
+        alone = alone or (SERVICE in route.group_by and SERVICE not in values)
         names = [name for name in values if name != DEGREE] if alone else route.group_by
         shared = {name: values[name] for name in names if name in values}
     return Group(f"{ROOT_KEY}:{label_sets.text(shared)}", shared)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.alert_router.domain import grouping, labels
-from services.alert_router.domain.alert import Severity, receive
+from services.alert_router.domain.alert import receive
 from services.alert_router.domain.dedup import Decision, Entry, decide
 from services.alert_router.domain.durations import parse_duration
 from services.alert_router.domain.flush import flush
@@ -31,14 +31,6 @@ ROUTE = Route(group_wait=timedelta(seconds=5), group_interval=timedelta(seconds=
 )
 def test_a_label_set_is_written_as_prometheus_writes_it(given: dict[str, str], expected: str) -> None:
     assert labels.text(given) == expected
-
-
-@pytest.mark.parametrize(
-    ("written", "severity"),
-    [("critical", "CRITICAL"), ("PAGE", "CRITICAL"), ("warn", "WARNING"), ("info", "INFO"), ("odd", "UNSPECIFIED")],
-)
-def test_severity_labels_are_understood_whatever_their_case(written: str, severity: str) -> None:
-    assert alert(severity=written).severity is Severity[severity]
 
 
 def test_alerts_of_one_service_share_a_group_whatever_label_named_it() -> None:
