@@ -25,7 +25,9 @@ from libs.kernel.clock import SystemClock
 from libs.runtime.health import Health
 from services.alert_router.adapters import http as alert_http
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.listening import Listening
+from services.alert_router.domain.naming import Naming
 from services.alert_router.handlers import ReceiveAlerts
 from services.deploy_normalizer.adapters.http import webhook_app
 from services.deploy_normalizer.domain.github import GithubRules
@@ -110,7 +112,7 @@ def http_doors(folder: Path, anonymous: str = "") -> Doors:
     world = World(folder)
     world.tenants = tenants
     guard: Any = world.app()
-    door = Door("test", timedelta(minutes=5), ("service",))
+    door = Door("test", timedelta(minutes=5), Conventions(Naming(("service",))))
     clock = SystemClock()
     receive = ReceiveAlerts(taken, clock, Listening(clock.now()))
     alerts = alert_http.Doors(receive, tenants, door, door, 10_000)

@@ -340,6 +340,7 @@ CREATE TABLE incident.incident (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     silent jsonb DEFAULT '{}'::jsonb NOT NULL,
     reopened_at timestamp with time zone,
+    flaps integer DEFAULT 0 NOT NULL,
     CONSTRAINT incident_closed_check CHECK (((status = 'closed'::text) = (closed_at IS NOT NULL))),
     CONSTRAINT incident_merged_check CHECK (((merged_into IS NULL) OR (status = 'closed'::text))),
     CONSTRAINT incident_priority_check CHECK (((priority >= 0) AND (priority <= 5))),
@@ -648,6 +649,8 @@ CREATE INDEX idempotency_key_created_at ON incident.idempotency_key USING btree 
 CREATE INDEX inbox_received_at ON incident.inbox USING btree (received_at);
 
 CREATE INDEX incident_changed ON incident.incident USING btree (tenant_id, changed_at DESC, id DESC);
+
+CREATE INDEX incident_group ON incident.incident USING btree (tenant_id, md5(group_key), id DESC) WHERE (group_key <> ''::text);
 
 CREATE INDEX incident_merged_group ON incident.incident USING btree (tenant_id, md5(group_key)) WHERE (merged_into IS NOT NULL);
 

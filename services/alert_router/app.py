@@ -13,11 +13,13 @@ from libs.runtime.lifecycle import Lifecycle
 from libs.runtime.outbox import run_outbox
 from libs.storage.postgres import open_pool
 from services.alert_router.adapters.broker_watch import BrokerWatch
+from services.alert_router.adapters.conventions_file import load_conventions
 from services.alert_router.adapters.http import Doors, build
 from services.alert_router.adapters.postgres import PostgresAlertStore
 from services.alert_router.adapters.publisher import KafkaAlertPublisher
 from services.alert_router.adapters.timers import FlushTimer
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.listening import Listening
 from services.alert_router.handlers import FlushGroups, ReceiveAlerts, RouteAlert
 from services.alert_router.settings import AlertRouterSettings
@@ -27,19 +29,20 @@ SCHEMA = "alert"
 
 
 async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
-    """Start the doors, the agent, the flush timer and the outbox relay."""
+    """Start the doors, the agent, the flush timer and the outbox relay; raises ConventionsInvalid."""
+    conventions = load_conventions(settings.alert_conventions_file, settings.service_labels)
     tenants = await open_access(lifecycle)
     producer = KafkaProducer(settings.kafka_bootstrap)
     lifecycle.push(producer.close, "producer")
     clock = SystemClock()
     listening = Listening(clock.now())
     lifecycle.background("broker_watch", BrokerWatch(producer, listening, clock).run)
-    await _start_routing(lifecycle, settings, tenants, listening)
+    await _start_routing(lifecycle, settings, conventions, tenants, listening)
     doors = Doors(
-        ReceiveAlerts(KafkaAlertPublisher(producer), clock, listening),
+        ReceiveAlerts(KafkaAlertPublisher(producer, conventions), clock, listening),
         tenants,
-        Door("alertmanager", settings.alert_webhook_resolve_timeout, settings.service_labels),
-        Door("prometheus", settings.alert_resolve_timeout, settings.service_labels),
+        Door("alertmanager", settings.alert_webhook_resolve_timeout, conventions),
+        Door("prometheus", settings.alert_resolve_timeout, conventions),
         settings.alert_max_body_bytes,
     )
     await lifecycle.serve_http(build(doors, lifecycle.health.routes()), settings.health_port)
@@ -47,14 +50,18 @@ async def start(lifecycle: Lifecycle, settings: AlertRouterSettings) -> None:
 
 
 async def _start_routing(
-    lifecycle: Lifecycle, settings: AlertRouterSettings, tenants: TenantRegistry, listening: Listening
+    lifecycle: Lifecycle,
+    settings: AlertRouterSettings,
+    conventions: Conventions,
+    tenants: TenantRegistry,
+    listening: Listening,
 ) -> None:
     pool = await open_pool(settings.postgres_url, SCHEMA)
     lifecycle.push(pool.close, "postgres")
     store, clock = PostgresAlertStore(pool), SystemClock()
     run_outbox(lifecycle, settings.postgres_url, SCHEMA, settings.kafka_bootstrap)
     timer = FlushTimer(
-        FlushGroups(store, settings.route, clock, listening),
+        FlushGroups(store, settings.route, conventions, clock, listening),
         lambda: tenants.ids,
         settings.alert_start_delay.total_seconds(),
         listening,
@@ -63,7 +70,7 @@ async def _start_routing(
     lifecycle.health.check("flushes", timer.problem)
     lifecycle.background("flush_timer", timer.run)
     app = build_app(SERVICE, settings.kafka_bootstrap)
-    route = RouteAlert(store, settings.route, settings.service_labels, tenants.known, clock, listening)
+    route = RouteAlert(store, settings.route, conventions, tenants.known, clock, listening)
     letters = letter_producer(settings.kafka_bootstrap)
     lifecycle.push(letters.close, "dead_letters")
     listening.closed()

@@ -19,6 +19,7 @@ from services.alert_router.decode.json_body import Batch
 from services.alert_router.domain import grouping
 from services.alert_router.domain.alert import Alert, State, receive
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.flush import Flush
 from services.alert_router.domain.listening import Listening
 from services.alert_router.domain.no_data import Heard, look
@@ -76,7 +77,7 @@ class RouteAlert:
 
     store: AlertStore
     route: Route
-    service_labels: tuple[str, ...]
+    conventions: Conventions
     known_tenant: Callable[[str], bool]
     clock: Clock
     listening: Listening
@@ -85,9 +86,12 @@ class RouteAlert:
         """Act on one AlertReceived; raises InvalidInput when it never can be, Unavailable when not now."""
         if not self.known_tenant(event.tenant):
             raise InvalidInput("unknown_tenant", f"no tenant is called {event.tenant[:64]!r}")
-        received = from_event(event, self.service_labels)
-        group, now = group_of(received, self.route), self.clock.now()
+        received = from_event(event, self.conventions.naming)
+        now = self.clock.now()
         self.listening.received(event.time, now)
+        if self.conventions.inhibitor(received):
+            return
+        group = group_of(received, self.route, alone=self.conventions.heartbeat(received))
         async with self.store.session(event.tenant) as session:
             if not await session.first_time(event.id):
                 return
@@ -103,6 +107,7 @@ class FlushGroups:
 
     store: AlertStore
     route: Route
+    conventions: Conventions
     clock: Clock
     listening: Listening
 
@@ -138,7 +143,7 @@ class FlushGroups:
             if due is None:
                 return False
             heard = Heard(self.listening.since(now), await _senders(session, due.alerts, now))
-            outcome = look(due.alerts, due.entry, now, self.route, heard)
+            outcome = look(due.alerts, due.entry, now, self.route, heard, self.conventions.heartbeat)
             await session.flushed(due.group, outcome.gone, outcome.entry, outcome.clock)
             if outcome.decision.notify:
                 await self._tell(session, tenant, due.group, outcome, now)
@@ -146,7 +151,7 @@ class FlushGroups:
         return outcome.decision.notify
 
     async def _tell(self, session: Session, tenant: str, group: Group, outcome: Flush, now: datetime) -> None:
-        message = notified(group, outcome, tenant, self.route.receiver, now)
+        message = notified(group, outcome, tenant, self.route.receiver, now, self.conventions)
         await session.tell(group, CloudEvent(uuid7(now), SOURCE, now, group.key, tenant, message))
         log.info(
             "group_notified", tenant=tenant, group_key=group.key, reason=outcome.decision.value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -26,8 +27,14 @@ class AlertRouterSettings(ServiceSettings):
     """The port of the Alertmanager API, the webhooks, health and metrics."""
     alert_max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     """The largest request body that is taken, decompressed."""
-    alert_service_labels: str = "service,service_name,service.name,job"
-    """The labels that can name the service an alert is about, the most telling first."""
+    alert_service_labels: str = ""
+    """The labels that can name the service an alert is about, the most telling first, with commas between; when empty,
+    those of the alert conventions. Names of exporters are passed over, whatever label has them."""
+    alert_conventions_file: Path | None = None
+    """A TOML file like `services/alert_router/conventions.toml` that adds to it: under `[service]`, `labels` that name
+    services (they go before the built-in ones), `pods`, `exporters` and `likely_exporters`; under `[severity]`, and for
+    one tenant alone under `[tenants.<id>.severity]`, `labels` and the words that are `critical`, `warning` and `minor`;
+    under `[heartbeats]` and `[inhibitors]`, `names` of alerts."""
     alert_resolve_timeout: Duration = timedelta(minutes=5)
     """How long an alert pushed without an end may go unrepeated before there is no data of it."""
     alert_webhook_resolve_timeout: Duration = timedelta(hours=5)
@@ -35,7 +42,8 @@ class AlertRouterSettings(ServiceSettings):
     alert_receiver: str = "incidents"
     """The receiver's name in notifications."""
     alert_group_by: str = "service"
-    """The labels whose values make a group, with commas between."""
+    """The labels whose values make a group, with commas between; where `service` is among them, alerts that name no
+    service go by their name and all their labels but `severity`."""
     alert_group_wait: Duration = timedelta(seconds=5)
     """How long a new group waits for further alerts before it is told."""
     alert_group_interval: Duration = timedelta(seconds=15)
@@ -58,7 +66,7 @@ class AlertRouterSettings(ServiceSettings):
 
     @property
     def service_labels(self) -> tuple[str, ...]:
-        """Return the labels that can name the service, the most telling first."""
+        """Return the labels that alone can name the service, in order; none to leave it to the conventions."""
         return _names(self.alert_service_labels)
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ async def start(lifecycle: Lifecycle) -> None:
     store, clock = PostgresStore(pool), SystemClock()
     _relay(lifecycle, settings)
     lifecycle.background("forget_events", lambda: _forget_events(pool))
-    await _subscribe(lifecycle, settings, Events(store, clock))
+    await _subscribe(lifecycle, settings, Events(store, clock, timedelta(seconds=settings.incident_flap_seconds)))
     servicer = _servicer(pool, store, clock, settings)
     live = LiveEvents(settings.kafka_bootstrap, servicer.watches)
     lifecycle.thread("live_events", live.run, live.stop)

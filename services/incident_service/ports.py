@@ -120,6 +120,10 @@ class Transaction(Protocol):
         """Return the unresolved incident the group feeds, also by merging, and keep others from changing it."""
         ...
 
+    async def lock_last(self, group_key: str) -> Incident | None:
+        """Return the latest incident of a group that is over and was not merged; keep others from changing it."""
+        ...
+
     async def write(self, *decisions: Decision) -> tuple[Entry, ...]:
         """Write what decisions say: incidents, records, timelines, events. Return the entries with their ids.
 

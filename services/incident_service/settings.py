@@ -16,6 +16,8 @@ class Settings(ServiceSettings):
     health_port: int = Field(default=9106, ge=0, le=65535)
     incident_grpc_port: int = Field(default=50051, ge=0, le=65535)
     """The port of the gRPC service."""
+    incident_flap_seconds: float = Field(default=600.0, ge=0)
+    """How long after all its alerts ended an incident goes on when they fire again, rather than another be opened."""
     outbox_lagging_seconds: float = Field(default=30.0, gt=0)
     """The age from which events that wait for Kafka make `/readyz` say so."""
     overdue_sweep_seconds: float = Field(default=30.0, gt=0)

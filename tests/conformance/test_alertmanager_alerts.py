@@ -12,13 +12,15 @@ from libs.kernel.labels import fingerprint
 from services.alert_router.decode.webhook import decode_webhook
 from services.alert_router.domain.alert import Alert, merge
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.dedup import Entry, decide
 from services.alert_router.domain.labels import order
+from services.alert_router.domain.naming import Naming
 from tests.conformance.vectors import cases
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-DOOR = Door("alertmanager", timedelta(hours=5), ("service", "job"))
+DOOR = Door("alertmanager", timedelta(hours=5), Conventions(Naming(("service", "job"))))
 
 
 def seconds(count: float) -> timedelta:

@@ -13,9 +13,11 @@ import yaml
 from services.alert_router.domain import grouping
 from services.alert_router.domain.alert import Alert, receive
 from services.alert_router.domain.arrival import Door, Sent, arrive
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.dedup import Entry
 from services.alert_router.domain.durations import parse_duration
 from services.alert_router.domain.flush import flush
+from services.alert_router.domain.naming import Naming
 from services.alert_router.domain.route import ALL, Route, group_of
 from tests.conformance.vectors import cases
 
@@ -88,7 +90,10 @@ def world_of(case: dict[str, Any]) -> World:
         if name in written
     }
     timeout = parse_duration(config.get("global", {}).get("resolve_timeout", "5m"))
-    return World(Route(written["receiver"], (ALL,) if ALL in group_by else group_by, **timers), Door("t", timeout, ()))
+    return World(
+        Route(written["receiver"], (ALL,) if ALL in group_by else group_by, **timers),
+        Door("t", timeout, Conventions(Naming(()))),
+    )
 
 
 def after(seconds: float | None) -> datetime | None:

@@ -19,7 +19,7 @@ from incidentscope.alert.v1 import alert_pb2
 from libs.messaging import cloudevents, topics
 from libs.storage.migrate import migrate_postgres
 from scripts.create_topics import create
-from tests.integration.alert_world import ROOT, Router, read, running, unique, write_tenants, written
+from tests.integration.alert_world import ROOT, Router, headers_of, read, running, unique, write_tenants, written
 
 TENANT, OTHER = "alert-test", "alert-test-other"
 FIRING, RESOLVED = alert_pb2.ALERT_STATUS_FIRING, alert_pb2.ALERT_STATUS_RESOLVED
@@ -111,6 +111,41 @@ def test_alertmanagers_webhook_is_another_way_in(router: Router) -> None:
     item |= {"status": "resolved", "endsAt": written(0)}
     assert router.post("/webhooks/alertmanager", payload).status_code == 200
     assert router.told(service, 2)[1].reason == ALL_RESOLVED
+
+
+def test_what_an_exporter_measures_goes_to_the_service_it_is_about(router: Router) -> None:
+    pods, workload, plain = unique("pods"), unique("workload"), unique("plain")
+    scrape = {"service": "kps-kube-state-metrics", "job": "kube-state-metrics", "namespace": "shop"}
+    router.push(
+        {"labels": {"alertname": "KubePodCrashLooping", "pod": f"{pods}-6d5c7f9b8-x2x7q", **scrape}},
+        {"labels": {"alertname": "KubeDeploymentReplicasMismatch", "deployment": workload, **scrape}},
+        {"labels": {"alertname": "HighErrors", "service_name": plain, "service": "otel-collector"}},
+    )
+    told = [n for n in router.told_of((pods, workload, plain), 3) if n.reason == FIRST]
+    assert sorted(a.service for n in told for a in n.alerts) == sorted((pods, workload, plain))
+
+
+def test_alerts_that_name_no_service_are_told_each_by_itself(router: Router) -> None:
+    mark = unique("unnamed")
+    router.push(*({"labels": {"alertname": f"A{n}", "mark": mark, "job": "node-exporter"}} for n in range(3)))
+    keys = {f'{{}}:{{alertname="A{n}", job="node-exporter", mark="{mark}"}}'.encode() for n in range(3)}
+    found = read(router.bootstrap, "alerts.notifications", lambda m: m.key() in keys, 3)
+    assert {m.key() for m in found} == keys
+
+
+def test_a_heartbeat_is_told_when_it_stops_and_severity_words_are_understood(router: Router) -> None:
+    mark, service = unique("watch"), unique("words")
+    beat = {"labels": {"alertname": "Watchdog", "severity": "none", "prometheus": mark}}
+    key = f'{{}}:{{alertname="Watchdog", prometheus="{mark}"}}'.encode()
+    router.push(beat, {"labels": {"alertname": "Slow", "service": service, "severity": "P1"}})
+    (first, *_) = router.told(service, 1)
+    assert first.alerts[0].severity == alert_pb2.SEVERITY_CRITICAL
+    (stopped,) = read(router.bootstrap, "alerts.notifications", lambda m: m.key() == key, 1)
+    (told,) = cloudevents.decode(headers_of(stopped), stopped.value()).data.alerts  # type: ignore[attr-defined]
+    assert (told.name, told.severity) == ("Watchdog heartbeat stopped", alert_pb2.SEVERITY_CRITICAL)
+    router.push({**beat, "endsAt": written(60)})
+    _, again = read(router.bootstrap, "alerts.notifications", lambda m: m.key() == key, 2)
+    assert cloudevents.decode(headers_of(again), again.value()).data.reason == ALL_RESOLVED  # type: ignore[attr-defined]
 
 
 def test_the_same_alert_of_two_tenants_is_two_alerts(router: Router) -> None:

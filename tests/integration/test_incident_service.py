@@ -104,7 +104,7 @@ def test_the_same_event_delivered_twice_acts_once(world: IncidentWorld) -> None:
     assert list(incident.services) == ["a", "c"]
 
 
-def test_a_group_widens_its_incident_then_ends_it_then_opens_another(world: IncidentWorld) -> None:
+def test_a_group_widens_its_incident_then_ends_it_then_fires_again(world: IncidentWorld) -> None:
     key = new_key()
     first, second = alert("Slow", "a", alert_pb2.SEVERITY_WARNING), alert("Down", "b")
     over = [alert("Slow", "a", firing=False), alert("Down", "b", firing=False)]
@@ -112,17 +112,26 @@ def test_a_group_widens_its_incident_then_ends_it_then_opens_another(world: Inci
     world.publish_group(group(key, [first, second], flush.FLUSH_REASON_NEW_ALERTS))
     world.publish_group(group(key, [first, second], flush.FLUSH_REASON_REPEAT_INTERVAL))
     world.publish_group(group(key, over, flush.FLUSH_REASON_ALL_RESOLVED))
-    world.publish_group(group(key, [second], FIRST))
-    again, ended = eventually(lambda: world.of_group("default", key), lambda found: len(found) == 2)
-    assert again.status == incident_pb2.INCIDENT_STATUS_OPEN
-    assert (ended.status, ended.version, ended.resolved_by) == (
-        incident_pb2.INCIDENT_STATUS_RESOLVED,
-        3,
-        "alert_router",
-    )
+    (ended,) = eventually(lambda: world.of_group("default", key), lambda found: [i.version for i in found] == [3])
+    assert (ended.status, ended.resolved_by) == (incident_pb2.INCIDENT_STATUS_RESOLVED, "alert_router")
     assert ended.severity == incident_pb2.INCIDENT_SEVERITY_CRITICAL
-    kinds = [type(e).__name__ for e in published(world, ended.id, 3)]
-    assert kinds == ["IncidentOpened", "IncidentUpdated", "IncidentResolved"]
+    world.publish_group(group(key, [second], FIRST))
+    (again,) = eventually(lambda: world.of_group("default", key), lambda found: found[0].version == 4)
+    assert (again.id, again.status) == (ended.id, incident_pb2.INCIDENT_STATUS_OPEN)
+    assert not again.HasField("postmortem_due_at")
+    kinds = [type(e).__name__ for e in published(world, ended.id, 4)]
+    assert kinds == ["IncidentOpened", "IncidentUpdated", "IncidentResolved", "IncidentReopened"]
+
+
+def test_what_fires_after_a_person_resolved_it_opens_another(world: IncidentWorld) -> None:
+    key = new_key()
+    world.publish_group(group(key, [alert("Slow", "a")], FIRST))
+    (first,) = eventually(lambda: world.of_group("default", key), bool)
+    request = rpc.ResolveIncidentRequest(id=first.id, actor="ann")
+    world.stub.ResolveIncident(request, metadata=DEFAULT, timeout=10)
+    world.publish_group(group(key, [alert("Slow", "a"), alert("Down", "b")], flush.FLUSH_REASON_NEW_ALERTS))
+    second, same = eventually(lambda: world.of_group("default", key), lambda found: len(found) == 2)
+    assert (same.id, second.status) == (first.id, incident_pb2.INCIDENT_STATUS_OPEN)
 
 
 def test_hypotheses_are_kept_and_named_on_the_timeline(world: IncidentWorld, opened: incident_pb2.Incident) -> None:

@@ -11,16 +11,19 @@ from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
 
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
-from services.alert_router.domain.alert import Alert, Severity, State
+from services.alert_router.domain.alert import Alert, State
 from services.alert_router.domain.arrival import check, check_texts
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.dedup import Decision
 from services.alert_router.domain.flush import Flush
-from services.alert_router.domain.route import Group, service_of
+from services.alert_router.domain.naming import Naming
+from services.alert_router.domain.route import Group
+from services.alert_router.domain.severity import Severity
 
 MAX_NOTIFICATION_BYTES = 4 * 1024 * 1024  # leaves room below the broker's limit
 SEVERITIES = {
     Severity.UNSPECIFIED: alert_pb2.SEVERITY_UNSPECIFIED,
-    Severity.INFO: alert_pb2.SEVERITY_INFO,
+    Severity.MINOR: alert_pb2.SEVERITY_INFO,
     Severity.WARNING: alert_pb2.SEVERITY_WARNING,
     Severity.CRITICAL: alert_pb2.SEVERITY_CRITICAL,
 }
@@ -39,16 +42,17 @@ STATUSES = {
 }
 
 
-def to_message(alert: Alert, tenant: str, now: datetime) -> alert_pb2.Alert:
-    """Return the message of an alert as it stands at an instant."""
+def to_message(alert: Alert, tenant: str, now: datetime, conventions: Conventions) -> alert_pb2.Alert:
+    """Return the message of an alert as it stands at an instant; nobody knows what a heartbeat that stopped hides."""
     state = alert.state(now)
+    severity = Severity.CRITICAL if alert.missed else conventions.severity(tenant, alert.labels)
     return alert_pb2.Alert(
         fingerprint=alert.fingerprint,
         tenant_id=tenant,
         status=STATUSES[state],
         name=alert.name,
         service=alert.service,
-        severity=SEVERITIES[alert.severity],
+        severity=SEVERITIES[severity],
         labels=alert.labels,
         annotations=alert.annotations,
         starts_at=timestamp(alert.starts_at),
@@ -66,7 +70,7 @@ def status(alerts: Sequence[Alert], now: datetime) -> alert_pb2.AlertStatus.Valu
     return STATUSES[next((s for s in (State.FIRING, State.NO_DATA) if s in states), State.RESOLVED)]
 
 
-def from_event(event: CloudEvent, service_labels: Sequence[str]) -> Alert:
+def from_event(event: CloudEvent, naming: Naming) -> Alert:
     """Return the alert an event brought, received when the event says; raises InvalidInput."""
     if not isinstance(event.data, alert_events_pb2.AlertReceived):
         raise InvalidInput("unexpected_type", f"not an AlertReceived: {event.type}")
@@ -84,7 +88,7 @@ def from_event(event: CloudEvent, service_labels: Sequence[str]) -> Alert:
         timeout=message.ends_at_is_timeout,
         generator_url=message.generator_url,
         source=message.source,
-        service=message.service or service_of(labels, service_labels),
+        service=message.service or naming.service_of(labels),
         no_data_since=_instant(message, "no_data_since") if message.HasField("no_data_since") else None,
     )
     check(alert)
@@ -107,12 +111,12 @@ def timestamp(instant: datetime) -> Timestamp:
 
 
 def notified(
-    group: Group, flush: Flush, tenant: str, receiver: str, now: datetime
+    group: Group, flush: Flush, tenant: str, receiver: str, now: datetime, conventions: Conventions
 ) -> alert_events_pb2.AlertGroupNotified:
     """Return the message of a flush that is told; alerts beyond what one message holds are counted, not listed."""
     listed, room = [], MAX_NOTIFICATION_BYTES
     for alert in flush.alerts:
-        message = to_message(alert, tenant, now)
+        message = to_message(alert, tenant, now, conventions)
         room -= message.ByteSize() + 8
         if room < 0:
             break

@@ -18,29 +18,14 @@ class State(Enum):
     NO_DATA = "no_data"
 
 
-class Severity(Enum):
-    """How urgent an alert is."""
-
-    UNSPECIFIED = "unspecified"
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-SEVERITIES = {
-    **dict.fromkeys(("critical", "crit", "page", "fatal", "emergency"), Severity.CRITICAL),
-    **dict.fromkeys(("warning", "warn", "error", "major", "minor"), Severity.WARNING),
-    **dict.fromkeys(("info", "informational", "notice"), Severity.INFO),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Alert:
     """A condition identified by its labels, firing from `starts_at` until `ends_at`; all instants in UTC.
 
     While firing, `ends_at` lies ahead: until then the sender has promised to send it again. `timeout` says that the
     sender stated no end and this one was set on receipt. `updated_at` is when this version was received.
-    `no_data_since` is set by a sender that does not know whether the condition still holds.
+    `no_data_since` is set by a sender that does not know whether the condition still holds. `missed` marks the silence
+    of a heartbeat, which is the condition then.
     """
 
     labels: Labels
@@ -54,19 +39,16 @@ class Alert:
     service: str = ""
     no_data_since: datetime | None = None
     fingerprint: str = field(default="", compare=False)
+    missed: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fingerprint", fingerprint(self.labels))
 
     @property
     def name(self) -> str:
-        """Return the `alertname` label, or an empty string."""
-        return self.labels.get("alertname", "")
-
-    @property
-    def severity(self) -> Severity:
-        """Return the urgency stated by the `severity` label."""
-        return SEVERITIES.get(self.labels.get("severity", "").lower(), Severity.UNSPECIFIED)
+        """Return the `alertname` label, or an empty string; of a heartbeat that has stopped, that it has."""
+        name = self.labels.get("alertname", "")
+        return f"{name} heartbeat stopped" if self.missed else name
 
     def resolved_at(self, now: datetime) -> bool:
         """Tell whether the end that is stated has passed, as Alertmanager asks; it may never have been confirmed."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from libs.kernel.errors import InvalidInput
 from services.alert_router.domain.alert import Alert
-from services.alert_router.domain.route import service_of
+from services.alert_router.domain.conventions import Conventions
 
 MAX_ALERT_BYTES = 64 * 1024  # labels, annotations and address together
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,13 +30,12 @@ class Sent:
 class Door:
     """How alerts that come in one way are completed.
 
-    `resolve_timeout` is how long an alert without a stated end counts as firing; `service_labels` are where to look for
-    the service, in order.
+    `resolve_timeout` is how long an alert without a stated end counts as firing; `conventions` say how labels are read.
     """
 
     source: str
     resolve_timeout: timedelta
-    service_labels: Sequence[str]
+    conventions: Conventions
 
 
 def arrive(sent: Sent, door: Door, now: datetime) -> Alert:
@@ -56,7 +55,7 @@ def arrive(sent: Sent, door: Door, now: datetime) -> Alert:
         timeout=sent.ends_at is None,
         generator_url=sent.generator_url,
         source=door.source,
-        service=service_of(labels, door.service_labels),
+        service=door.conventions.naming.service_of(labels),
     )
     check(alert)
     return alert

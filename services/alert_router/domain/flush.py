@@ -17,7 +17,8 @@ from services.alert_router.domain.route import Route
 class Flush:
     """The outcome. `clock` is None when nothing is left to wait for and the group ends.
 
-    `silent` has, by fingerprint, since when there is no data of an alert.
+    `silent` has, by fingerprint, since when there is no data of an alert; `awaited` are heartbeats that come as they
+    should.
     """
 
     decision: Decision
@@ -26,11 +27,13 @@ class Flush:
     entry: Entry | None
     clock: Clock | None
     silent: Mapping[str, datetime] = field(default_factory=dict)
+    awaited: frozenset[str] = frozenset()
 
     @property
     def gone(self) -> tuple[Alert, ...]:
         """Return the alerts that leave the group: all that ended, and all when the group ends."""
-        return tuple(a for a in self.resolved if a.fingerprint not in self.silent or self.clock is None)
+        stays = self.silent.keys() | self.awaited if self.clock else ()
+        return tuple(a for a in self.resolved if a.fingerprint not in stays)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -7,7 +7,7 @@ without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from services.alert_router.domain.alert import Alert, State
 from services.alert_router.domain.dedup import Decision, Entry
 from services.alert_router.domain.flush import Flush, flush
 from services.alert_router.domain.grouping import Clock
+from services.alert_router.domain.heartbeats import turned
 from services.alert_router.domain.route import Route
 
 LONGEST_GRACE = timedelta(hours=6)  # Alertmanager's webhook repeats every 4 h
@@ -36,17 +37,32 @@ class Heard:
     senders: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def look(alerts: Iterable[Alert], entry: Entry | None, now: datetime, route: Route, heard: Heard) -> Flush:
-    """Return the outcome of looking at a group: Alertmanager's, and what is to be told of alerts without data."""
-    judged = [judge(alert, now, heard) for alert in alerts]
+def look(
+    alerts: Iterable[Alert],
+    entry: Entry | None,
+    now: datetime,
+    route: Route,
+    heard: Heard,
+    heartbeat: Callable[[Alert], bool] = lambda _alert: False,
+) -> Flush:
+    """Return the outcome of looking at a group: Alertmanager's, and what is to be told of alerts without data.
+
+    Of alerts that are a `heartbeat`, it is their silence that fires.
+    """
+    told = [judge(alert, now, heard) for alert in alerts]
+    awaited = {a.fingerprint: a.ends_at for a in told if heartbeat(a) and a.state(now) is State.FIRING}
+    judged = [turned(alert, now) if heartbeat(alert) else alert for alert in told]
+    if judged and all(_forgotten(a, now) for a in judged):
+        return Flush(Decision.NOTHING_FIRING, (), tuple(judged), entry, None)
     outcome = flush(judged, entry, now, route)
     silent = {a.fingerprint: a.silent_since(now) for a in judged if a.state(now) is State.NO_DATA}
-    outcome = replace(outcome, silent=silent, clock=outcome.clock or _look_again(silent, now, route))
+    again = outcome.clock or _await(awaited, now, route) or _look_again(silent, now, route)
+    outcome = replace(outcome, silent=silent, awaited=frozenset(awaited), clock=again)
     decision = outcome.decision if outcome.decision.notify else _more(outcome, entry, now)
     if not decision.notify:
         return outcome
-    told = Entry(_names(outcome.firing), _names(outcome.resolved), now, frozenset(silent))
-    return replace(outcome, decision=decision, entry=told)
+    written = Entry(_names(outcome.firing), _names(outcome.resolved), now, frozenset(silent))
+    return replace(outcome, decision=decision, entry=written)
 
 
 def judge(alert: Alert, now: datetime, heard: Heard) -> Alert:
@@ -92,6 +108,18 @@ def _look_again(silent: Mapping[str, datetime], now: datetime, route: Route) -> 
     if not waiting:
         return None
     return Clock(now + max(route.group_interval, min(min(waiting) / 10, SLOWEST_LOOK)), flushed=True)
+
+
+def _await(awaited: Mapping[str, datetime], now: datetime, route: Route) -> Clock | None:
+    """Return when to look whether heartbeats still come: once the first should have come again."""
+    if not awaited:
+        return None
+    return Clock(max(now + route.group_interval, min(*awaited.values(), now + SLOWEST_LOOK)), flushed=True)
+
+
+def _forgotten(alert: Alert, now: datetime) -> bool:
+    """Tell whether a heartbeat has been missed for so long that nobody waits for it any more."""
+    return alert.missed and now - alert.starts_at > FORGOTTEN_AFTER
 
 
 def _names(alerts: Iterable[Alert]) -> frozenset[str]:

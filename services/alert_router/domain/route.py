@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +12,7 @@ from services.alert_router.domain.labels import Labels
 ALL = "..."
 ROOT_KEY = "{}"
 SERVICE = "service"
+DEGREE = "severity"  # how bad it is tells no conditions apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +42,22 @@ class Group:
     labels: Labels
 
 
-def group_of(alert: Alert, route: Route) -> Group:
-    """Return the group an alert belongs to. `service` is the service found for the alert, whatever label named it."""
-    shared = dict(alert.labels) if ALL in route.group_by else _chosen(alert, route.group_by)
+def group_of(alert: Alert, route: Route, alone: bool = False) -> Group:
+    """Return the group an alert belongs to. `service` is the service found for the alert, whatever label named it.
+
+    Where services make the groups, alerts that name none have nothing in common: they go by their name and labels, as
+    does one that is to be `alone`.
+    """
+    if ALL in route.group_by:
+        shared = dict(alert.labels)
+    else:
+        values = _values(alert)
+        alone = alone or (SERVICE in route.group_by and SERVICE not in values)
+        names = [name for name in values if name != DEGREE] if alone else route.group_by
+        shared = {name: values[name] for name in names if name in values}
     return Group(f"{ROOT_KEY}:{label_sets.text(shared)}", shared)
 
 
-def _chosen(alert: Alert, names: Sequence[str]) -> dict[str, str]:
-    values = {**alert.labels, **({SERVICE: alert.service} if alert.service else {})}
-    return {name: values[name] for name in names if name in values}
-
-
-def service_of(labels: Labels, order: Sequence[str]) -> str:
-    """Return the service an alert is about: the first of these labels it has, or an empty string.
-
-    OpenTelemetry's mapping to Prometheus writes `job` as `<service.namespace>/<service.name>`: the last part counts.
-    """
-    for name in order:
-        value = labels.get(name, "")
-        if value:
-            return value.rpartition("/")[2] or value if name == "job" else value
-    return ""
+def _values(alert: Alert) -> dict[str, str]:
+    others = {name: value for name, value in alert.labels.items() if name != SERVICE}
+    return others | ({SERVICE: alert.service} if alert.service else {})

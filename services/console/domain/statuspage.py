@@ -16,7 +16,9 @@ from services.console.domain.models import PublicIncident, PublicUpdate, Severit
 Json = dict[str, Any]
 ATOM = "http://www.w3.org/2005/Atom"
 MOST_INCIDENTS = 50
-_IMPACT = {Severity.UNKNOWN: "none", Severity.MINOR: "minor", Severity.MAJOR: "major", Severity.CRITICAL: "critical"}
+_IMPACT = {  # one that nobody has judged yet was made public because something is wrong
+    Severity.UNKNOWN: "minor", Severity.MINOR: "minor", Severity.MAJOR: "major", Severity.CRITICAL: "critical",
+}  # fmt: skip
 _WORST = ("none", "minor", "major", "critical")
 _COMPONENT = {
     "none": "operational",

@@ -43,6 +43,9 @@ WITH RECURSIVE fed AS (
     SELECT i.id, i.status, i.merged_into FROM incident i JOIN fed ON i.tenant_id = %(tenant)s AND i.id = fed.merged_into
 )
 SELECT id FROM fed WHERE status IN {_UNRESOLVED} ORDER BY id DESC LIMIT 1) FOR UPDATE"""
+_LAST = f"""SELECT {rows.INCIDENT} FROM incident WHERE tenant_id = %(tenant)s AND md5(group_key) = md5(%(group_key)s)
+AND group_key = %(group_key)s AND group_key <> '' AND merged_into IS NULL AND status NOT IN {_UNRESOLVED}
+ORDER BY id DESC LIMIT 1 FOR UPDATE"""
 _APPEND = """INSERT INTO timeline (tenant_id, incident_id, id, kind, occurred_at, actor, source, text, url)
 VALUES (%(tenant)s, %(incident_id)s, %(id)s, %(kind)s, %(occurred_at)s, %(actor)s, %(source)s, %(text)s, %(url)s)"""
 _KEEP_ANALYSIS = """INSERT INTO analysis (tenant_id, incident_id, version, cause_service, cause_kind, event,
@@ -144,6 +147,10 @@ class PostgresTransaction:
     async def lock_unresolved(self, group_key: str) -> Incident | None:
         """Return the unresolved incident the group feeds, also by merging, and keep others from changing it."""
         return self._hold(await self._one(_FED, group_key=group_key))
+
+    async def lock_last(self, group_key: str) -> Incident | None:
+        """Return the latest incident of a group that is over and was not merged; keep others from changing it."""
+        return self._hold(await self._one(_LAST, group_key=group_key))
 
     async def write(self, *decisions: Decision) -> tuple[Entry, ...]:
         """Write incidents, records, timelines and events; raises GroupAlreadyOpen."""

@@ -18,7 +18,7 @@ from services.incident_service.domain.model import Severity
 from services.incident_service.handlers.events import Events
 
 _SEVERITIES = {
-    alert_pb2.SEVERITY_UNSPECIFIED: Severity.UNSPECIFIED,
+    alert_pb2.SEVERITY_UNSPECIFIED: Severity.MAJOR,  # nobody has said that it is less
     alert_pb2.SEVERITY_INFO: Severity.MINOR,
     alert_pb2.SEVERITY_WARNING: Severity.MAJOR,
     alert_pb2.SEVERITY_CRITICAL: Severity.CRITICAL,
@@ -108,7 +108,7 @@ def _alert(alert: alert_pb2.Alert, received: datetime) -> Alert:
         fingerprint=_clean(alert.fingerprint),
         name=_clean(alert.name),
         service=_clean(alert.service),
-        severity=_SEVERITIES.get(alert.severity, Severity.UNSPECIFIED),
+        severity=_SEVERITIES.get(alert.severity, Severity.MAJOR),
         firing=alert.status == alert_pb2.ALERT_STATUS_FIRING,
         starts_at=_instant(alert.starts_at, received),
         summary=_clean(summary),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from services.incident_service.domain import flapping
 from services.incident_service.domain.lifecycle import MERGED, clock, ended, merged_name, postmortem_due
 from services.incident_service.domain.model import (
     TITLE_CHARS,
@@ -23,7 +24,7 @@ from services.incident_service.domain.model import (
     shorten,
     unique,
 )
-from services.incident_service.domain.records import AlertState, SeenAlert
+from services.incident_service.domain.records import AlertState, Due, DueKind, SeenAlert
 
 SOURCE = "alerts.notifications"
 ACTOR = "alert_router"
@@ -103,7 +104,17 @@ class AlertGroup:
         return [a for a in self.alerts if a.no_data_since]
 
 
-def apply_group(current: Incident | None, group: AlertGroup, incident_id: str, now: datetime) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The latest incident of a group that is over, and how long after its end it goes on when its alerts fire again."""
+
+    last: Incident | None = None
+    flaps_within: timedelta = timedelta()
+
+
+def apply_group(
+    current: Incident | None, group: AlertGroup, incident_id: str, now: datetime, before: Before = Before()
+) -> Decision:
     """Open, update or resolve the group's incident; `current` is the unresolved one, `incident_id` for a new one.
 
     Alerts that stop or fall silent while others go on open nothing: then a person has resolved the incident early.
@@ -111,6 +122,8 @@ def apply_group(current: Incident | None, group: AlertGroup, incident_id: str, n
     if group.firing and current is None:
         if group.flush is Flush.NEW_RESOLVED or (group.flush is Flush.DATA_CHANGED and group.silent):
             return Decision(Reason.NOTHING_OPEN)
+        if before.last and flapping.goes_on(before.last, ACTOR, now, before.flaps_within):
+            return _go_on(before.last, group, now)
         return _open(group, incident_id, now)
     if current is None:
         return Decision(Reason.NOTHING_OPEN)
@@ -189,6 +202,14 @@ def _open(group: AlertGroup, incident_id: str, now: datetime) -> Decision:
     return Decision(Reason.OPENED_BY_ALERTS, incident, entries, Change.OPENED)
 
 
+def _go_on(last: Incident, group: AlertGroup, now: datetime) -> Decision:
+    again = _widened(flapping.taken_up(last, now), group)
+    told = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, flapping.told(again, last, now))
+    entries = (told, _alert_entry("Firing", group.firing, now))
+    forget = Due(DueKind.POSTMORTEM, last.id, None)
+    return Decision(Reason.FLAPPED, again, entries, Change.REOPENED, records=(forget,))
+
+
 def _route(group: AlertGroup, now: datetime) -> tuple[Entry, ...]:
     """Tell where the alerts were sent, when the router says so."""
     if not group.receiver:
@@ -231,16 +252,19 @@ def _update(current: Incident, group: AlertGroup, now: datetime) -> Decision:
     if not entries:
         return Decision(Reason.NOTHING_NEW, current)
     fresh = [a for a in group.firing if current.alerts.get(_name(current, group, a)) is not True]
-    updated = changed(
-        current,
-        now,
-        severity=max([current.severity, *(a.severity for a in group.firing)]),
-        services=unique(current.services, _services(group)),
-        started_at=min([current.started_at, *(a.starts_at for a in fresh)]),
-        alerts={**current.alerts, **_names(current, group)},
-        silent=_silent(current, group),
-    )
+    started_at = min([current.started_at, *(a.starts_at for a in fresh)])
+    updated = _widened(changed(current, now, started_at=started_at), group)
     return Decision(Reason.ALERTS_CHANGED, updated, entries, Change.UPDATED)
+
+
+def _widened(incident: Incident, group: AlertGroup) -> Incident:
+    return replace(
+        incident,
+        severity=max([incident.severity, *(a.severity for a in group.firing)]),
+        services=unique(incident.services, _services(group)),
+        alerts={**incident.alerts, **_names(incident, group)},
+        silent=_silent(incident, group),
+    )
 
 
 def _told_of(current: Incident, group: AlertGroup, now: datetime) -> tuple[Entry, ...]:

@@ -99,6 +99,7 @@ class Reason(StrEnum):
     OPENED_BY_ALERTS = "opened_by_alerts"
     ALERTS_CHANGED = "alerts_changed"
     ALERTS_RESOLVED = "alerts_resolved"
+    FLAPPED = "flapped"
     NOTHING_NEW = "nothing_new"
     NOTHING_OPEN = "nothing_open"
     ACKNOWLEDGED = "acknowledged"
@@ -180,6 +181,7 @@ class Incident:
     """One incident. `alerts` tells for each fingerprint it has seen whether it goes on; instants are aware.
 
     `silent` has, for those of them without data, since when there is none: they go on as far as anybody knows.
+    `flaps` counts how often its alerts fired again soon after all had ended.
     """
 
     id: str
@@ -214,6 +216,7 @@ class Incident:
     silent: Mapping[str, datetime] = field(default_factory=dict)
     reopened_at: datetime | None = None
     changed_at: datetime | None = None
+    flaps: int = 0
 
     @property
     def fires(self) -> bool:

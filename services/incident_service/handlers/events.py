@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from libs.kernel.ids import uuid7
@@ -16,11 +18,15 @@ ATTEMPTS = 3  # at opening the incident of a group that somebody else opens at t
 
 
 class Events:
-    """The use cases of events, over a store and a clock."""
+    """The use cases of events, over a store and a clock.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    Alerts that fire again within `flaps_within` of their end go on with the incident that they had.
+    """
+
+    def __init__(self, store: Store, clock: Clock, flaps_within: timedelta = timedelta(minutes=10)) -> None:
         self._store = store
         self._clock = clock
+        self._flaps_within = flaps_within
 
     async def on_alert_group(self, event_id: str, group: alerts.AlertGroup) -> Reason | None:
         """Apply a flush of a group once; returns the reason, None when the event was handled before."""
@@ -36,8 +42,10 @@ class Events:
             if not await tx.first_time(CONSUMER, event_id):
                 return None
             current = await tx.lock_unresolved(group.key)
+            last = await tx.lock_last(group.key) if current is None else None
             now = self._clock.now()
-            decision = alerts.apply_group(current, group, uuid7(now), now)
+            before = alerts.Before(last, self._flaps_within)
+            decision = alerts.apply_group(current, group, uuid7(now), now, before)
             await carry_out(tx, decision)
             if decision.incident is not None:
                 await tx.keep_alerts(alerts.seen(decision.incident, group, now))

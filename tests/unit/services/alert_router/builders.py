@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from services.alert_router.adapters.conventions_file import load_conventions
 from services.alert_router.domain.alert import Alert
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.conventions import Conventions
+from services.alert_router.domain.naming import Naming
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-DOOR = Door("prometheus", timedelta(minutes=5), ("service", "service.name", "job"))
+CONVENTIONS = load_conventions()
+DOOR = Door("prometheus", timedelta(minutes=5), Conventions(Naming(("service", "service.name", "job"))))
 
 
 def at(seconds: float) -> datetime:

@@ -16,10 +16,12 @@ from services.alert_router.decode.push import decode_push
 from services.alert_router.decode.webhook import decode_webhook
 from services.alert_router.domain.arrival import MAX_ALERT_BYTES
 from services.alert_router.domain.flush import flush
+from services.alert_router.domain.naming import Naming
 from services.alert_router.domain.route import Group, Route
-from tests.unit.services.alert_router.builders import DOOR, NOW, alert, at
+from tests.unit.services.alert_router.builders import CONVENTIONS, DOOR, NOW, alert, at
 
 LABELS = {"alertname": "Down", "job": "shop/cart"}
+NAMING = Naming(())
 
 
 def push(*items: Any) -> Any:
@@ -154,7 +156,7 @@ def test_a_webhook_alert_without_a_known_status_is_refused() -> None:
 
 
 def event(**changes: Any) -> CloudEvent:
-    message = to_message(alert(service="cart"), "default", NOW)
+    message = to_message(alert(service="cart"), "default", NOW, CONVENTIONS)
     for name, value in changes.items():
         message.ClearField(name) if value is None else setattr(message, name, value)  # type: ignore[arg-type]
     data = alert_events_pb2.AlertReceived(alert=message)
@@ -162,7 +164,7 @@ def event(**changes: Any) -> CloudEvent:
 
 
 def test_an_alert_survives_the_way_through_an_event() -> None:
-    assert from_event(event(), ()) == alert(service="cart")
+    assert from_event(event(), NAMING) == alert(service="cart")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_an_alert_survives_the_way_through_an_event() -> None:
 )
 def test_an_event_that_can_never_be_an_alert_is_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        from_event(event(**changes), ())
+        from_event(event(**changes), NAMING)
     assert refused.value.reason == reason
 
 
@@ -186,14 +188,14 @@ def test_an_event_with_an_impossible_time_is_refused() -> None:
     broken = event()
     broken.data.alert.starts_at.seconds = 10**15  # type: ignore[attr-defined]
     with pytest.raises(InvalidInput) as refused:
-        from_event(broken, ())
+        from_event(broken, NAMING)
     assert refused.value.reason == "bad_time"
 
 
 def test_a_notification_says_what_fires_since_when_and_why() -> None:
     group = Group('{}:{service="cart"}', {"service": "cart"})
     outcome = flush([alert("A", ends=-1, service="cart"), alert("B", service="cart")], None, NOW, Route())
-    message = notified(group, outcome, "default", "incidents", NOW)
+    message = notified(group, outcome, "default", "incidents", NOW, CONVENTIONS)
     assert [(a.name, a.status) for a in message.alerts] == [("B", 1), ("A", 2)]
     assert (message.status, message.reason) == (1, alert_events_pb2.FLUSH_REASON_FIRST_NOTIFICATION)
     assert message.flushed_at.ToDatetime(tzinfo=UTC) == NOW
@@ -202,7 +204,7 @@ def test_a_notification_says_what_fires_since_when_and_why() -> None:
 
 def test_a_notification_too_large_for_one_message_counts_what_it_leaves_out() -> None:
     many = [alert(f"A{n}", text="x" * 60_000) for n in range(100)]
-    message = notified(Group("{}:{}", {}), flush(many, None, NOW, Route()), "default", "incidents", NOW)
+    message = notified(Group("{}:{}", {}), flush(many, None, NOW, Route()), "default", "incidents", NOW, CONVENTIONS)
     assert message.ByteSize() <= MAX_NOTIFICATION_BYTES + 1024
     assert len(message.alerts) + message.truncated_alerts == 100
     assert message.truncated_alerts > 0
@@ -212,4 +214,4 @@ def test_times_keep_their_microseconds() -> None:
     precise = datetime(2026, 5, 4, 12, 0, 0, 123_457, tzinfo=UTC)
     sent = {"labels": LABELS, "startsAt": precise.isoformat()}
     (got,) = push(sent).alerts
-    assert to_message(got, "default", NOW).starts_at.ToDatetime(tzinfo=UTC) == precise
+    assert to_message(got, "default", NOW, CONVENTIONS).starts_at.ToDatetime(tzinfo=UTC) == precise

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from services.alert_router.domain import grouping, labels
-from services.alert_router.domain.alert import Severity, receive
+from services.alert_router.domain.alert import receive
 from services.alert_router.domain.dedup import Decision, Entry, decide
 from services.alert_router.domain.durations import parse_duration
 from services.alert_router.domain.flush import flush
 from services.alert_router.domain.grouping import Clock
-from services.alert_router.domain.route import Group, Route, group_of, service_of
+from services.alert_router.domain.route import Group, Route, group_of
 from tests.unit.services.alert_router.builders import NOW, alert, at
 
 ROUTE = Route(group_wait=timedelta(seconds=5), group_interval=timedelta(seconds=15))
@@ -33,28 +33,6 @@ def test_a_label_set_is_written_as_prometheus_writes_it(given: dict[str, str], e
     assert labels.text(given) == expected
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"service": "cart", "job": "x"}, "cart"),
-        ({"service": "", "job": "shop/cart"}, "cart"),
-        ({"job": "cart/"}, "cart/"),
-        ({"service.name": "shop/cart"}, "shop/cart"),
-        ({"instance": "a"}, ""),
-    ],
-)
-def test_the_service_is_the_first_label_that_names_one(given: dict[str, str], expected: str) -> None:
-    assert service_of(given, ("service", "service.name", "job")) == expected
-
-
-@pytest.mark.parametrize(
-    ("written", "severity"),
-    [("critical", "CRITICAL"), ("PAGE", "CRITICAL"), ("warn", "WARNING"), ("info", "INFO"), ("odd", "UNSPECIFIED")],
-)
-def test_severity_labels_are_understood_whatever_their_case(written: str, severity: str) -> None:
-    assert alert(severity=written).severity is Severity[severity]
-
-
 def test_alerts_of_one_service_share_a_group_whatever_label_named_it() -> None:
     named, found = alert(service="cart"), replace(alert(job="shop/cart"), service="cart")
     expected = Group('{}:{service="cart"}', {"service": "cart"})
@@ -72,6 +50,20 @@ def test_alerts_of_one_service_share_a_group_whatever_label_named_it() -> None:
 )
 def test_the_labels_that_make_a_group_can_be_chosen(group_by: tuple[str, ...], key: str) -> None:
     assert group_of(alert(service="cart"), replace(ROUTE, group_by=group_by)).key == key
+
+
+def test_alerts_that_name_no_service_go_by_their_name_and_labels() -> None:
+    disk, down = alert("DiskFull", instance="a", severity="warning"), alert("Down", instance="a")
+    worse = alert("DiskFull", instance="a", severity="critical")
+    assert group_of(disk, ROUTE).key == '{}:{alertname="DiskFull", instance="a"}' == group_of(worse, ROUTE).key
+    assert group_of(down, ROUTE).key != group_of(disk, ROUTE).key
+    exporter = replace(alert(service="kube-state-metrics", job="x"), service="")
+    assert group_of(exporter, ROUTE).labels == {"alertname": "Down", "job": "x"}
+
+
+def test_only_where_services_make_the_groups() -> None:
+    by_team = replace(ROUTE, group_by=("team",))
+    assert group_of(alert("A"), by_team).key == group_of(alert("B"), by_team).key == "{}:{}"
 
 
 @pytest.mark.parametrize(

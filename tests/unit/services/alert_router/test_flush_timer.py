@@ -13,6 +13,7 @@ from libs.kernel.errors import Unavailable
 from services.alert_router.adapters.timers import BACKOFF_SECONDS, FlushTimer
 from services.alert_router.domain.listening import Listening
 from services.alert_router.handlers import FlushGroups, GroupsNotFlushed
+from tests.unit.services.alert_router.builders import CONVENTIONS
 
 START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -110,5 +111,5 @@ def test_a_group_that_fails_by_itself_holds_up_none_of_the_others(
 
     clock: Any = Clock()
     with pytest.raises(raised):
-        asyncio.run(FlushGroups(store, nothing, clock, Listening(START))("acme"))
+        asyncio.run(FlushGroups(store, nothing, CONVENTIONS, clock, Listening(START))("acme"))
     assert store.looked_at == looked_at

@@ -21,7 +21,9 @@ from libs.runtime.health import Health
 from services.alert_router.adapters.http import Doors, build
 from services.alert_router.domain.alert import Alert
 from services.alert_router.domain.arrival import Door
+from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.listening import Listening
+from services.alert_router.domain.naming import Naming
 from services.alert_router.handlers import ReceiveAlerts
 from tests.unit.services.alert_router.builders import NOW
 
@@ -57,8 +59,8 @@ def app(tmp_path: Path, published: Published) -> FastAPI:
     doors = Doors(
         ReceiveAlerts(published, ManualClock(NOW), Listening(NOW)),
         TenantRegistry(file),
-        Door("alertmanager", timedelta(hours=5), ("service",)),
-        Door("prometheus", timedelta(minutes=5), ("service",)),
+        Door("alertmanager", timedelta(hours=5), Conventions(Naming(("service",)))),
+        Door("prometheus", timedelta(minutes=5), Conventions(Naming(("service",)))),
         LIMIT,
     )
     return build(doors, Health("alert_router").routes())
@@ -129,7 +131,7 @@ def test_a_body_without_length_is_bounded_too(app: FastAPI) -> None:
 
 def test_a_trusted_header_that_names_no_tenant_is_refused(app: FastAPI, tmp_path: Path) -> None:
     tenants = TenantRegistry(tmp_path / "tenants.json", trust_header=True)
-    door = Door("prometheus", timedelta(minutes=5), ())
+    door = Door("prometheus", timedelta(minutes=5), Conventions(Naming(())))
     receive = ReceiveAlerts(Published(), ManualClock(NOW), Listening(NOW))
     trusting = build(Doors(receive, tenants, door, door, LIMIT), [])
     kind = {"content-type": "application/json"}

@@ -16,7 +16,7 @@ from services.alert_router.domain.flush import Flush
 from services.alert_router.domain.listening import LONGEST_LAG, LONGEST_PAUSE, Listening
 from services.alert_router.domain.no_data import FORGOTTEN_AFTER, LONGEST_GRACE, Heard, judge, look, sender_of
 from services.alert_router.domain.route import Group, Route
-from tests.unit.services.alert_router.builders import NOW, alert, at
+from tests.unit.services.alert_router.builders import CONVENTIONS, NOW, alert, at
 
 ROUTE = Route(group_wait=timedelta(0), group_interval=timedelta(seconds=15))
 LONG_AGO = at(-10 * 86400)
@@ -46,7 +46,7 @@ class Room:
 
 
 def statuses(outcome: Flush, seconds: float) -> list[int]:
-    message = notified(Group("{}:{}", {}), outcome, "default", "incidents", at(seconds))
+    message = notified(Group("{}:{}", {}), outcome, "default", "incidents", at(seconds), CONVENTIONS)
     return [message.status, *(a.status for a in message.alerts)]
 
 
@@ -63,7 +63,7 @@ def test_an_alert_whose_sender_falls_silent_has_no_data_since_it_was_last_heard(
     outcome = room.look(241)
     assert outcome.decision is Decision.ALL_RESOLVED  # Alertmanager's row; the state says what is known
     assert statuses(outcome, 241) == [NO_DATA, NO_DATA]
-    message = to_message(outcome.alerts[0], "default", at(241))
+    message = to_message(outcome.alerts[0], "default", at(241), CONVENTIONS)
     assert message.no_data_since.ToDatetime(tzinfo=NOW.tzinfo) == NOW
 
 

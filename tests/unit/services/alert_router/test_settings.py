@@ -26,6 +26,7 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.route.group_by == ("alertname", "service")
     assert settings.route.group_wait == timedelta(seconds=90)
     assert settings.service_labels == ("app",)
+    assert AlertRouterSettings(alert_service_labels="").service_labels == ()
 
 
 @pytest.mark.parametrize(

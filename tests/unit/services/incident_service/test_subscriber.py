@@ -52,6 +52,13 @@ def test_a_group_is_read_with_its_alerts() -> None:
     assert alert.starts_at == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("number", [alert_pb2.SEVERITY_UNSPECIFIED, 99])
+def test_an_alert_that_does_not_say_how_bad_it_is_counts_as_a_warning(number: int) -> None:
+    message = group()
+    message.alerts[0].severity = number  # type: ignore[assignment]
+    assert decode_group(event(message)).alerts[0].severity is Severity.MAJOR
+
+
 @pytest.mark.parametrize("stamp", [None, Timestamp(seconds=2**61), Timestamp(seconds=5, nanos=-7)])
 def test_an_alert_without_a_usable_start_began_when_the_event_was_made(stamp: Timestamp | None) -> None:
     message = group()

@@ -29,19 +29,21 @@ class _SeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Severity.Val
     SEVERITY_UNSPECIFIED: _Severity.ValueType  # 0
     """Not stated by the source."""
     SEVERITY_INFO: _Severity.ValueType  # 1
-    """For the record only."""
+    """For the record, or of little effect."""
     SEVERITY_WARNING: _Severity.ValueType  # 2
     """Needs attention during working hours."""
     SEVERITY_CRITICAL: _Severity.ValueType  # 3
     """Needs a person now."""
 
 class Severity(_Severity, metaclass=_SeverityEnumTypeWrapper):
-    """How urgent an alert is. Names follow the common Alertmanager `severity` label values."""
+    """How urgent an alert is. Names follow the common Alertmanager `severity` label values; what other words mean is in
+    services/alert_router/conventions.toml.
+    """
 
 SEVERITY_UNSPECIFIED: Severity.ValueType  # 0
 """Not stated by the source."""
 SEVERITY_INFO: Severity.ValueType  # 1
-"""For the record only."""
+"""For the record, or of little effect."""
 SEVERITY_WARNING: Severity.ValueType  # 2
 """Needs attention during working hours."""
 SEVERITY_CRITICAL: Severity.ValueType  # 3
@@ -143,11 +145,11 @@ class Alert(_message.Message):
     status: Global___AlertStatus.ValueType
     """Firing or resolved."""
     name: _builtins.str
-    """The `alertname` label."""
+    """The `alertname` label; of a heartbeat that has stopped, that it has."""
     service: _builtins.str
     """The service the alert is about; empty when the source names none."""
     severity: Global___Severity.ValueType
-    """Severity, from the `severity` label."""
+    """Severity, from the `severity` label; a warning when its word is not known."""
     generator_url: _builtins.str
     """Page of the source that explains the alert; one that begins with `/` is a path on the console."""
     source: _builtins.str

@@ -126,6 +126,14 @@ def test_the_status_page_has_statuspages_shape(client: Client, world: World) -> 
         assert [i["id"] for i in client.get(f"/status/api/v2/{name}").json()["incidents"]] == [world.main.id]
 
 
+def test_an_incident_that_nobody_has_judged_is_an_outage_all_the_same(client: Client, world: World) -> None:
+    world.main.severity = incident_pb2.INCIDENT_SEVERITY_UNSPECIFIED
+    publish(client, world)
+    summary = client.get("/status/api/v2/summary.json").json()
+    assert summary["status"] == {"indicator": "minor", "description": "Minor Service Outage"}
+    assert {c["status"] for c in summary["components"]} == {"degraded_performance"}
+
+
 def test_a_resolved_incident_leaves_the_page_but_not_its_history(client: Client, world: World) -> None:
     publish(client, world)
     client.post(f"{one(world)}:resolve", json={"actor": "A"})
