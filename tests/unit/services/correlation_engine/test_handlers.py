@@ -137,8 +137,7 @@ def test_only_a_deploy_to_where_the_outage_is_is_blamed(
     where = [] if outage is None else [Elsewhere(outage)]
 
     async def work() -> None:
-        links = Links("http://console.test/")
-        correlator = Correlator(around, around, around, around, around.clock, links, *where)
+        correlator = Correlator(around, around, around, around, around.clock, *where)
         await correlator.on_event(opened(around))
         await correlator.run_due()
 

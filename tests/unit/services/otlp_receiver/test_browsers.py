@@ -48,7 +48,8 @@ class Door:
 
 
 def shared_with(answer: httpx.Response) -> str | None:
-    return answer.headers.get("access-control-allow-origin")
+    allowed: str | None = answer.headers.get("access-control-allow-origin")
+    return allowed
 
 
 def test_a_preflight_of_an_allowed_page_is_answered_without_a_key(tmp_path: Path) -> None:

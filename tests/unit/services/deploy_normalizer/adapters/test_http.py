@@ -138,7 +138,7 @@ def test_a_key_in_any_scheme_names_the_tenant_and_never_the_anonymous_one(
     authorization: str, status: int, reason: str, kept: list[str]
 ) -> None:
     doors = Doors()
-    headers = github_headers(GOOD, secret=derived(SECRET, "acme")) | {"authorization": authorization}
+    headers = github_headers(GOOD, secret=derived(ROOT_SECRET, "github", "acme")) | {"authorization": authorization}
     assert said(doors.post("/webhooks/github", GOOD, headers)) == (status, reason)
     assert [d.tenant for d in doors.store.announced] == kept
 
