@@ -26,7 +26,7 @@ from libs.otlp.native import Column, encode_string, varint
 from libs.otlp.shredder import Shredder
 from libs.otlp.walk import Signal, decode, is_json
 
-VERSION: Final = 3  # in the plan of a batch: raise it when the same messages begin to give other bytes
+VERSION: Final = 4  # in the plan of a batch: raise it when the same messages begin to give other bytes
 HUGE_BYTES: Final = 4 * 1024 * 1024
 BLOCK_BYTES: Final = 16 * 1024 * 1024  # of messages that become one block
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from libs.otlp.batch import MAX_TEXT_BYTES
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import Blobs, Parts, Tables, numbers, offsets
 from libs.otlp.compiled import Ints
@@ -87,7 +88,7 @@ METRIC: Final = Rows(
     "metrics",
     {
         "name": Keep("name"),
-        "description": Keep("description"),
+        "description": Keep("description", MAX_TEXT_BYTES),
         "unit": Keep("unit"),
         "gauge": _data(_NUMBER_POINT),
         "sum": _data(_NUMBER_POINT, aggregation_temporality=_TEMPORALITY, is_monotonic=Keep("is_monotonic")),

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from libs.otlp.batch import MAX_TEXT_BYTES
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import Parts, Tables, numbers, offsets
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
@@ -40,7 +41,7 @@ SPAN = Rows(
         "attributes": Attributes("span_attributes"),
         "events": EVENT,
         "links": LINK,
-        "status": Inside("status", {"message": Keep("status_message"), "code": Keep("status_code")}),
+        "status": Inside("status", {"message": Keep("status_message", MAX_TEXT_BYTES), "code": Keep("status_code")}),
     },
 )
 

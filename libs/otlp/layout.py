@@ -14,6 +14,7 @@ import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from libs.otlp import wire
+from libs.otlp.batch import MAX_NAME_BYTES
 from libs.otlp.compiled import Ints
 
 TAGS: Final = 256  # one entry for every tag of a field number below 32
@@ -36,9 +37,13 @@ _NUMBERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Keep a field in a slot of its row. Fields that share a slot overwrite each other, as members of a oneof do."""
+    """Keep a field in a slot of its row. Fields that share a slot overwrite each other, as members of a oneof do.
+
+    A string of more than `limit` bytes, in whole KiB, is left to the reference decoder, which cuts it.
+    """
 
     slot: str
+    limit: int = MAX_NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +146,12 @@ class Layout:
             case Inside(slot=name, fields=fields):
                 inside = self._fill(self._type(), _inside(one), table, fields)
                 return _entry(wire.INSIDE, table.slot(name), inside, one.number)
-            case Keep(slot=name):
-                return self._keep(one, table, table.slot(name))
+            case Keep(slot=name, limit=limit):
+                return self._keep(one, table, table.slot(name), limit)
             case _:
                 raise TypeError(f"{one.full_name} can not be kept as {what!r}")
 
-    def _keep(self, one: FieldDescriptor, table: Table, slot: int) -> int:
+    def _keep(self, one: FieldDescriptor, table: Table, slot: int, limit: int) -> int:
         if one.message_type is not None:
             self.values.append((table.name, slot))
             return _entry(wire.VALUE, slot, self._check(_inside(one)))
@@ -155,7 +160,7 @@ class Layout:
         if one.name.endswith("time_unix_nano"):
             return _entry(wire.TIME, slot)
         if one.type == FieldDescriptor.TYPE_STRING:
-            return _entry(wire.TEXT, slot)
+            return _entry(wire.TEXT, slot, limit // 1024)
         if one.type == FieldDescriptor.TYPE_BYTES:
             return _entry(wire.ID, slot)
         return _entry(_NUMBERS.get(one.type, wire.VARINT_NUMBER), slot)

@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from libs.otlp.batch import INGEST_COLUMNS, MAX_BODY_BYTES
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT8, Column
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, text
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string, text
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "logs_raw"
@@ -48,7 +48,7 @@ def rows(record: Any, scope: Scope, index: int) -> list[Row]:
             identifier(record.trace_id),
             identifier(record.span_id),
             record.flags & 0xFF,
-            record.severity_text,
+            string(record.severity_text, cuts),
             record.severity_number if 0 <= record.severity_number <= 24 else 0,
             scope.service,
             text(record.body, cuts, MAX_BODY_BYTES),
@@ -59,7 +59,7 @@ def rows(record: Any, scope: Scope, index: int) -> list[Row]:
             scope.version,
             scope.attributes,
             attributes(record.attributes, cuts),
-            record.event_name,
+            string(record.event_name, cuts),
             *scope.place(index, cuts.count),
         )
     ]

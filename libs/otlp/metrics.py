@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from libs.otlp.batch import INGEST_COLUMNS
+from libs.otlp.batch import INGEST_COLUMNS, MAX_TEXT_BYTES
 from libs.otlp.native import (
     BOOL,
     FLOAT64,
@@ -20,7 +21,7 @@ from libs.otlp.native import (
     Column,
     array_of,
 )
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "metrics_timeseries"
@@ -163,16 +164,19 @@ def rows(metric: Any, scope: Scope, index: int) -> list[Row]:
     if kind not in _TYPES:
         return []
     data = getattr(metric, kind)
+    cuts = Cuts(scope.cut)
     about = (
         scope.message.tenant, kind, scope.resource, scope.resource_schema_url,
         scope.name, scope.version, scope.attributes, scope.dropped_attributes, scope.schema_url,
-        scope.service, metric.name, metric.description, metric.unit,
+        scope.service, string(metric.name, cuts), string(metric.description, cuts, MAX_TEXT_BYTES),
+        string(metric.unit, cuts),
     )  # fmt: skip
-    return [_row(about, _TYPES[kind], data, point, scope, index + i) for i, point in enumerate(data.data_points)]
+    row = partial(_row, about, scope, cuts.count, _TYPES[kind], data)
+    return [row(point, index + i) for i, point in enumerate(data.data_points)]
 
 
-def _row(about: Row, typed: Typed, data: Any, point: Any, scope: Scope, index: int) -> Row:
-    cuts = Cuts(scope.cut)
+def _row(about: Row, scope: Scope, cut: int, typed: Typed, data: Any, point: Any, index: int) -> Row:
+    cuts = Cuts(cut)
     when = _when(point, scope, cuts)
     values = _typed(typed(data, point, cuts))
     return *about, *when, *values, *scope.place(index, cuts.count)

@@ -231,7 +231,8 @@ def read_field(
     kind = entry & 0xFF
     value = 0
     if kind == TEXT:
-        value = at << 32 | (end - at) if is_utf8(data, at, end) else UNUSUAL
+        fits = end - at <= (entry >> 16 & 0xFF) << 10
+        value = at << 32 | (end - at) if fits and is_utf8(data, at, end) else UNUSUAL
     elif kind == ID:
         value = read_id(data, at, end - at)
     elif kind == SKIP_BYTES:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from libs.otlp.batch import INGEST_COLUMNS
+from libs.otlp.batch import INGEST_COLUMNS, MAX_TEXT_BYTES
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT64, Column, array_of
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "spans_raw"
@@ -58,8 +58,8 @@ def rows(span: Any, scope: Scope, index: int) -> list[Row]:
             identifier(span.trace_id),
             identifier(span.span_id),
             identifier(span.parent_span_id),
-            span.trace_state,
-            span.name,
+            string(span.trace_state, cuts),
+            string(span.name, cuts),
             KINDS[span.kind] if 0 <= span.kind < len(KINDS) else KINDS[0],
             scope.service,
             scope.resource,
@@ -68,13 +68,13 @@ def rows(span: Any, scope: Scope, index: int) -> list[Row]:
             attributes(span.attributes, cuts),
             max(span.end_time_unix_nano - start, 0) if start else 0,
             STATUS_CODES[span.status.code] if 0 <= span.status.code < len(STATUS_CODES) else STATUS_CODES[0],
-            span.status.message,
+            string(span.status.message, cuts, MAX_TEXT_BYTES),
             [nanoseconds(event.time_unix_nano) for event in span.events],
-            [event.name for event in span.events],
+            [string(event.name, cuts) for event in span.events],
             [attributes(event.attributes, cuts) for event in span.events],
             [identifier(link.trace_id) for link in span.links],
             [identifier(link.span_id) for link in span.links],
-            [link.trace_state for link in span.links],
+            [string(link.trace_state, cuts) for link in span.links],
             [attributes(link.attributes, cuts) for link in span.links],
             *scope.place(index, cuts.count),
         )

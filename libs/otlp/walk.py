@@ -9,10 +9,11 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from libs.kernel.errors import InvalidInput
+from libs.otlp.as_bytes import with_bytes
 from libs.otlp.batch import JSON, MAX_MESSAGE_BYTES, DecodedBatch, Message, Rejected
 from libs.otlp.native import Column, EncodedMap, block, encode_map
 from libs.otlp.otlp_json import parse_json
-from libs.otlp.values import Cuts, attributes, pairs
+from libs.otlp.values import Cuts, attributes, pairs, string
 
 Row = tuple[Any, ...]
 
@@ -82,7 +83,7 @@ def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
 
 
 def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
-    """Return an export request of type `kind` from protobuf or JSON bytes.
+    """Return an export request of type `kind` from protobuf or JSON bytes; with a broken string, as in as_bytes.py.
 
     Raises InvalidInput `message_too_large`, `undecodable`, or the reasons of `parse_json`.
     """
@@ -92,6 +93,10 @@ def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
         return parse_json(kind, value)
     try:
         return kind.FromString(value)
+    except DecodeError:  # perhaps only for a string that is not UTF-8
+        pass
+    try:
+        return with_bytes(kind).FromString(value)
     except DecodeError as error:
         raise InvalidInput("undecodable", f"not a protobuf {kind.DESCRIPTOR.name}: {error}") from error
 
@@ -118,7 +123,7 @@ def _outcomes(signal: Signal, message: Message, request: Any) -> Iterator[list[R
                 try:
                     rows = signal.rows(record, shared, index)
                 except InvalidInput as error:
-                    yield _Refusal(error, _part(signal, resource, scope, [record]), index)
+                    yield _Refusal(error, _part(signal, type(request)(), resource, scope, record), index)
                     index += signal.count(record)
                 else:
                     index += len(rows)
@@ -134,23 +139,22 @@ def _scope(message: Message, resource: Any, scope: Any) -> Scope:
         received_ns=message.received_ms * 1_000_000,
         service=resource_pairs.get("service.name", ""),
         resource=encode_map(resource_pairs.items()),
-        resource_schema_url=resource.schema_url,
-        name=scope.scope.name,
-        version=scope.scope.version,
+        resource_schema_url=string(resource.schema_url, cuts),
+        name=string(scope.scope.name, cuts),
+        version=string(scope.scope.version, cuts),
         attributes=scope_attributes,
         dropped_attributes=scope.scope.dropped_attributes_count,
-        schema_url=scope.schema_url,
+        schema_url=string(scope.schema_url, cuts),
         cut=cuts.count,
     )
 
 
-def _part(signal: Signal, resource: Any, scope: Any, records: Any) -> bytes:
-    request = signal.request()
+def _part(signal: Signal, request: Any, resource: Any, scope: Any, record: Any) -> bytes:
     own_resource = getattr(request, signal.resources).add()
     own_resource.resource.CopyFrom(resource.resource)
     own_resource.schema_url = resource.schema_url
     own_scope = getattr(own_resource, signal.scopes).add()
     own_scope.scope.CopyFrom(scope.scope)
     own_scope.schema_url = scope.schema_url
-    getattr(own_scope, signal.records).extend(records)
+    getattr(own_scope, signal.records).append(record)
     return bytes(request.SerializeToString())
