@@ -18,6 +18,10 @@ MAX_NAME_BYTES = 4 * 1024  # of names, units, states, severities, versions and s
 MAX_TEXT_BYTES = 64 * 1024  # of one attribute value, written as text; of a description, of a status message
 MAX_BODY_BYTES = 1024 * 1024  # of a log record's body
 
+# Ids of another length are no ids
+TRACE_ID_BYTES = 16
+SPAN_ID_BYTES = 8
+
 # What lies beyond these is refused
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_NANOSECONDS = (1 << 63) - 1  # what DateTime64(9) can hold, the year 2262

@@ -14,7 +14,7 @@ import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from libs.otlp import wire
-from libs.otlp.batch import MAX_NAME_BYTES
+from libs.otlp.batch import MAX_NAME_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.compiled import Ints
 
 TAGS: Final = 256  # one entry for every tag of a field number below 32
@@ -162,7 +162,7 @@ class Layout:
         if one.type == FieldDescriptor.TYPE_STRING:
             return _entry(wire.TEXT, slot, limit // 1024)
         if one.type == FieldDescriptor.TYPE_BYTES:
-            return _entry(wire.ID, slot)
+            return _entry(wire.ID, slot, TRACE_ID_BYTES if one.name == "trace_id" else SPAN_ID_BYTES)
         return _entry(_NUMBERS.get(one.type, wire.VARINT_NUMBER), slot)
 
     def _checked(self, one: FieldDescriptor) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from libs.otlp.batch import INGEST_COLUMNS, MAX_TEXT_BYTES
+from libs.otlp.batch import INGEST_COLUMNS, MAX_TEXT_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.native import (
     BOOL,
     FLOAT64,
@@ -90,8 +90,8 @@ def _exemplars(point: Any, cuts: Cuts) -> Values:
         "Exemplars.FilteredAttributes": [attributes(e.filtered_attributes, cuts) for e in point.exemplars],
         "Exemplars.TimeUnix": [nanoseconds(e.time_unix_nano) for e in point.exemplars],
         "Exemplars.Value": [_value(e) for e in point.exemplars],
-        "Exemplars.SpanId": [identifier(e.span_id) for e in point.exemplars],
-        "Exemplars.TraceId": [identifier(e.trace_id) for e in point.exemplars],
+        "Exemplars.SpanId": [identifier(e.span_id, SPAN_ID_BYTES) for e in point.exemplars],
+        "Exemplars.TraceId": [identifier(e.trace_id, TRACE_ID_BYTES) for e in point.exemplars],
     }
 
 

@@ -44,6 +44,23 @@ def parse_json(kind: Any, value: bytes) -> Any:
     return message
 
 
+def has_unknown_names(kind: Any, value: bytes) -> bool:
+    """Tell whether a document that `parse_json` takes has a name anywhere that `kind` does not know."""
+    return _has_unknown(kind.DESCRIPTOR, json.loads(_text(value)[0]))
+
+
+def _has_unknown(descriptor: Descriptor, document: Any) -> bool:
+    known = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
+    for name, value in (document or {}).items():
+        if name not in known:
+            return True
+        inside = known[name].message_type
+        values = value if isinstance(value, list) else [value]
+        if inside is not None and any(_has_unknown(inside, one) for one in values):
+            return True
+    return False
+
+
 def _text(value: bytes) -> tuple[str, bool]:
     """Return a document, and whether there may be strings in it that are not Unicode; raises ValueError.
 

@@ -60,7 +60,6 @@ FALSE: Final = 5 << 32 | 5
 EMPTY: Final = 1 << 32
 PENDING: Final = 1 << 62
 
-MAX_ID: Final = 32  # bytes
 MAX_VALUE: Final = MAX_TEXT_BYTES // 6  # of an AnyValue whose text is surely not cut
 FRAMES: Final = 64  # where in the stack the walk's own frames begin, behind those of `check`
 
@@ -212,10 +211,10 @@ def read_numbers(data: Bytes, at: int, end: int, kind: int, state: Ints) -> int:
 
 
 @compiled
-def read_id(data: Bytes, at: int, size: int) -> int:
-    """Return the reference of a trace or span id, EMPTY if it is all zeros, or UNUSUAL."""
-    if size > MAX_ID:
-        return UNUSUAL
+def read_id(data: Bytes, at: int, size: int, proper: int) -> int:
+    """Return the reference of a trace or span id, EMPTY if it has not its proper size or is all zeros."""
+    if size != proper:
+        return EMPTY
     for i in range(at, at + size):
         if load8(data, i):
             return at << 32 | size
@@ -234,7 +233,7 @@ def read_field(
         fits = end - at <= (entry >> 16 & 0xFF) << 10
         value = at << 32 | (end - at) if fits and is_utf8(data, at, end) else UNUSUAL
     elif kind == ID:
-        value = read_id(data, at, end - at)
+        value = read_id(data, at, end - at, entry >> 16 & 0xFF)
     elif kind == SKIP_BYTES:
         return end
     elif kind == CHECK_TEXT:

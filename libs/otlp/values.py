@@ -119,9 +119,9 @@ def pairs(items: Any, cuts: Cuts) -> list[tuple[str, str]]:
     return [(string(item.key, cuts, MAX_KEY_BYTES), text(item.value, cuts)) for item in items[:MAX_ATTRIBUTES]]
 
 
-def identifier(raw: bytes) -> str:
-    """Return a trace or span id in lower-case hex; all zeros mean none and give the empty string."""
-    return raw.hex() if raw.strip(b"\0") else ""
+def identifier(raw: bytes, size: int) -> str:
+    """Return a trace or span id in lower-case hex; one of another size, or of zeros, is none: the empty string."""
+    return raw.hex() if len(raw) == size and raw.strip(b"\0") else ""
 
 
 def nanoseconds(value: int) -> int:
