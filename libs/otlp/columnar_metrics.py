@@ -13,8 +13,10 @@ from libs.otlp.compiled import Ints
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
 from libs.otlp.metrics import METRICS
 from libs.otlp.shredder import Shredder
+from libs.otlp.wire import NO_VALUE
 
 TYPES: Final = {5: "gauge", 7: "sum", 9: "histogram", 10: "exponential_histogram", 11: "summary"}  # by field number
+SUM: Final = 7  # the last type whose points are single values
 
 _VALUE: Final = {"as_double": Keep("value"), "as_int": Keep("value")}  # of a oneof the last counts
 
@@ -128,9 +130,10 @@ def columns(tables: Tables) -> dict[str, Parts]:
 
 def _values(tables: Tables) -> dict[str, Parts]:
     column = tables.shredder.column
+    metric, values = column("points", "owner"), column("points", "value") ^ NO_VALUE
     quantiles = offsets(column("points", "quantiles"))
     return {
-        "Value": numbers(column("points", "value"), "<i8"),  # the bits of a float
+        "Value": numbers(np.where(column("metrics", "type")[metric] <= SUM, values, 0), "<i8"),  # the bits of a float
         "Count": numbers(column("points", "count"), "<i8"),
         "Sum": numbers(column("points", "sum"), "<i8"),
         "Min": numbers(column("points", "min"), "<i8"),
@@ -154,7 +157,7 @@ def _exemplars(tables: Tables) -> dict[str, Parts]:
     return {
         "Exemplars.FilteredAttributes": [ends, *tables.maps("exemplars", "exemplar_attributes")],
         "Exemplars.TimeUnix": [ends, *numbers(column("exemplars", "time"), "<i8")],
-        "Exemplars.Value": [ends, *numbers(column("exemplars", "value"), "<i8")],
+        "Exemplars.Value": [ends, *numbers(column("exemplars", "value") ^ NO_VALUE, "<i8")],
         "Exemplars.SpanId": [ends, *tables.ids("exemplars", "span_id")],
         "Exemplars.TraceId": [ends, *tables.ids("exemplars", "trace_id")],
     }

@@ -30,7 +30,7 @@ _WIRES: Final = {
 }  # fmt: skip
 
 _NUMBERS: Final = {
-    FieldDescriptor.TYPE_DOUBLE: wire.DOUBLE, FieldDescriptor.TYPE_SFIXED64: wire.INTEGER,
+    FieldDescriptor.TYPE_DOUBLE: wire.DOUBLE, FieldDescriptor.TYPE_SFIXED64: wire.VALUE_INTEGER,
     FieldDescriptor.TYPE_FIXED64: wire.DOUBLE, FieldDescriptor.TYPE_FIXED32: wire.FIXED32_NUMBER,
 }  # fmt: skip
 
@@ -163,7 +163,7 @@ class Layout:
             return _entry(wire.TEXT, slot, limit // 1024)
         if one.type == FieldDescriptor.TYPE_BYTES:
             return _entry(wire.ID, slot, TRACE_ID_BYTES if one.name == "trace_id" else SPAN_ID_BYTES)
-        return _entry(_NUMBERS.get(one.type, wire.VARINT_NUMBER), slot)
+        return _entry(_number(one), slot)
 
     def _checked(self, one: FieldDescriptor) -> int:
         if one.message_type is not None:
@@ -187,6 +187,12 @@ def _inside(one: FieldDescriptor) -> Descriptor:
     if one.message_type is None:
         raise TypeError(f"{one.full_name} is no message")
     return one.message_type
+
+
+def _number(one: FieldDescriptor) -> int:
+    if one.name == "as_double":
+        return wire.VALUE_DOUBLE
+    return _NUMBERS.get(one.type, wire.VARINT_NUMBER)
 
 
 def _entry(kind: int, slot: int, inside: int = 0, number: int = 0) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import nan
 from typing import Any, Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -80,7 +81,9 @@ Values = dict[str, Any]
 
 
 def _value(point: Any) -> float:
-    return float(point.as_int) if point.WhichOneof("value") == "as_int" else float(point.as_double)
+    """Return what was measured: not a number where a point says nothing, as 0 would be read as a value."""
+    kind = point.WhichOneof("value")
+    return float(getattr(point, kind)) if kind else nan
 
 
 def _exemplars(point: Any, cuts: Cuts) -> Values:

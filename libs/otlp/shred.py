@@ -23,9 +23,9 @@ from libs.otlp.wire import (
     FULL,
     ID,
     INSIDE,
-    INTEGER,
     LENGTH,
     LENGTHS,
+    NO_VALUE,
     ODD,
     ROWS,
     SKIP_BYTES,
@@ -34,6 +34,8 @@ from libs.otlp.wire import (
     TIME,
     UNUSUAL,
     VALUE,
+    VALUE_DOUBLE,
+    VALUE_INTEGER,
     VARINT,
     VARINT_NUMBER,
     WORDS,
@@ -170,13 +172,15 @@ def read_attribute(
 @compiled
 def read_number(data: Bytes, at: int, end: int, tag: int, kind: int, rows: Ints, slot: int) -> int:
     """Put a number into its slot, or skip what is not kept; return the position behind it or UNUSUAL."""
-    if kind == TIME or kind == DOUBLE or kind == INTEGER:
+    if kind == TIME or kind == DOUBLE or kind == VALUE_DOUBLE or kind == VALUE_INTEGER:
         if end - at < 8:
             return UNUSUAL
         number = load64(data, at)
         if kind == TIME and number < 0:  # past the year 2262
             return UNUSUAL
-        rows[slot] = bits(float(number)) if kind == INTEGER else number
+        if kind == VALUE_INTEGER:
+            number = bits(float(number))
+        rows[slot] = number if kind == TIME or kind == DOUBLE else number ^ NO_VALUE
         return at + 8
     if kind == VARINT_NUMBER:
         number, at = read_varint(data, at, end)
