@@ -30,7 +30,9 @@ class BatchMetrics:
         prefix = f"incidentscope_{service}"
         self._rows = Counter(f"{prefix}_rows_total", "Rows inserted", registry=registry)
         self._truncated = Counter(
-            f"{prefix}_truncated_rows_total", "Rows of which something was cut", registry=registry
+            f"{prefix}_truncated_rows_total",
+            "Rows of which something was cut, or repaired as it was not Unicode",
+            registry=registry,
         )
         self._messages = Counter(f"{prefix}_messages_total", "Messages read into batches", registry=registry)
         self._bytes = Counter(f"{prefix}_bytes_total", "Message bytes read into batches", registry=registry)

@@ -14,15 +14,20 @@ JSON = "application/json"
 MAX_ATTRIBUTES = 1024  # of one resource, scope, record, event or link; SDKs stop at 128 by default
 MAX_NESTING = 32  # levels of lists and maps inside one attribute value
 MAX_KEY_BYTES = 1024
-MAX_TEXT_BYTES = 64 * 1024  # of one attribute value, written as text
+MAX_NAME_BYTES = 4 * 1024  # of names, units, states, severities, versions and schema addresses
+MAX_TEXT_BYTES = 64 * 1024  # of one attribute value, written as text; of a description, of a status message
 MAX_BODY_BYTES = 1024 * 1024  # of a log record's body
+
+# Ids of another length are no ids
+TRACE_ID_BYTES = 16
+SPAN_ID_BYTES = 8
 
 # What lies beyond these is refused
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_NANOSECONDS = (1 << 63) - 1  # what DateTime64(9) can hold, the year 2262
 
 INGEST_COLUMNS = (
-    Column("TruncatedCount", UINT32),  # attributes, levels and ends of texts that were cut, the resource's included
+    Column("TruncatedCount", UINT32),  # what was cut or repaired, see values.Cuts; the resource's included
     Column("IngestTopic", STRING),
     Column("IngestPartition", UINT32),
     Column("IngestOffset", UINT64),
@@ -65,7 +70,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """Rows of one table as `FORMAT Native` blocks, and what was refused; `truncated` counts rows that were cut."""
+    """Rows of one table as `FORMAT Native` blocks, and what was refused; `truncated` counts rows that are not whole."""
 
     columns: tuple[str, ...]
     body: bytes

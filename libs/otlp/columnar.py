@@ -18,7 +18,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from libs.otlp.batch import MAX_MESSAGE_BYTES, DecodedBatch, Message
-from libs.otlp.columns import SERVICE_NAME, Parts, Raw, Tables
+from libs.otlp.columns import SERVICE_NAME, Flags, Parts, Raw, Tables
 from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.fingerprint import fingerprint
 from libs.otlp.layout import Layout, Rows
@@ -26,7 +26,7 @@ from libs.otlp.native import Column, encode_string, varint
 from libs.otlp.shredder import Shredder
 from libs.otlp.walk import Signal, decode, is_json
 
-VERSION: Final = 3  # in the plan of a batch: raise it when the same messages begin to give other bytes
+VERSION: Final = 4  # in the plan of a batch: raise it when the same messages begin to give other bytes
 HUGE_BYTES: Final = 4 * 1024 * 1024
 BLOCK_BYTES: Final = 16 * 1024 * 1024  # of messages that become one block
 
@@ -44,13 +44,15 @@ class Shape:
     """What is particular to a signal.
 
     `scopes` gives the scope of each output row, `columns` what `Tables.shared` does not; `constants` are the texts
-    it refers to. `fill` makes of a new record one that has a row.
+    it refers to. `doubtful` tells, row by row, whose messages the reference has to judge. `fill` makes of a new record
+    one that has a row.
     """
 
     kept: Rows
     constants: tuple[str, ...]
     scopes: Callable[[Shredder], Ints]
     columns: Callable[[Tables], Mapping[str, Parts]]
+    doubtful: Callable[[Tables], Flags] = lambda tables: np.zeros(tables.rows, dtype=np.bool_)
     fill: Callable[[Any], object] = lambda record: record.SetInParent()
 
 
@@ -95,20 +97,26 @@ class ColumnarDecoder:
 
     def _block(self, batch: Sequence[Message], indexes: Sequence[int]) -> tuple[int, bytes, list[int]]:
         """Return the number of rows, the block, and the messages that are left to the reference."""
+        if not indexes:
+            return 0, b"", []
         messages = [batch[i] for i in indexes]
         shredder = self._shredder()
         try:
             status = shredder.run(messages)
         except DecodeError:  # a value the walk let pass and protobuf does not
             return 0, b"", list(indexes)
-        scopes = self._shape.scopes(shredder)
-        refused = [indexes[i] for i in np.flatnonzero(status < 0).tolist()]
-        if not len(scopes):
+        tables = Tables(shredder, messages, self._shape.scopes(shredder))
+        doubtful = tables.messages(self._shape.doubtful(tables)) & (status >= 0)
+        if doubtful.any():
+            left = [indexes[i] for i in np.flatnonzero(doubtful).tolist()]
+            rows, body, refused = self._block(batch, [index for index in indexes if index not in set(left)])
+            return rows, body, [*refused, *left]
+        refused = [indexes[i] for i in np.flatnonzero((status < 0) | tables.without_rows()).tolist()]
+        if not tables.rows:
             return 0, b"", refused
-        tables = Tables(shredder, messages, scopes)
-        body = _write(self._signal.columns, {**tables.shared(), **self._shape.columns(tables)}, len(scopes))
+        body = _write(self._signal.columns, {**tables.shared(), **self._shape.columns(tables)}, tables.rows)
         shredder.release()
-        return len(scopes), body, refused
+        return tables.rows, body, refused
 
     def _shredder(self) -> Shredder:
         shredder: Shredder | None = getattr(self._threads, "shredder", None)

@@ -6,14 +6,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from libs.otlp.batch import MAX_TEXT_BYTES
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import Blobs, Parts, Tables, numbers, offsets
 from libs.otlp.compiled import Ints
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
 from libs.otlp.metrics import METRICS
 from libs.otlp.shredder import Shredder
+from libs.otlp.wire import NO_VALUE
 
 TYPES: Final = {5: "gauge", 7: "sum", 9: "histogram", 10: "exponential_histogram", 11: "summary"}  # by field number
+SUM: Final = 7  # the last type whose points are single values
 
 _VALUE: Final = {"as_double": Keep("value"), "as_int": Keep("value")}  # of a oneof the last counts
 
@@ -87,7 +90,7 @@ METRIC: Final = Rows(
     "metrics",
     {
         "name": Keep("name"),
-        "description": Keep("description"),
+        "description": Keep("description", MAX_TEXT_BYTES),
         "unit": Keep("unit"),
         "gauge": _data(_NUMBER_POINT),
         "sum": _data(_NUMBER_POINT, aggregation_temporality=_TEMPORALITY, is_monotonic=Keep("is_monotonic")),
@@ -127,9 +130,10 @@ def columns(tables: Tables) -> dict[str, Parts]:
 
 def _values(tables: Tables) -> dict[str, Parts]:
     column = tables.shredder.column
+    metric, values = column("points", "owner"), column("points", "value") ^ NO_VALUE
     quantiles = offsets(column("points", "quantiles"))
     return {
-        "Value": numbers(column("points", "value"), "<i8"),  # the bits of a float
+        "Value": numbers(np.where(column("metrics", "type")[metric] <= SUM, values, 0), "<i8"),  # the bits of a float
         "Count": numbers(column("points", "count"), "<i8"),
         "Sum": numbers(column("points", "sum"), "<i8"),
         "Min": numbers(column("points", "min"), "<i8"),
@@ -153,7 +157,7 @@ def _exemplars(tables: Tables) -> dict[str, Parts]:
     return {
         "Exemplars.FilteredAttributes": [ends, *tables.maps("exemplars", "exemplar_attributes")],
         "Exemplars.TimeUnix": [ends, *numbers(column("exemplars", "time"), "<i8")],
-        "Exemplars.Value": [ends, *numbers(column("exemplars", "value"), "<i8")],
+        "Exemplars.Value": [ends, *numbers(column("exemplars", "value") ^ NO_VALUE, "<i8")],
         "Exemplars.SpanId": [ends, *tables.ids("exemplars", "span_id")],
         "Exemplars.TraceId": [ends, *tables.ids("exemplars", "trace_id")],
     }

@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from libs.otlp.batch import MAX_TEXT_BYTES
 from libs.otlp.columnar import ColumnarDecoder, Shape
-from libs.otlp.columns import Parts, Tables, numbers, offsets
+from libs.otlp.columns import SIZE, Flags, Parts, Tables, numbers, offsets
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
 from libs.otlp.spans import KINDS, SPANS, STATUS_CODES
 
@@ -40,9 +41,17 @@ SPAN = Rows(
         "attributes": Attributes("span_attributes"),
         "events": EVENT,
         "links": LINK,
-        "status": Inside("status", {"message": Keep("status_message"), "code": Keep("status_code")}),
+        "status": Inside("status", {"message": Keep("status_message", MAX_TEXT_BYTES), "code": Keep("status_code")}),
     },
 )
+
+
+def doubtful(tables: Tables) -> Flags:
+    """Tell of each span whether it may be none, see `spans.is_span`."""
+    column = tables.shredder.column
+    nameless = (column("spans", "trace_id") & SIZE == 0) | (column("spans", "span_id") & SIZE == 0)
+    found: Flags = nameless & (column("spans", "start") == 0) & (column("spans", "end") == 0)
+    return found
 
 
 def columns(tables: Tables) -> dict[str, Parts]:
@@ -91,6 +100,7 @@ SHAPE: Final = Shape(
     (*KINDS, *STATUS_CODES),
     lambda shredder: shredder.column("spans", "owner"),
     columns,
+    doubtful,
 )
 
 decode_spans: Final = ColumnarDecoder(SPANS, SHAPE)

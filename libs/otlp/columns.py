@@ -14,6 +14,8 @@ from libs.otlp.batch import Message
 from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.shredder import EncodedMaps, Shredder
 
+SIZE: Final = 0xFFFFFFFF  # the part of a reference that is its size
+Flags = npt.NDArray[np.bool_]
 SERVICE_NAME: Final = "service.name"
 
 
@@ -82,7 +84,7 @@ class Ids:
 
     @property
     def size(self) -> int:
-        return len(self.refs) + 2 * int((self.refs & 0xFFFFFFFF).sum())
+        return len(self.refs) + 2 * int((self.refs & SIZE).sum())
 
     def put(self, out: Bytes, at: int) -> None:
         emit.put_ids(out, at, self.data, self.refs)
@@ -97,7 +99,7 @@ class Blobs:
 
     @property
     def size(self) -> int:
-        return int((self.refs & 0xFFFFFFFF).sum())
+        return int((self.refs & SIZE).sum())
 
     def put(self, out: Bytes, at: int) -> None:
         emit.put_blobs(out, at, self.data, self.refs)
@@ -129,7 +131,7 @@ class RepeatedBlobs:
 
     @property
     def size(self) -> int:
-        return int((self.counts * (self.refs & 0xFFFFFFFF)).sum())
+        return int((self.counts * (self.refs & SIZE)).sum())
 
     def put(self, out: Bytes, at: int) -> None:
         emit.put_repeated_blobs(out, at, self.data, self.refs, self.counts)
@@ -155,10 +157,24 @@ class Tables:
         """Take the tables just shredded; `scopes` is the scope of each output row, in ascending order."""
         self.shredder = shredder
         self._messages = messages
+        self.rows = len(scopes)
+        self._scopes = scopes
         self._counts: Ints = np.bincount(scopes, minlength=len(shredder.column("scopes", "owner"))).astype(np.int64)
         self._resource_of = shredder.column("scopes", "owner")
         self._request_of = shredder.column("resources", "owner")[self._resource_of]
         self._message_of = shredder.column("requests", "owner")[self._request_of]
+
+    def messages(self, rows: Flags) -> Flags:
+        """Return the messages that any of some rows came from."""
+        found: Flags = np.zeros(len(self._messages), dtype=np.bool_)
+        found[self._message_of[self._scopes[rows]]] = True
+        return found
+
+    def without_rows(self) -> Flags:
+        """Return the messages that have bytes and gave no row."""
+        found = ~self.messages(np.ones(self.rows, dtype=np.bool_))
+        found[[index for index in np.flatnonzero(found).tolist() if not self._messages[index].value]] = False
+        return found
 
     def per_message(self, values: Sequence[int]) -> Ints:
         """Return a number of each message as one of each row."""

@@ -14,6 +14,7 @@ import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from libs.otlp import wire
+from libs.otlp.batch import MAX_NAME_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.compiled import Ints
 
 TAGS: Final = 256  # one entry for every tag of a field number below 32
@@ -29,16 +30,20 @@ _WIRES: Final = {
 }  # fmt: skip
 
 _NUMBERS: Final = {
-    FieldDescriptor.TYPE_DOUBLE: wire.DOUBLE, FieldDescriptor.TYPE_SFIXED64: wire.INTEGER,
+    FieldDescriptor.TYPE_DOUBLE: wire.DOUBLE, FieldDescriptor.TYPE_SFIXED64: wire.VALUE_INTEGER,
     FieldDescriptor.TYPE_FIXED64: wire.DOUBLE, FieldDescriptor.TYPE_FIXED32: wire.FIXED32_NUMBER,
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Keep a field in a slot of its row. Fields that share a slot overwrite each other, as members of a oneof do."""
+    """Keep a field in a slot of its row. Fields that share a slot overwrite each other, as members of a oneof do.
+
+    A string of more than `limit` bytes, in whole KiB, is left to the reference decoder, which cuts it.
+    """
 
     slot: str
+    limit: int = MAX_NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +146,12 @@ class Layout:
             case Inside(slot=name, fields=fields):
                 inside = self._fill(self._type(), _inside(one), table, fields)
                 return _entry(wire.INSIDE, table.slot(name), inside, one.number)
-            case Keep(slot=name):
-                return self._keep(one, table, table.slot(name))
+            case Keep(slot=name, limit=limit):
+                return self._keep(one, table, table.slot(name), limit)
             case _:
                 raise TypeError(f"{one.full_name} can not be kept as {what!r}")
 
-    def _keep(self, one: FieldDescriptor, table: Table, slot: int) -> int:
+    def _keep(self, one: FieldDescriptor, table: Table, slot: int, limit: int) -> int:
         if one.message_type is not None:
             self.values.append((table.name, slot))
             return _entry(wire.VALUE, slot, self._check(_inside(one)))
@@ -155,10 +160,10 @@ class Layout:
         if one.name.endswith("time_unix_nano"):
             return _entry(wire.TIME, slot)
         if one.type == FieldDescriptor.TYPE_STRING:
-            return _entry(wire.TEXT, slot)
+            return _entry(wire.TEXT, slot, limit // 1024)
         if one.type == FieldDescriptor.TYPE_BYTES:
-            return _entry(wire.ID, slot)
-        return _entry(_NUMBERS.get(one.type, wire.VARINT_NUMBER), slot)
+            return _entry(wire.ID, slot, TRACE_ID_BYTES if one.name == "trace_id" else SPAN_ID_BYTES)
+        return _entry(_number(one), slot)
 
     def _checked(self, one: FieldDescriptor) -> int:
         if one.message_type is not None:
@@ -182,6 +187,12 @@ def _inside(one: FieldDescriptor) -> Descriptor:
     if one.message_type is None:
         raise TypeError(f"{one.full_name} is no message")
     return one.message_type
+
+
+def _number(one: FieldDescriptor) -> int:
+    if one.name == "as_double":
+        return wire.VALUE_DOUBLE
+    return _NUMBERS.get(one.type, wire.VARINT_NUMBER)
 
 
 def _entry(kind: int, slot: int, inside: int = 0, number: int = 0) -> int:

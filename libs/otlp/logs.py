@@ -6,9 +6,9 @@ from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from libs.otlp.batch import INGEST_COLUMNS, MAX_BODY_BYTES
+from libs.otlp.batch import INGEST_COLUMNS, MAX_BODY_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT8, Column
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, text
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string, text
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "logs_raw"
@@ -45,10 +45,10 @@ def rows(record: Any, scope: Scope, index: int) -> list[Row]:
             scope.message.tenant,
             nanoseconds(record.time_unix_nano) or observed,
             observed,
-            identifier(record.trace_id),
-            identifier(record.span_id),
+            identifier(record.trace_id, TRACE_ID_BYTES),
+            identifier(record.span_id, SPAN_ID_BYTES),
             record.flags & 0xFF,
-            record.severity_text,
+            string(record.severity_text, cuts),
             record.severity_number if 0 <= record.severity_number <= 24 else 0,
             scope.service,
             text(record.body, cuts, MAX_BODY_BYTES),
@@ -59,7 +59,7 @@ def rows(record: Any, scope: Scope, index: int) -> list[Row]:
             scope.version,
             scope.attributes,
             attributes(record.attributes, cuts),
-            record.event_name,
+            string(record.event_name, cuts),
             *scope.place(index, cuts.count),
         )
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from math import nan
 from typing import Any, Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from libs.otlp.batch import INGEST_COLUMNS
+from libs.otlp.batch import INGEST_COLUMNS, MAX_TEXT_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.native import (
     BOOL,
     FLOAT64,
@@ -20,7 +22,7 @@ from libs.otlp.native import (
     Column,
     array_of,
 )
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "metrics_timeseries"
@@ -79,7 +81,9 @@ Values = dict[str, Any]
 
 
 def _value(point: Any) -> float:
-    return float(point.as_int) if point.WhichOneof("value") == "as_int" else float(point.as_double)
+    """Return what was measured: not a number where a point says nothing, as 0 would be read as a value."""
+    kind = point.WhichOneof("value")
+    return float(getattr(point, kind)) if kind else nan
 
 
 def _exemplars(point: Any, cuts: Cuts) -> Values:
@@ -89,8 +93,8 @@ def _exemplars(point: Any, cuts: Cuts) -> Values:
         "Exemplars.FilteredAttributes": [attributes(e.filtered_attributes, cuts) for e in point.exemplars],
         "Exemplars.TimeUnix": [nanoseconds(e.time_unix_nano) for e in point.exemplars],
         "Exemplars.Value": [_value(e) for e in point.exemplars],
-        "Exemplars.SpanId": [identifier(e.span_id) for e in point.exemplars],
-        "Exemplars.TraceId": [identifier(e.trace_id) for e in point.exemplars],
+        "Exemplars.SpanId": [identifier(e.span_id, SPAN_ID_BYTES) for e in point.exemplars],
+        "Exemplars.TraceId": [identifier(e.trace_id, TRACE_ID_BYTES) for e in point.exemplars],
     }
 
 
@@ -163,16 +167,19 @@ def rows(metric: Any, scope: Scope, index: int) -> list[Row]:
     if kind not in _TYPES:
         return []
     data = getattr(metric, kind)
+    cuts = Cuts(scope.cut)
     about = (
         scope.message.tenant, kind, scope.resource, scope.resource_schema_url,
         scope.name, scope.version, scope.attributes, scope.dropped_attributes, scope.schema_url,
-        scope.service, metric.name, metric.description, metric.unit,
+        scope.service, string(metric.name, cuts), string(metric.description, cuts, MAX_TEXT_BYTES),
+        string(metric.unit, cuts),
     )  # fmt: skip
-    return [_row(about, _TYPES[kind], data, point, scope, index + i) for i, point in enumerate(data.data_points)]
+    row = partial(_row, about, scope, cuts.count, _TYPES[kind], data)
+    return [row(point, index + i) for i, point in enumerate(data.data_points)]
 
 
-def _row(about: Row, typed: Typed, data: Any, point: Any, scope: Scope, index: int) -> Row:
-    cuts = Cuts(scope.cut)
+def _row(about: Row, scope: Scope, cut: int, typed: Typed, data: Any, point: Any, index: int) -> Row:
+    cuts = Cuts(cut)
     when = _when(point, scope, cuts)
     values = _typed(typed(data, point, cuts))
     return *about, *when, *values, *scope.place(index, cuts.count)

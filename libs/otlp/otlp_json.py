@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NoReturn
@@ -16,10 +17,14 @@ from typing import Any, Final, NoReturn
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from libs.kernel.errors import InvalidInput
+from libs.otlp.as_bytes import was_string, with_bytes
 
 MAX_DEPTH = 100  # messages within messages, the same bound protobuf's own parser has
 
 HEX_FIELDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
+
+SURROGATES: Final = re.compile("[\ud800-\udfff]")
+SURROGATE_ESCAPE: Final = "\\ud"  # of a pair, mostly
 
 Set = Callable[[Any, Any, str, int], None]
 
@@ -30,12 +35,40 @@ def parse_json(kind: Any, value: bytes) -> Any:
     Raises InvalidInput: `malformed_json` when it is no JSON, `invalid_json` with the path of what does not fit.
     """
     try:
-        document = json.loads(value, parse_constant=_refuse_constant)
+        text, broken = _text(value)
+        document = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidInput("malformed_json", f"the body is not JSON: {error}") from error
-    message = kind()
+    message = with_bytes(kind)() if broken else kind()
     _fill(message, document, "", MAX_DEPTH)
     return message
+
+
+def has_unknown_names(kind: Any, value: bytes) -> bool:
+    """Tell whether a document that `parse_json` takes has a name anywhere that `kind` does not know."""
+    return _has_unknown(kind.DESCRIPTOR, json.loads(_text(value)[0]))
+
+
+def _has_unknown(descriptor: Descriptor, document: Any) -> bool:
+    known = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
+    for name, value in (document or {}).items():
+        if name not in known:
+            return True
+        inside = known[name].message_type
+        values = value if isinstance(value, list) else [value]
+        if inside is not None and any(_has_unknown(inside, one) for one in values):
+            return True
+    return False
+
+
+def _text(value: bytes) -> tuple[str, bool]:
+    """Return a document, and whether there may be strings in it that are not Unicode; raises ValueError.
+
+    Bytes that are not UTF-8 become lone surrogates, as which JSON itself can write them.
+    """
+    encoding = json.detect_encoding(value)
+    text = value.decode(encoding, "surrogateescape" if encoding.startswith("utf-8") else "surrogatepass")
+    return text, SURROGATE_ESCAPE in text.lower() or SURROGATES.search(text) is not None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -112,10 +145,10 @@ def _set_scalars(name: str, read: Callable[[Any, str], Any]) -> Set:
 
 def _reader(field: FieldDescriptor) -> Callable[[Any, str], Any]:
     match field.cpp_type:
-        case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
-            return _read_hex if field.name in HEX_FIELDS else _read_base64
+        case FieldDescriptor.CPPTYPE_STRING if was_string(field):
+            return _read_string_as_bytes if field.type == FieldDescriptor.TYPE_BYTES else _read_string
         case FieldDescriptor.CPPTYPE_STRING:
-            return _read_string
+            return _read_hex if field.name in HEX_FIELDS else _read_base64
         case FieldDescriptor.CPPTYPE_DOUBLE | FieldDescriptor.CPPTYPE_FLOAT:
             return _read_float
         case FieldDescriptor.CPPTYPE_BOOL:
@@ -128,6 +161,11 @@ def _reader(field: FieldDescriptor) -> Callable[[Any, str], Any]:
 
 def _read_string(value: Any, path: str) -> str:
     return value if isinstance(value, str) else _fail(path, f"a string is expected, not {_kind(value)}")
+
+
+def _read_string_as_bytes(value: Any, path: str) -> bytes:
+    """Return the UTF-8 of a string, with one byte that never occurs in it for each lone surrogate."""
+    return SURROGATES.sub("\udcff", _read_string(value, path)).encode("utf-8", "surrogateescape")
 
 
 def _read_hex(value: Any, path: str) -> bytes:

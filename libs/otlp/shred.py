@@ -23,9 +23,9 @@ from libs.otlp.wire import (
     FULL,
     ID,
     INSIDE,
-    INTEGER,
     LENGTH,
     LENGTHS,
+    NO_VALUE,
     ODD,
     ROWS,
     SKIP_BYTES,
@@ -34,6 +34,8 @@ from libs.otlp.wire import (
     TIME,
     UNUSUAL,
     VALUE,
+    VALUE_DOUBLE,
+    VALUE_INTEGER,
     VARINT,
     VARINT_NUMBER,
     WORDS,
@@ -60,7 +62,6 @@ FALSE: Final = 5 << 32 | 5
 EMPTY: Final = 1 << 32
 PENDING: Final = 1 << 62
 
-MAX_ID: Final = 32  # bytes
 MAX_VALUE: Final = MAX_TEXT_BYTES // 6  # of an AnyValue whose text is surely not cut
 FRAMES: Final = 64  # where in the stack the walk's own frames begin, behind those of `check`
 
@@ -171,13 +172,15 @@ def read_attribute(
 @compiled
 def read_number(data: Bytes, at: int, end: int, tag: int, kind: int, rows: Ints, slot: int) -> int:
     """Put a number into its slot, or skip what is not kept; return the position behind it or UNUSUAL."""
-    if kind == TIME or kind == DOUBLE or kind == INTEGER:
+    if kind == TIME or kind == DOUBLE or kind == VALUE_DOUBLE or kind == VALUE_INTEGER:
         if end - at < 8:
             return UNUSUAL
         number = load64(data, at)
         if kind == TIME and number < 0:  # past the year 2262
             return UNUSUAL
-        rows[slot] = bits(float(number)) if kind == INTEGER else number
+        if kind == VALUE_INTEGER:
+            number = bits(float(number))
+        rows[slot] = number if kind == TIME or kind == DOUBLE else number ^ NO_VALUE
         return at + 8
     if kind == VARINT_NUMBER:
         number, at = read_varint(data, at, end)
@@ -212,10 +215,10 @@ def read_numbers(data: Bytes, at: int, end: int, kind: int, state: Ints) -> int:
 
 
 @compiled
-def read_id(data: Bytes, at: int, size: int) -> int:
-    """Return the reference of a trace or span id, EMPTY if it is all zeros, or UNUSUAL."""
-    if size > MAX_ID:
-        return UNUSUAL
+def read_id(data: Bytes, at: int, size: int, proper: int) -> int:
+    """Return the reference of a trace or span id, EMPTY if it has not its proper size or is all zeros."""
+    if size != proper:
+        return EMPTY
     for i in range(at, at + size):
         if load8(data, i):
             return at << 32 | size
@@ -231,9 +234,10 @@ def read_field(
     kind = entry & 0xFF
     value = 0
     if kind == TEXT:
-        value = at << 32 | (end - at) if is_utf8(data, at, end) else UNUSUAL
+        fits = end - at <= (entry >> 16 & 0xFF) << 10
+        value = at << 32 | (end - at) if fits and is_utf8(data, at, end) else UNUSUAL
     elif kind == ID:
-        value = read_id(data, at, end - at)
+        value = read_id(data, at, end - at, entry >> 16 & 0xFF)
     elif kind == SKIP_BYTES:
         return end
     elif kind == CHECK_TEXT:

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from libs.otlp.batch import INGEST_COLUMNS
+from libs.kernel.errors import InvalidInput
+from libs.otlp.batch import INGEST_COLUMNS, MAX_TEXT_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT64, Column, array_of
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds
+from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "spans_raw"
@@ -44,22 +45,31 @@ KINDS: Final = ("Unspecified", "Internal", "Server", "Client", "Producer", "Cons
 STATUS_CODES: Final = ("Unset", "Ok", "Error")
 
 
+def is_span(span: Any) -> bool:
+    """Tell whether there is a time or the ids: another signal's record read as a span has neither."""
+    if span.start_time_unix_nano or span.end_time_unix_nano:
+        return True
+    return bool(identifier(span.trace_id, TRACE_ID_BYTES) and identifier(span.span_id, SPAN_ID_BYTES))
+
+
 def rows(span: Any, scope: Scope, index: int) -> list[Row]:
-    """Return the one row of a span.
+    """Return the one row of a span; raises InvalidInput `not_a_span`.
 
     Unknown kinds and codes count as unspecified, an end before the start as no duration.
     """
+    if not is_span(span):
+        raise InvalidInput("not_a_span", "it has neither a time nor the ids of a span")
     cuts = Cuts(scope.cut)
     start = span.start_time_unix_nano
     return [
         (
             scope.message.tenant,
             nanoseconds(start) or nanoseconds(span.end_time_unix_nano) or scope.received_ns,
-            identifier(span.trace_id),
-            identifier(span.span_id),
-            identifier(span.parent_span_id),
-            span.trace_state,
-            span.name,
+            identifier(span.trace_id, TRACE_ID_BYTES),
+            identifier(span.span_id, SPAN_ID_BYTES),
+            identifier(span.parent_span_id, SPAN_ID_BYTES),
+            string(span.trace_state, cuts),
+            string(span.name, cuts),
             KINDS[span.kind] if 0 <= span.kind < len(KINDS) else KINDS[0],
             scope.service,
             scope.resource,
@@ -68,17 +78,17 @@ def rows(span: Any, scope: Scope, index: int) -> list[Row]:
             attributes(span.attributes, cuts),
             max(span.end_time_unix_nano - start, 0) if start else 0,
             STATUS_CODES[span.status.code] if 0 <= span.status.code < len(STATUS_CODES) else STATUS_CODES[0],
-            span.status.message,
+            string(span.status.message, cuts, MAX_TEXT_BYTES),
             [nanoseconds(event.time_unix_nano) for event in span.events],
-            [event.name for event in span.events],
+            [string(event.name, cuts) for event in span.events],
             [attributes(event.attributes, cuts) for event in span.events],
-            [identifier(link.trace_id) for link in span.links],
-            [identifier(link.span_id) for link in span.links],
-            [link.trace_state for link in span.links],
+            [identifier(link.trace_id, TRACE_ID_BYTES) for link in span.links],
+            [identifier(link.span_id, SPAN_ID_BYTES) for link in span.links],
+            [string(link.trace_state, cuts) for link in span.links],
             [attributes(link.attributes, cuts) for link in span.links],
             *scope.place(index, cuts.count),
         )
     ]
 
 
-SPANS = Signal(ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans", COLUMNS, rows)
+SPANS = Signal(ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans", COLUMNS, rows, genuine=is_span)

@@ -11,13 +11,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from libs.kernel.errors import InvalidInput
-from libs.otlp.batch import MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_NANOSECONDS, MAX_NESTING, MAX_TEXT_BYTES
+from libs.otlp.batch import MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_NANOSECONDS, MAX_NESTING, MAX_TEXT_BYTES
 from libs.otlp.native import EncodedMap, encode_map
 
 
 @dataclass(slots=True)
 class Cuts:
-    """How many attributes, levels and ends of texts were left out so far."""
+    """How many attributes, levels and ends of texts were left out so far, and how many texts were repaired."""
 
     count: int = 0
 
@@ -29,9 +29,25 @@ def text(value: Any, cuts: Cuts, limit: int = MAX_TEXT_BYTES) -> str:
     """
     kind = value.WhichOneof("value")
     if kind == "string_value":
-        return bounded(value.string_value, cuts, limit)
+        return string(value.string_value, cuts, limit)
     write = _TEXT.get(kind)
     return bounded(write(value, cuts), cuts, limit) if write else ""
+
+
+def string(value: str | bytes, cuts: Cuts, limit: int = MAX_NAME_BYTES) -> str:
+    """Return a string, repaired if it came as bytes (see as_bytes.py) that are not UTF-8, and bounded."""
+    return bounded(repaired(value, cuts), cuts, limit)
+
+
+def repaired(value: str | bytes, cuts: Cuts) -> str:
+    """Return a string with U+FFFD for what is not UTF-8; counts once if there is any."""
+    if isinstance(value, str):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        cuts.count += 1
+        return value.decode(errors="replace")
 
 
 def bounded(whole: str, cuts: Cuts, limit: int) -> str:
@@ -62,10 +78,10 @@ def _json(value: Any, depth: int, cuts: Cuts) -> str:
         case "array_value":
             return "[" + ",".join([_json(item, depth - 1, cuts) for item in value.array_value.values]) + "]"
         case "kvlist_value":
-            items = sorted({item.key: item.value for item in value.kvlist_value.values}.items())
+            items = sorted({repaired(item.key, cuts): item.value for item in value.kvlist_value.values}.items())
             return "{" + ",".join([f"{_quoted(key)}:{_json(item, depth - 1, cuts)}" for key, item in items]) + "}"
         case "string_value":
-            return _quoted(value.string_value)
+            return _quoted(repaired(value.string_value, cuts))
         case "bytes_value":
             return _quoted(_base64(value))
         case kind if kind is None or (kind == "double_value" and not math.isfinite(value.double_value)):
@@ -100,12 +116,12 @@ def attributes(items: Any, cuts: Cuts) -> EncodedMap:
 def pairs(items: Any, cuts: Cuts) -> list[tuple[str, str]]:
     """Return the first MAX_ATTRIBUTES key-values as pairs of text."""
     cuts.count += max(len(items) - MAX_ATTRIBUTES, 0)
-    return [(bounded(item.key, cuts, MAX_KEY_BYTES), text(item.value, cuts)) for item in items[:MAX_ATTRIBUTES]]
+    return [(string(item.key, cuts, MAX_KEY_BYTES), text(item.value, cuts)) for item in items[:MAX_ATTRIBUTES]]
 
 
-def identifier(raw: bytes) -> str:
-    """Return a trace or span id in lower-case hex; all zeros mean none and give the empty string."""
-    return raw.hex() if raw.strip(b"\0") else ""
+def identifier(raw: bytes, size: int) -> str:
+    """Return a trace or span id in lower-case hex; one of another size, or of zeros, is none: the empty string."""
+    return raw.hex() if len(raw) == size and raw.strip(b"\0") else ""
 
 
 def nanoseconds(value: int) -> int:

@@ -9,10 +9,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from libs.kernel.errors import InvalidInput
+from libs.otlp.as_bytes import with_bytes
 from libs.otlp.batch import JSON, MAX_MESSAGE_BYTES, DecodedBatch, Message, Rejected
+from libs.otlp.foreign import has_unknown, require_own_types
 from libs.otlp.native import Column, EncodedMap, block, encode_map
-from libs.otlp.otlp_json import parse_json
-from libs.otlp.values import Cuts, attributes, pairs
+from libs.otlp.otlp_json import has_unknown_names, parse_json
+from libs.otlp.values import Cuts, attributes, pairs, string
 
 Row = tuple[Any, ...]
 
@@ -46,7 +48,8 @@ class Signal:
     """One signal: its request message, the names of its three levels, its table's columns.
 
     `rows(record, scope, index)` numbers a record's rows from `index`; it raises InvalidInput for a record that can
-    not be stored. `count(record)` is how many there would be.
+    not be stored. `count(record)` is how many there would be; `genuine(record)` is false for one that has nothing of
+    what every record of the signal has.
     """
 
     request: Any
@@ -56,6 +59,14 @@ class Signal:
     columns: tuple[Column, ...]
     rows: Callable[[Any, Scope, int], list[Row]]
     count: Callable[[Any], int] = lambda _record: 1
+    genuine: Callable[[Any], bool] = lambda _record: True
+
+    def each(self, request: Any) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield the records of a request, each behind its resource and its scope."""
+        for resource in getattr(request, self.resources):
+            for scope in getattr(resource, self.scopes):
+                for record in getattr(scope, self.records):
+                    yield resource, scope, record
 
 
 def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
@@ -65,6 +76,8 @@ def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
     for index, message in enumerate(batch):
         try:
             request = parse(signal.request, message.value, message.content_type)
+            require_own_types(request)
+            require_records(signal, request, message.value, message.content_type)
         except InvalidInput as refused:
             rejected.append(Rejected(index, refused.reason, str(refused)))
             continue
@@ -82,7 +95,7 @@ def decode(signal: Signal, batch: Sequence[Message]) -> DecodedBatch:
 
 
 def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
-    """Return an export request of type `kind` from protobuf or JSON bytes.
+    """Return an export request of type `kind` from protobuf or JSON bytes; with a broken string, as in as_bytes.py.
 
     Raises InvalidInput `message_too_large`, `undecodable`, or the reasons of `parse_json`.
     """
@@ -92,8 +105,31 @@ def parse(kind: Any, value: bytes, content_type: str = "") -> Any:
         return parse_json(kind, value)
     try:
         return kind.FromString(value)
+    except DecodeError:  # perhaps only for a string that is not UTF-8
+        pass
+    try:
+        return with_bytes(kind).FromString(value)
     except DecodeError as error:
         raise InvalidInput("undecodable", f"not a protobuf {kind.DESCRIPTOR.name}: {error}") from error
+
+
+def require_records(signal: Signal, request: Any, value: bytes, content_type: str = "") -> None:
+    """Raise InvalidInput `not_otlp` if a request, given the bytes it was parsed from, is of another signal or none.
+
+    That is so if no record comes from it though it says something, or if none of its records is genuine.
+    """
+    name = signal.request.DESCRIPTOR.name
+    if any(signal.count(record) for _, _, record in signal.each(request)):
+        if not any(signal.genuine(record) for _, _, record in signal.each(request)):
+            raise InvalidInput("not_otlp", f"none of its records has what every record of {name} has")
+    elif has_unknown_names(signal.request, value) if is_json(value, content_type) else has_unknown(request):
+        raise InvalidInput("not_otlp", f"no record comes from it, and what it says is not of {name}")
+
+
+def first_of(signal: Signal, request: Any) -> Any:
+    """Return a request with the first record alone, or the whole one if it has none."""
+    found = next(signal.each(request), None)
+    return request if found is None else _alone(signal, type(request)(), *found)
 
 
 def is_json(value: bytes, content_type: str) -> bool:
@@ -118,7 +154,8 @@ def _outcomes(signal: Signal, message: Message, request: Any) -> Iterator[list[R
                 try:
                     rows = signal.rows(record, shared, index)
                 except InvalidInput as error:
-                    yield _Refusal(error, _part(signal, resource, scope, [record]), index)
+                    part = _alone(signal, type(request)(), resource, scope, record)
+                    yield _Refusal(error, part.SerializeToString(), index)
                     index += signal.count(record)
                 else:
                     index += len(rows)
@@ -134,23 +171,22 @@ def _scope(message: Message, resource: Any, scope: Any) -> Scope:
         received_ns=message.received_ms * 1_000_000,
         service=resource_pairs.get("service.name", ""),
         resource=encode_map(resource_pairs.items()),
-        resource_schema_url=resource.schema_url,
-        name=scope.scope.name,
-        version=scope.scope.version,
+        resource_schema_url=string(resource.schema_url, cuts),
+        name=string(scope.scope.name, cuts),
+        version=string(scope.scope.version, cuts),
         attributes=scope_attributes,
         dropped_attributes=scope.scope.dropped_attributes_count,
-        schema_url=scope.schema_url,
+        schema_url=string(scope.schema_url, cuts),
         cut=cuts.count,
     )
 
 
-def _part(signal: Signal, resource: Any, scope: Any, records: Any) -> bytes:
-    request = signal.request()
+def _alone(signal: Signal, request: Any, resource: Any, scope: Any, record: Any) -> Any:
     own_resource = getattr(request, signal.resources).add()
     own_resource.resource.CopyFrom(resource.resource)
     own_resource.schema_url = resource.schema_url
     own_scope = getattr(own_resource, signal.scopes).add()
     own_scope.scope.CopyFrom(scope.scope)
     own_scope.schema_url = scope.schema_url
-    getattr(own_scope, signal.records).extend(records)
-    return bytes(request.SerializeToString())
+    getattr(own_scope, signal.records).append(record)
+    return request

@@ -24,9 +24,13 @@ MAX_FRAMES: Final = 24  # messages within messages that `check` follows; far bel
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 # What a field's entry in a layout says: its kind in the low byte, see layout.py. Numbers come before LENGTHS.
-UNKNOWN, ODD, SKIP, TIME, DOUBLE, INTEGER, FIXED32_NUMBER, VARINT_NUMBER = range(8)
+UNKNOWN, ODD, SKIP, TIME, DOUBLE, VALUE_DOUBLE, VALUE_INTEGER, FIXED32_NUMBER, VARINT_NUMBER = range(9)
 LENGTHS: Final = 16
 TEXT, ID, WORDS, VARINTS, ROWS, INSIDE, ATTRIBUTE, VALUE, CHECK, CHECK_TEXT, SKIP_BYTES = range(16, 27)
+
+# The bits of a float that is not a number. A value is kept as its bits XOR these, so that a slot of zeros, which
+# nothing was put into, stands for no value.
+NO_VALUE: Final = 0x7FF8 << 48
 
 
 @compiled

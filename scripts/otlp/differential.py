@@ -34,7 +34,8 @@ def mutated(signal: str, seed: int, number: int) -> list[bytes]:
 
 
 def _one(signal: str, source: random.Random) -> bytes:
-    body: bytes = oddities.request(signal, source).SerializeToString()
+    sent = source.choice(SIGNALS) if source.random() < 0.1 else signal  # at the wrong door, now and then
+    body: bytes = oddities.request(sent, source).SerializeToString()
     return body if source.random() < 0.1 else mutate(body, REQUESTS[signal], source)
 
 

@@ -171,8 +171,15 @@ def _retext(fields: list[Field], source: random.Random) -> None:
     texts = [field for field in fields if isinstance(field.content, bytes) and field.wire == LENGTH]
     if texts:
         field = source.choice(texts)
-        spice = source.choice((*SPICE, source.randbytes(8), "é🙂".encode(), b"y" * 1025, b"z" * 70_000))
+        spice = source.choice((*SPICE, source.randbytes(8), "é🙂".encode(), b"y" * 1025, b"y" * 4097, b"z" * 70_000))
         field.content = bytes(field.content)[: source.randrange(4)] + spice  # type: ignore[arg-type]
+
+
+def _break_texts(fields: list[Field], source: random.Random) -> None:
+    """Make every text of a message one that is not UTF-8, as a truncation in the middle of a letter does."""
+    for field in fields:
+        if isinstance(field.content, bytes) and field.wire == LENGTH:
+            field.content += source.choice((b"\xc3", b"\xe2\x82", b"\xf0\x9f\x99", b"\xed\xa0\xbd", b"\xff\xfe"))
 
 
 def _nest(fields: list[Field], source: random.Random) -> None:
@@ -214,5 +221,5 @@ def _copy(body: bytes, source: random.Random) -> bytes:
 
 _BLIND: Final[tuple[Callable[[bytes, random.Random], bytes], ...]] = (_flip, _insert, _overwrite, _cut, _copy)
 _KNOWING: Final[tuple[Callable[[list[Field], random.Random], None], ...]] = (
-    _repeat, _drop, _shuffle, _pad, _renumber, _retype, _unknown, _revalue, _retext, _nest,
+    _repeat, _drop, _shuffle, _pad, _renumber, _retype, _unknown, _revalue, _retext, _break_texts, _nest,
 )  # fmt: skip

@@ -6,37 +6,45 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any, Final
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
 from libs.kernel.errors import InvalidInput
-from libs.otlp.walk import parse
+from libs.otlp import walk
+from libs.otlp.foreign import require_own_types
+from libs.otlp.logs import LOGS
+from libs.otlp.metrics import METRICS
+from libs.otlp.spans import SPANS
 from services.otlp_receiver.domain import Checked, Encoding, Reason, Signal
 
 MAX_RECORDS: Final = 100_000  # of one export; empty ones take two bytes each, and a thousand times that once decoded
 MAX_JSON_OBJECTS: Final = 500_000  # also arrays; counted before anything is made of them
-REQUESTS: Final[dict[Signal, tuple[Any, str, str, str]]] = {
-    Signal.LOGS: (ExportLogsServiceRequest, "resource_logs", "scope_logs", "log_records"),
-    Signal.METRICS: (ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics"),
-    Signal.TRACES: (ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans"),
-}
+EXACT_BYTES: Final = 16 * 1024  # of a body of which every record is looked into; the consumer does it with all others
+KINDS: Final = {Signal.LOGS: LOGS, Signal.METRICS: METRICS, Signal.TRACES: SPANS}
 
 
 def check(signal: Signal, encoding: Encoding, body: bytes) -> Checked:
     """Return what there is to say about a body."""
     if encoding is Encoding.JSON and max(body.count(b"{"), body.count(b"[")) > MAX_JSON_OBJECTS:
         return _too_many(f"{MAX_JSON_OBJECTS} JSON objects")
-    kind, resources, scopes, records = REQUESTS[signal]
+    kind = KINDS[signal]
     try:
-        request = parse(kind, body, encoding)
+        request = walk.parse(kind.request, body, encoding)
+        found = getattr(request, kind.resources)
+        inner: Iterable[Any] = chain.from_iterable(getattr(resource, kind.scopes) for resource in found)
+        if sum(_size(getattr(scope, kind.records), signal) for scope in inner) > MAX_RECORDS:
+            return _too_many(f"{MAX_RECORDS} records")
+        require_own_types(request if len(body) <= EXACT_BYTES else walk.first_of(kind, request))
     except InvalidInput as error:
         return Checked(reason=Reason.UNDECODABLE, problem=f"{error.reason}: {error}")
-    found = getattr(request, resources)
-    inner: Iterable[Any] = chain.from_iterable(getattr(resource, scopes) for resource in found)
-    if sum(_size(getattr(scope, records), signal) for scope in inner) > MAX_RECORDS:
-        return _too_many(f"{MAX_RECORDS} records")
-    return Checked(empty=not found)
+    return _meaning(kind, request, encoding, body)
+
+
+def _meaning(kind: walk.Signal, request: Any, encoding: Encoding, body: bytes) -> Checked:
+    try:
+        walk.require_records(kind, request, body, encoding)
+    except InvalidInput as error:
+        problem = f"{error.reason}: {error}"
+        has_records = next(kind.each(request), None) is not None
+        return Checked(reason=Reason.UNDECODABLE, problem=problem) if has_records else Checked(ignored=problem)
+    return Checked(empty=not getattr(request, kind.resources))
 
 
 def _size(records: Any, signal: Signal) -> int:

@@ -30,6 +30,7 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     EMPTY = "empty"
+    IGNORED = "ignored"
 
 
 class Reason(StrEnum):
@@ -49,11 +50,23 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found in a body: nothing at all, or why it is refused. Crosses processes, which exceptions do badly."""
+    """What was found in a body: nothing at all, or why it is refused, or ignored as nothing in it is known to us.
+
+    Crosses processes, which exceptions do badly.
+    """
 
     empty: bool = False
+    ignored: str = ""
     reason: Reason | None = None
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An export that was not refused: how it ended, and what its sender is to be told though all went well."""
+
+    outcome: Outcome
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

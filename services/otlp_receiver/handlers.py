@@ -7,7 +7,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from libs.kernel.errors import InvalidInput, Unavailable
-from services.otlp_receiver.domain import Encoding, ExportRefused, Outcome, Reason, Signal
+from services.otlp_receiver.domain import Encoding, ExportRefused, Outcome, Reason, Signal, Taken
 from services.otlp_receiver.ports import Checker, Publisher
 
 
@@ -32,18 +32,20 @@ class Receiver:
         self._checker = checker
         self._metrics = metrics
 
-    async def receive(self, signal: Signal, tenant: str, encoding: Encoding, body: bytes) -> Outcome:
-        """Return once the export is kept; raises ExportRefused."""
+    async def receive(self, signal: Signal, tenant: str, encoding: Encoding, body: bytes) -> Taken:
+        """Return once the export is kept, if there is anything to keep; raises ExportRefused."""
         try:
             checked = await self._checker.check(signal, tenant, encoding, body)
         except Unavailable as error:
             raise ExportRefused(Reason.UNAVAILABLE, f"not stored, send it again: {error}") from error
         if checked.reason is not None:
             raise ExportRefused(checked.reason, checked.problem)
+        if checked.ignored:
+            return Taken(Outcome.IGNORED, checked.ignored)
         if checked.empty:
-            return Outcome.EMPTY
+            return Taken(Outcome.EMPTY)
         await self._publish(signal, tenant, encoding, body)
-        return Outcome.ACCEPTED
+        return Taken(Outcome.ACCEPTED)
 
     async def _publish(self, signal: Signal, tenant: str, encoding: Encoding, body: bytes) -> None:
         started = time.monotonic()

@@ -59,6 +59,16 @@ def test_a_message_of_many_days_is_stored_whole_and_keeps_no_other_waiting(world
     world.wait_for_rows("logs_raw", other, 1)
 
 
+def test_what_no_record_of_the_topic_can_come_from_is_kept_aside(world: IngestWorld) -> None:
+    tenant, mark = world.new_tenant(), os.urandom(8).hex()
+    plain, other = b'{"message": "%s"}' % mark.encode(), an_export("at the wrong topic", mark)
+    world.produce("logs", [plain], x_tenant_id=tenant)
+    world.produce("traces", [other], x_tenant_id=tenant)
+    assert [letter["dlq_reason"] for letter in world.letters("logs", plain)] == ["not_otlp"]
+    assert [letter["dlq_reason"] for letter in world.letters("traces", other)] == ["wrong_wire_type"]
+    assert (world.count("logs_raw", tenant), world.count("spans_raw", tenant)) == (0, 0)
+
+
 @pytest.mark.parametrize("headers", [{}, {"x_tenant_id": "nobody"}])
 def test_a_message_of_no_known_tenant_is_not_given_to_another(world: IngestWorld, headers: dict[str, str]) -> None:
     message = an_export("whose am I", os.urandom(8).hex())

@@ -162,6 +162,17 @@ def test_a_bad_http_request_is_answered_with_its_reason(
     assert world.post("logs", an_export(), tenant).status_code == 200
 
 
+def test_an_export_of_another_signal_is_refused_and_what_is_not_otlp_is_told(world: IngestWorld, tenant: str) -> None:
+    wrong = world.post("traces", an_export(), tenant)
+    assert (wrong.status_code, b"wrong_wire_type" in wrong.content) == (400, True)
+    foreign = world.post("logs", b'{"message": "plain", "level": "error"}', tenant, "application/json")
+    assert foreign.status_code == 200
+    assert foreign.json()["partialSuccess"]["errorMessage"].startswith("not_otlp")
+    with pytest.raises(grpc.RpcError) as refused:
+        world.call("traces", an_export().SerializeToString(), tenant)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 @pytest.mark.parametrize(
     "headers", [{"x_api_key": "wrong"}, {"x_api_key": ""}, {"x_api_key": "", "x_tenant_id": "acme"}]
 )

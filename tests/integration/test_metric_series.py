@@ -55,7 +55,7 @@ def total(name: str, temporality: int, *values: tuple[float, float], start: floa
     )
 
 
-def increases(tenant: Tenant, metric: str) -> dict[int, float]:
+def increases(tenant: Tenant, metric: str) -> dict[int, float | None]:
     """Return the growth of a metric by minute."""
     rows = tenant.query(
         f"SELECT toUnixTimestamp(Minute), sum(Increase) FROM metric_increase_1m(tenant = '{tenant.id}', "
@@ -154,6 +154,77 @@ def test_a_failure_is_known_by_its_error_type_or_its_status(tenant: Tenant, abou
     measured = histogram("http.server.request.duration", DELTA, [(0.5, [1, 0, 0, 0], about)])
     tenant.insert(METRICS, decode_metrics, metrics(measured))
     assert health(tenant, "Requests, Errors") == [("cart", 1, failed)]
+
+
+def counted(temporality: int, *points: dict[str, Any]) -> m.Metric:
+    """Return a histogram of points given by their fields, and `at`, their minute."""
+    made = [
+        m.HistogramDataPoint(
+            start_time_unix_nano=NOW - 60 * MINUTE, time_unix_nano=int(NOW + about.pop("at") * MINUTE), **about
+        )
+        for about in points
+    ]
+    data = m.Histogram(aggregation_temporality=temporality, data_points=made)  # type: ignore[arg-type]
+    return m.Metric(name="http.server.request.duration", unit="s", histogram=data)
+
+
+INFINITE = float("inf")
+UNKNOWN_PERCENTILES: list[dict[str, Any]] = [
+    {}, {"bucket_counts": [10]}, {"bucket_counts": [1, 2, 3]}, {"bucket_counts": [0, 0], "explicit_bounds": [0.5]},
+    {"bucket_counts": [0, 0, 10], "explicit_bounds": [0.5, INFINITE]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("about", UNKNOWN_PERCENTILES)
+def test_percentiles_that_are_not_known_are_null(tenant: Tenant, about: dict[str, Any]) -> None:
+    measured = counted(DELTA, {"at": 0.5, "count": 10, "sum": 5.0, **about})
+    tenant.insert(METRICS, decode_metrics, metrics(measured))
+    assert health(tenant, "Requests, P50Ms, P95Ms, P99Ms") == [("cart", 10, None, None, None)]
+
+
+def test_percentiles_come_from_the_series_that_have_buckets(tenant: Tenant) -> None:
+    known = {"at": 0.5, "count": 4, "sum": 0.4, "bucket_counts": [4, 0], "explicit_bounds": [0.1]}
+    tenant.insert(
+        METRICS, decode_metrics, metrics(counted(DELTA, known, {"at": 0.6, "count": 6, "bucket_counts": [6]}))
+    )
+    assert health(tenant, "Requests, P50Ms") == [("cart", 10, pytest.approx(50))]
+
+
+@pytest.mark.parametrize("broken", [float("nan"), INFINITE])
+@pytest.mark.parametrize(("temporality", "counts"), [(DELTA, {0: 4, 1: 10}), (CUMULATIVE, {1: 6})])
+def test_a_sum_that_is_no_number_takes_neither_count_nor_buckets_along(
+    tenant: Tenant, broken: float, temporality: int, counts: dict[int, float]
+) -> None:
+    points = [
+        {"at": at, "count": count, "sum": broken, "bucket_counts": [count, 0], "explicit_bounds": [0.1]}
+        for at, count in ((0.5, 4), (1.5, 10))
+    ]
+    tenant.insert(METRICS, decode_metrics, metrics(counted(temporality, *points)))
+    rows = health(tenant, "Requests, P50Ms")
+    assert [(requests, p50) for _, requests, p50 in rows] == [(n, pytest.approx(50)) for n in counts.values()]
+
+
+def test_a_cumulative_sum_that_is_no_number_has_no_known_growth(tenant: Tenant) -> None:
+    points = [
+        {"at": at, "count": 1, "sum": value} for at, value in ((0.5, 1.0), (1.5, float("nan")), (2.5, 5.0), (3.5, 7.0))
+    ]
+    tenant.insert(METRICS, decode_metrics, metrics(counted(CUMULATIVE, *points)))
+    assert increases(tenant, "http.server.request.duration") == {1: None, 2: None, 3: 2}
+
+
+@pytest.mark.parametrize("temporality", [DELTA, CUMULATIVE])
+def test_a_point_without_a_value_is_no_reset_of_a_counter_and_no_level(tenant: Tenant, temporality: int) -> None:
+    orders = total("orders", temporality, (0.5, 10), (1.5, 10), (2.5, 25), start=-60)
+    orders.sum.data_points.add(start_time_unix_nano=NOW - 60 * MINUTE, time_unix_nano=int(NOW + 1.7 * MINUTE))
+    level = m.Metric(name="disk.free")
+    for at, value in ((0.2, 8.0), (0.4, 6.0)):
+        level.gauge.data_points.add(time_unix_nano=int(NOW + at * MINUTE), as_double=value)
+    level.gauge.data_points.add(time_unix_nano=int(NOW + 0.6 * MINUTE))
+    tenant.insert(METRICS, decode_metrics, metrics(orders, level))
+    assert increases(tenant, "orders") == ({0: 10, 1: 10, 2: 25} if temporality == DELTA else {1: 0, 2: 15})
+    assert tenant.query("SELECT count() FROM metrics_timeseries WHERE MINE AND Value = 0") == [(0,)]
+    levels = tenant.query("SELECT sum(ValueSum), sum(ValueCount), min(ValueMin) FROM gauges_1m WHERE MINE")
+    assert levels == [(14.0, 2, 6.0)]
 
 
 @pytest.mark.parametrize(("unit", "scale"), [("s", 1000), ("ms", 1), ("us", 0.001)])

@@ -8,6 +8,7 @@ from typing import Any, Final
 import grpc
 
 from libs.runtime.grpc_server import current_tenant
+from services.otlp_receiver.adapters.responses import response_body
 from services.otlp_receiver.domain import Encoding, ExportRefused, Signal
 from services.otlp_receiver.handlers import Receiver
 
@@ -17,7 +18,6 @@ SERVICES: Final = {
     Signal.TRACES: "opentelemetry.proto.collector.trace.v1.TraceService",
 }
 CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-ALL_WELL: Final = b""  # Export*ServiceResponse without partial_success
 
 Export = Callable[[bytes, Any], Awaitable[bytes]]
 
@@ -41,11 +41,11 @@ class GrpcDoor:
     def _export(self, signal: Signal) -> Export:
         async def export(body: bytes, context: Any) -> bytes:
             try:
-                outcome = await self._receiver.receive(signal, current_tenant(), Encoding.PROTOBUF, body)
+                taken = await self._receiver.receive(signal, current_tenant(), Encoding.PROTOBUF, body)
             except ExportRefused as refused:
                 self._receiver.count(signal, "grpc", refused.reason)
                 await context.abort(CODES[refused.status.grpc], str(refused))
-            self._receiver.count(signal, "grpc", outcome)
-            return ALL_WELL
+            self._receiver.count(signal, "grpc", taken.outcome)
+            return response_body(taken.warning, Encoding.PROTOBUF)
 
         return export

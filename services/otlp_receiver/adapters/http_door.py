@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Final
 
 from starlette.applications import Starlette
@@ -18,9 +17,9 @@ from libs.access.denied import AccessDenied
 from libs.access.http import Gate, guard, needs
 from libs.access.identity import Identity, Requirement, Role, Scope, current_identity
 from libs.access.tenants import TenantRegistry
-from libs.otlp.native import encode_string, varint
 from libs.runtime.bodies import CLOSE, BodyProblem, BodyRefused, read_body
 from services.otlp_receiver.adapters.bodies import ENCODINGS, decompress
+from services.otlp_receiver.adapters.responses import response_body, status_body
 from services.otlp_receiver.domain import (
     BEACON,
     Encoding,
@@ -51,7 +50,6 @@ PROBLEMS: Final = {
 }
 SMALL: Final = 64 * 1024  # bytes that are decompressed in a few milliseconds at most, as is what they may become
 DENIALS: Final = {401: Reason.UNAUTHENTICATED, 403: Reason.FORBIDDEN, 429: Reason.TOO_OFTEN, 503: Reason.UNAVAILABLE}
-ALL_WELL: Final = {Encoding.PROTOBUF: b"", Encoding.JSON: b"{}"}  # Export*ServiceResponse without partial_success
 
 
 class HttpDoor:
@@ -117,8 +115,9 @@ class HttpDoor:
             body = await self._body(request)
             if _is_beacon(request) and not body.lstrip().startswith(b"{"):
                 raise not_otlp(BEACON)
-            ended = await self._receiver.receive(signal, current_identity().tenant, encoding, body)
-            response = Response(ALL_WELL[encoding], media_type=encoding)
+            taken = await self._receiver.receive(signal, current_identity().tenant, encoding, body)
+            ended = taken.outcome
+            response = Response(response_body(taken.warning, encoding), media_type=encoding)
         except ExportRefused as refused:
             ended, response = refused.reason, _refusal(refused, encoding)
         self._receiver.count(signal, "http", ended)
@@ -157,13 +156,6 @@ def _refusal(refused: ExportRefused, encoding: Encoding) -> Response:
         media_type=encoding,
         headers=EXTRA_HEADERS.get(refused.reason),
     )
-
-
-def status_body(code: int, message: str, encoding: Encoding) -> bytes:
-    """Return a google.rpc.Status (code = 1, message = 2) in the sender's encoding."""
-    if encoding is Encoding.JSON:
-        return json.dumps({"code": code, "message": message}).encode()
-    return b"\x08" + varint(code) + b"\x12" + encode_string(message)
 
 
 async def _no_such_thing(request: Request, error: Exception) -> Response:

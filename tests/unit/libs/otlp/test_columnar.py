@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +21,7 @@ from scripts.otlp import differential, oddities, samples
 from scripts.otlp.differential import COMPILED, REFERENCE, SIGNALS, compare, mutated
 from scripts.otlp.mutations import LENGTH, START, VARINT, Field, put_together, varint
 from tests.unit.libs.otlp.native_reader import read_block, read_first_block
-from tests.unit.libs.otlp.requests import attributes, logs, message, metrics, nested, spans, value
+from tests.unit.libs.otlp.requests import NOW_NS, attributes, logs, message, metrics, nested, spans, value
 
 CASES = Path(__file__).with_name("fuzz_cases.txt")
 
@@ -119,7 +120,7 @@ def test_a_value_is_read_at_once_or_left_to_the_reference(raw: bytes, taken: boo
         (b"\x09\x01", False),
         (b"\x1a\x02\xff\xff", False),
         (b"\x1a\x01a\x1a\x01b", True),
-        (b"\x4a\x21" + b"\x01" * 33, False),
+        (b"\x4a\x21" + b"\x01" * 33, True),
         (b"\x41" + b"\x01" * 8, False),
     ],
     ids=lambda v: v.hex() if isinstance(v, bytes) else "",
@@ -164,6 +165,26 @@ def test_of_a_oneof_the_last_member_counts() -> None:
         assert walked("metrics", put_together([Field(1, LENGTH, [Field(2, LENGTH, [metric])])]))
     both = [Field(5, LENGTH, [Field(1, LENGTH, b"")]), Field(7, LENGTH, [Field(1, LENGTH, b"")])]
     assert not walked("metrics", put_together([Field(1, LENGTH, [Field(2, LENGTH, [Field(2, LENGTH, list(both))])])]))
+
+
+def test_a_point_or_exemplar_without_a_value_is_no_number_and_not_zero() -> None:
+    values: list[dict[str, Any]] = [{}, {"as_double": 0.0}, {"as_int": 0}, {"as_double": -0.0}, {"as_double": 2.5}, {}]
+    values += [{"as_int": -7}, {"as_double": float("nan")}, {"as_double": float("-inf")}]
+    points = [m.NumberDataPoint(time_unix_nano=NOW_NS, exemplars=[m.Exemplar(**one)], **one) for one in values]
+    for data in ({"gauge": m.Gauge(data_points=points)}, {"sum": m.Sum(data_points=points, is_monotonic=True)}):
+        body = metrics(m.Metric(name="n", **data)).SerializeToString()  # type: ignore[arg-type]
+        assert walked("metrics", body)
+        rows = read_block(COMPILED["metrics"]([message(body)]).body)
+        expected = ["nan", "0.0", "0.0", "-0.0", "2.5", "nan", "-7.0", "nan", "-inf"]
+        assert [str(row["Value"]) for row in rows] == expected
+        assert [str(row["Exemplars.Value"][0]) for row in rows] == expected
+
+
+def test_a_null_in_json_is_no_value() -> None:
+    points = [{"asDouble": None, "timeUnixNano": "1795766636000000000"}, {"asInt": "3"}, {"asDouble": 0}]
+    document = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": points}}]}]}]}
+    batch = COMPILED["metrics"]([message(json.dumps(document).encode())])
+    assert [str(row["Value"]) for row in read_block(batch.body)] == ["nan", "3.0", "0.0"]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,6 @@ def test_repeated_numbers_are_read() -> None:
         ({"attributes": [{"key": "k", "value": {"boolValue": "yes"}}]}, "attributes[0].value.boolValue"),
         ({"attributes": [{"key": "k", "value": {"bytesValue": "*"}}]}, "attributes[0].value.bytesValue: not base64"),
         ({"attributes": [{"key": "k", "value": {"doubleValue": "x"}}]}, "attributes[0].value.doubleValue"),
-        ({"name": "\ud800"}, "spans[0].name"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named_by_its_path(span: dict[str, Any], path: str) -> None:
@@ -105,7 +104,7 @@ def test_what_does_not_fit_is_named_by_its_path(span: dict[str, Any], path: str)
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"not json", b'{"a": NaN}', b"\xff\xfe", b"[" * 100_000, b'{"resourceLogs": ' + b"9" * 5000 + b"}"],
+    [b"", b"{", b"not json", b'{"a": NaN}', b"\xff\xfe{", b"[" * 100_000, b'{"resourceLogs": ' + b"9" * 5000 + b"}"],
 )
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput) as refused:

@@ -216,7 +216,7 @@ def test_what_is_cut_is_counted_on_the_row_and_in_the_batch() -> None:
 
 
 def test_what_is_cut_of_a_resource_counts_on_each_of_its_rows() -> None:
-    request = spans(Span(), Span())
+    request = spans(Span(end_time_unix_nano=NOW_NS), Span(start_time_unix_nano=NOW_NS))
     extra = attributes(dict.fromkeys(map(str, range(MAX_ATTRIBUTES)), 1))
     request.resource_spans[0].resource.attributes.extend(extra)
     assert [row["TruncatedCount"] for row in read_block(decode_spans([message(request)]).body)] == [1, 1]

@@ -56,8 +56,9 @@ def test_a_text_is_cut_between_characters(limit: int, expected: str) -> None:
 
 
 def test_ids_are_lower_case_hex_and_zeros_mean_none() -> None:
-    assert identifier(b"\xab\x00") == "ab00"
-    assert identifier(b"") == identifier(bytes(16)) == ""
+    assert identifier(b"\xab\x00", 2) == "ab00"
+    assert identifier(b"", 16) == identifier(bytes(16), 16) == ""
+    assert {identifier(b"\xab" * size, 16) for size in (1, 8, 15, 17, 500_000)} == {""}
 
 
 def test_a_time_no_column_can_hold_is_refused() -> None:

@@ -9,18 +9,27 @@ import signal as signals
 from typing import Any
 
 import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from libs.kernel.errors import Unavailable
 from services.otlp_receiver.adapters import checkers as beside
 from services.otlp_receiver.adapters.checkers import AT_ONCE_BYTES, MOST_OF_ONE_TENANT, Checkers
 from services.otlp_receiver.decode import MAX_JSON_OBJECTS, MAX_RECORDS, check
 from services.otlp_receiver.domain import Checked, Encoding, Reason, Signal
+from tests.unit.libs.otlp.requests import TRACE, logs, metrics, spans
 
 NAMES = {
     Signal.LOGS: ("resourceLogs", "scopeLogs", "logRecords"),
     Signal.METRICS: ("resourceMetrics", "scopeMetrics", "metrics"),
     Signal.TRACES: ("resourceSpans", "scopeSpans", "spans"),
 }
+
+
+RECORDS: dict[Signal, dict[str, Any]] = {
+    Signal.LOGS: {}, Signal.METRICS: {"gauge": {"dataPoints": []}}, Signal.TRACES: {"startTimeUnixNano": "1"},
+}  # fmt: skip
 
 
 def written(signal: Signal, *records: Any) -> bytes:
@@ -30,7 +39,7 @@ def written(signal: Signal, *records: Any) -> bytes:
 
 @pytest.mark.parametrize("signal", Signal)
 def test_an_export_is_fine_empty_or_refused_with_its_reason(signal: Signal) -> None:
-    assert check(signal, Encoding.JSON, written(signal, {})) == Checked()
+    assert check(signal, Encoding.JSON, written(signal, RECORDS[signal])) == Checked()
     assert check(signal, Encoding.JSON, b"{}") == Checked(empty=True)
     assert check(signal, Encoding.PROTOBUF, b"") == Checked(empty=True)
     broken = check(signal, Encoding.JSON, written(signal, {})[:-1])
@@ -40,8 +49,8 @@ def test_an_export_is_fine_empty_or_refused_with_its_reason(signal: Signal) -> N
 
 @pytest.mark.parametrize("signal", Signal)
 def test_records_are_bounded(signal: Signal) -> None:
-    assert check(signal, Encoding.JSON, written(signal, *[{}] * MAX_RECORDS)) == Checked()
-    many = check(signal, Encoding.JSON, written(signal, *[{}] * (MAX_RECORDS + 1)))
+    assert check(signal, Encoding.JSON, written(signal, *[RECORDS[signal]] * MAX_RECORDS)) == Checked()
+    many = check(signal, Encoding.JSON, written(signal, *[RECORDS[signal]] * (MAX_RECORDS + 1)))
     assert (many.reason, str(MAX_RECORDS) in many.problem) == (Reason.TOO_LARGE, True)
 
 
@@ -115,3 +124,32 @@ def test_a_tenant_has_one_body_in_work_and_few_that_wait(monkeypatch: pytest.Mon
         assert await asyncio.gather(*first, other) == [Checked()] * (MOST_OF_ONE_TENANT + 1)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("signal", "sent"), [(Signal.TRACES, logs), (Signal.METRICS, logs), (Signal.LOGS, spans), (Signal.METRICS, spans)]
+)
+@pytest.mark.parametrize("count", [1, 3000])
+def test_an_export_of_another_signal_is_undecodable_whatever_its_size(signal: Signal, sent: Any, count: int) -> None:
+    record = LogRecord(time_unix_nano=1) if sent is logs else Span(trace_id=TRACE, start_time_unix_nano=1)
+    found = check(signal, Encoding.PROTOBUF, sent(*[record] * count).SerializeToString())
+    assert (found.reason, "wrong_wire_type" in found.problem) == (Reason.UNDECODABLE, True)
+
+
+def test_metrics_at_the_door_of_traces_are_no_spans() -> None:
+    gauge = metrics(Metric(name="disk.free", gauge={"data_points": [{"as_double": 1}]}))  # type: ignore[arg-type]
+    found = check(Signal.TRACES, Encoding.PROTOBUF, gauge.SerializeToString())
+    assert (found.reason, "not_otlp" in found.problem) == (Reason.UNDECODABLE, True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (Encoding.JSON, b'{"message": "plain", "level": "error"}'),
+        (Encoding.JSON, b'{"resourceLogs": [{"instrumentationLibraryLogs": []}]}'),
+        (Encoding.PROTOBUF, b"\x6a\x03abc"),
+    ],
+)
+def test_what_no_record_comes_from_is_ignored_and_its_sender_told(encoding: Encoding, body: bytes) -> None:
+    found = check(Signal.LOGS, encoding, body)
+    assert (found.reason, found.empty, found.ignored.startswith("not_otlp: ")) == (None, False, True)
