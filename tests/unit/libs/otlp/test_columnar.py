@@ -285,6 +285,15 @@ def test_the_same_messages_always_give_the_same_bytes(signal: str) -> None:
     assert COMPILED[signal](batch) == first
 
 
-def test_warming_up_decodes_one_row_of_every_signal() -> None:
-    for decoder in COMPILED.values():
-        decoder.warm_up()
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_warming_up_decodes_one_row_by_the_walk(signal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, seen = COMPILED[signal], list[tuple[int, bytes, list[int]]]()
+    block = columnar.ColumnarDecoder._block
+
+    def watched(self: Any, batch: Any, indexes: Any) -> tuple[int, bytes, list[int]]:
+        seen.append(block(self, batch, indexes))
+        return seen[-1]
+
+    monkeypatch.setattr(columnar.ColumnarDecoder, "_block", watched)
+    decoder.warm_up()
+    assert [(rows, left) for rows, _, left in seen] == [(1, [])]

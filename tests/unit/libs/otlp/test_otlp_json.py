@@ -13,7 +13,7 @@ from libs.kernel.errors import InvalidInput
 from libs.otlp.otlp_json import parse_json
 from libs.otlp.reference import decode_spans
 from tests.unit.libs.otlp.native_reader import read_block
-from tests.unit.libs.otlp.requests import SPAN, TRACE, message
+from tests.unit.libs.otlp.requests import NOW_NS, SPAN, TRACE, message
 
 
 def spans_json(**span: Any) -> bytes:
@@ -127,7 +127,7 @@ def test_messages_within_messages_are_bounded() -> None:
 
 @pytest.mark.parametrize("content_type", ["", "application/json"])
 def test_json_and_protobuf_give_the_same_rows(content_type: str) -> None:
-    body = spans_json(traceId=TRACE.hex(), spanId=SPAN.hex(), name="n", kind=2, startTimeUnixNano="5")
+    body = spans_json(traceId=TRACE.hex(), spanId=SPAN.hex(), name="n", kind=2, startTimeUnixNano=str(NOW_NS))
     protobuf = parse_json(ExportTraceServiceRequest, body)
     assert decode_spans([message(body, content_type=content_type)]).body == decode_spans([message(protobuf)]).body
     assert len(read_block(decode_spans([message(body)]).body)) == 1
