@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from libs.otlp.native import STRING, UINT32, UINT64, Column
 
 PROTOBUF = "application/x-protobuf"
+PROTOBUFS = frozenset({PROTOBUF, "application/protobuf"})
 JSON = "application/json"
 
 # What lies beyond these is cut, and counted on the row

@@ -172,7 +172,7 @@ def test_a_point_or_exemplar_without_a_value_is_no_number_and_not_zero() -> None
     values += [{"as_int": -7}, {"as_double": float("nan")}, {"as_double": float("-inf")}]
     points = [m.NumberDataPoint(time_unix_nano=NOW_NS, exemplars=[m.Exemplar(**one)], **one) for one in values]
     for data in ({"gauge": m.Gauge(data_points=points)}, {"sum": m.Sum(data_points=points, is_monotonic=True)}):
-        body = metrics(m.Metric(name="n", **data)).SerializeToString()  # type: ignore[arg-type]
+        body = metrics(m.Metric(name="n", **data)).SerializeToString()
         assert walked("metrics", body)
         rows = read_block(COMPILED["metrics"]([message(body)]).body)
         expected = ["nan", "0.0", "0.0", "-0.0", "2.5", "nan", "-7.0", "nan", "-inf"]
