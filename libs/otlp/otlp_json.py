@@ -186,7 +186,7 @@ def _reader(field: FieldDescriptor) -> Callable[[Any, str], Any]:
             return _read_float
         case FieldDescriptor.CPPTYPE_BOOL:
             return _read_bool
-        case FieldDescriptor.CPPTYPE_ENUM:
+        case _ if field.enum_type is not None:
             return partial(_read_enum, field.enum_type)
         case _:
             return _read_integer
