@@ -56,9 +56,9 @@ def looks_like_json(value: bytes) -> bool:
 
     A newline is also how protobuf begins, and the brace behind it a length: what begins so is JSON if it all is.
     """
-    if value[:1] == b"{" or value[:2] in UTF16_MARKS:  # no protobuf message begins with these
+    if value[:1] == b"{":  # no export request begins so in protobuf
         return True
-    if BEGINNING.match(value) is None:
+    if BEGINNING.match(value) is None and value[:2] not in UTF16_MARKS:
         return False
     try:
         return isinstance(json.loads(_text(value)[0]), dict)

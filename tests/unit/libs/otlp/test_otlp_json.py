@@ -113,6 +113,7 @@ def test_protobuf_that_begins_like_json_is_protobuf(resource: int, content_type:
     assert body[:2] == b"\n{"
     assert not is_json(body, content_type)
     assert not is_json(b"\n" + JSON_TEXT[:-1], content_type)
+    assert not is_json(b"\xff\xfe garbage", content_type)
     assert is_json(body, "application/json")
 
 
