@@ -10,7 +10,7 @@ BENCH_STAMP := $(VENV)/.bench-installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time
-.PHONY: help setup up down status logs env demo fresh test screenshots lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp bench-rca bench-quiet soak-outbox image-smoke
+.PHONY: help setup up down status logs env demo fresh test screenshots lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp cases bench-rca bench-quiet soak-outbox image-smoke
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench-ingest: setup ## records per CPU-second of the telemetry consumers, as JSO
 
 fuzz-otlp: setup ## mutated messages through the compiled decoders and the reference (COUNT=200000 SEED=1)
 	@$(PY) -m scripts.fuzz_otlp $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+cases: setup ## send small inputs that failed once through every door, and compare what came of them (DIR=dir)
+	@$(PY) -m scripts.cases $(if $(DIR),--dir $(DIR))
 
 bench-freshness: setup ## seconds from produce to queryable at 20 k records a second, as a JSON line
 	@$(PY) -m scripts.bench_freshness $(if $(RATE),--rate $(RATE)) $(if $(SECONDS_TO_RUN),--seconds $(SECONDS_TO_RUN))

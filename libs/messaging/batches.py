@@ -363,6 +363,6 @@ def _letter(record: Record, rejected: Rejected) -> Record:
     """Return what goes to the dead letters: the message, or the refused part of it in protobuf."""
     if rejected.part is None:
         return record
-    kept = tuple(header for header in record.headers if header[0] != "content-type")
+    kept = tuple(header for header in record.headers if header[0].lower() != "content-type")
     added = ("content-type", PROTOBUF.encode()), (INDEX_HEADER, str(rejected.first_index).encode())
     return replace(record, value=rejected.part, headers=(*kept, *added))

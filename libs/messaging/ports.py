@@ -42,9 +42,10 @@ class Record:
         return TopicPartition(self.topic, self.partition)
 
     def header(self, name: str) -> str | None:
-        """Return the last header of that name as text, or None; undecodable bytes are replaced."""
+        """Return the last header of that name, in whatever case, as text, or None; undecodable bytes are replaced."""
+        wanted = name.lower()
         for key, value in reversed(self.headers):
-            if key == name:
+            if key.lower() == wanted:
                 return value.decode("utf-8", "replace")
         return None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from libs.otlp.native import STRING, UINT32, UINT64, Column
 
 PROTOBUF = "application/x-protobuf"
+PROTOBUFS = frozenset({PROTOBUF, "application/protobuf"})
 JSON = "application/json"
 
 # What lies beyond these is cut, and counted on the row
@@ -25,6 +26,10 @@ SPAN_ID_BYTES = 8
 # What lies beyond these is refused
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_NANOSECONDS = (1 << 63) - 1  # what DateTime64(9) can hold, the year 2262
+KEPT_DAYS = 400  # the time to live of the raw tables: a row that is older when it comes is gone with the next merge
+KEPT_NANOSECONDS = KEPT_DAYS * 86_400 * 1_000_000_000
+OLDEST_NANOSECONDS = 946_684_800_000_000_000  # 2000: what lies before was written in seconds, milli- or microseconds
+NEWEST_NANOSECONDS = 4_260_211_200_000_000_000  # 2105: from then on the end of the time to live overflows
 
 INGEST_COLUMNS = (
     Column("TruncatedCount", UINT32),  # what was cut or repaired, see values.Cuts; the resource's included

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from libs.otlp.batch import MAX_MESSAGE_BYTES, DecodedBatch, Message
+from libs.otlp.batch import MAX_MESSAGE_BYTES, OLDEST_NANOSECONDS, DecodedBatch, Message
 from libs.otlp.columns import SERVICE_NAME, Flags, Parts, Raw, Tables
 from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.fingerprint import fingerprint
@@ -44,16 +44,17 @@ class Shape:
     """What is particular to a signal.
 
     `scopes` gives the scope of each output row, `columns` what `Tables.shared` does not; `constants` are the texts
-    it refers to. `doubtful` tells, row by row, whose messages the reference has to judge. `fill` makes of a new record
-    one that has a row.
+    it refers to. `times` gives the time of each row, Unix nanoseconds. `fill` makes of a new record one that has a row,
+    `doubtful` tells, row by row, whose messages the reference has to judge.
     """
 
     kept: Rows
     constants: tuple[str, ...]
     scopes: Callable[[Shredder], Ints]
     columns: Callable[[Tables], Mapping[str, Parts]]
-    doubtful: Callable[[Tables], Flags] = lambda tables: np.zeros(tables.rows, dtype=np.bool_)
+    times: Callable[[Tables], Ints]
     fill: Callable[[Any], object] = lambda record: record.SetInParent()
+    doubtful: Callable[[Tables], Flags] = lambda tables: np.zeros(tables.rows, dtype=np.bool_)
 
 
 class ColumnarDecoder:
@@ -82,7 +83,8 @@ class ColumnarDecoder:
         request = self._signal.request()
         scope = getattr(getattr(request, self._signal.resources).add(), self._signal.scopes).add()
         self._shape.fill(getattr(scope, self._signal.records).add())
-        fingerprint(self([Message(request.SerializeToString(), "", "", 0, 0, 0)]).body)
+        received_ms = OLDEST_NANOSECONDS // 1_000_000
+        fingerprint(self([Message(request.SerializeToString(), "", "", 0, 0, received_ms)]).body)
 
     def walk(self, batch: Sequence[Message]) -> tuple[list[tuple[int, bytes]], list[int]]:
         """Return the blocks of what the walk takes, each with its number of rows, and the indexes of all others."""
@@ -106,7 +108,7 @@ class ColumnarDecoder:
         except DecodeError:  # a value the walk let pass and protobuf does not
             return 0, b"", list(indexes)
         tables = Tables(shredder, messages, self._shape.scopes(shredder))
-        doubtful = tables.messages(self._shape.doubtful(tables)) & (status >= 0)
+        doubtful = tables.messages(tables.outside(self._shape.times(tables)) | self._shape.doubtful(tables))
         if doubtful.any():
             left = [indexes[i] for i in np.flatnonzero(doubtful).tolist()]
             rows, body, refused = self._block(batch, [index for index in indexes if index not in set(left)])

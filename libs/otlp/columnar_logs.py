@@ -8,6 +8,7 @@ import numpy as np
 
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import Parts, Tables, numbers
+from libs.otlp.compiled import Ints
 from libs.otlp.layout import Attributes, Keep, Rows, resources
 from libs.otlp.logs import LOGS
 
@@ -28,16 +29,25 @@ RECORD = Rows(
 )
 
 
+def observed(tables: Tables) -> Ints:
+    """Return when each record was observed."""
+    given = tables.shredder.column("records", "observed")
+    return np.where(given != 0, given, tables.received())
+
+
+def times(tables: Tables) -> Ints:
+    """Return the time of each record."""
+    given = tables.shredder.column("records", "time")
+    return np.where(given != 0, given, observed(tables))
+
+
 def columns(tables: Tables) -> dict[str, Parts]:
     """Return the columns that come from log records."""
     column = tables.shredder.column
-    observed = column("records", "observed")
-    observed = np.where(observed != 0, observed, tables.received())
-    time = column("records", "time")
     severity = column("records", "severity_number").astype(np.int32)
     return {
-        "Timestamp": numbers(np.where(time != 0, time, observed), "<i8"),
-        "ObservedTimestamp": numbers(observed, "<i8"),
+        "Timestamp": numbers(times(tables), "<i8"),
+        "ObservedTimestamp": numbers(observed(tables), "<i8"),
         "TraceId": tables.ids("records", "trace_id"),
         "SpanId": tables.ids("records", "span_id"),
         "TraceFlags": numbers(column("records", "flags") & 0xFF, "u1"),
@@ -54,6 +64,7 @@ SHAPE: Final = Shape(
     (),
     lambda shredder: shredder.column("records", "owner"),
     columns,
+    times,
 )
 
 decode_logs: Final = ColumnarDecoder(LOGS, SHAPE)

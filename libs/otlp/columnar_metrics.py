@@ -106,11 +106,16 @@ def scopes(shredder: Shredder) -> Ints:
     return shredder.column("metrics", "owner")[shredder.column("points", "owner")]
 
 
+def times(tables: Tables) -> Ints:
+    """Return the time of each point."""
+    given = tables.shredder.column("points", "time")
+    return np.where(given != 0, given, tables.received())
+
+
 def columns(tables: Tables) -> dict[str, Parts]:
     """Return the columns that come from metrics and their points."""
     column = tables.shredder.column
     metric = column("points", "owner")
-    time = column("points", "time")
     names = tuple(TYPES.get(number, "") for number in range(max(TYPES) + 1))
     return {
         "MetricType": tables.named(column("metrics", "type")[metric], names),
@@ -121,7 +126,7 @@ def columns(tables: Tables) -> dict[str, Parts]:
         "IsMonotonic": numbers(column("metrics", "is_monotonic")[metric] != 0, "u1"),
         "Attributes": tables.maps("points", "point_attributes"),
         "StartTimeUnix": numbers(column("points", "start"), "<i8"),
-        "TimeUnix": numbers(np.where(time != 0, time, tables.received()), "<i8"),
+        "TimeUnix": numbers(times(tables), "<i8"),
         "Flags": numbers(column("points", "flags"), "<u4"),
         **_values(tables),
         **_exemplars(tables),
@@ -175,6 +180,8 @@ def _zigzag(raw: Ints) -> Parts:
 
 _KEPT: Final = resources("resource_metrics", "scope_metrics", {"metrics": METRIC})
 
-SHAPE: Final = Shape(_KEPT, tuple(TYPES.values()), scopes, columns, fill=lambda metric: metric.gauge.data_points.add())
+SHAPE: Final = Shape(
+    _KEPT, tuple(TYPES.values()), scopes, columns, times, fill=lambda metric: metric.gauge.data_points.add()
+)
 
 decode_metrics: Final = ColumnarDecoder(METRICS, SHAPE)

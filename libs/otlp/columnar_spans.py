@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from libs.otlp.batch import MAX_TEXT_BYTES
+from libs.otlp.batch import MAX_TEXT_BYTES, OLDEST_NANOSECONDS
 from libs.otlp.columnar import ColumnarDecoder, Shape
 from libs.otlp.columns import SIZE, Flags, Parts, Tables, numbers, offsets
+from libs.otlp.compiled import Ints
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
 from libs.otlp.spans import KINDS, SPANS, STATUS_CODES
 
@@ -46,6 +47,13 @@ SPAN = Rows(
 )
 
 
+def times(tables: Tables) -> Ints:
+    """Return the time of each span: its start, else its end."""
+    start, end = tables.shredder.column("spans", "start"), tables.shredder.column("spans", "end")
+    time = np.where(start != 0, start, end)
+    return np.where(time != 0, time, tables.received())
+
+
 def doubtful(tables: Tables) -> Flags:
     """Tell of each span whether it may be none, see `spans.is_span`."""
     column = tables.shredder.column
@@ -58,9 +66,8 @@ def columns(tables: Tables) -> dict[str, Parts]:
     """Return the columns that come from spans."""
     column = tables.shredder.column
     start, end = column("spans", "start"), column("spans", "end")
-    time = np.where(start != 0, start, end)
     return {
-        "Timestamp": numbers(np.where(time != 0, time, tables.received()), "<i8"),
+        "Timestamp": numbers(times(tables), "<i8"),
         "TraceId": tables.ids("spans", "trace_id"),
         "SpanId": tables.ids("spans", "span_id"),
         "ParentSpanId": tables.ids("spans", "parent_span_id"),
@@ -100,7 +107,9 @@ SHAPE: Final = Shape(
     (*KINDS, *STATUS_CODES),
     lambda shredder: shredder.column("spans", "owner"),
     columns,
-    doubtful,
+    times,
+    fill=lambda span: setattr(span, "start_time_unix_nano", OLDEST_NANOSECONDS),
+    doubtful=doubtful,
 )
 
 decode_spans: Final = ColumnarDecoder(SPANS, SHAPE)

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from libs.otlp import emit
-from libs.otlp.batch import Message
+from libs.otlp.batch import NEWEST_NANOSECONDS, Message
 from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.shredder import EncodedMaps, Shredder
+from libs.otlp.values import oldest_kept
 
 SIZE: Final = 0xFFFFFFFF  # the part of a reference that is its size
 Flags = npt.NDArray[np.bool_]
@@ -223,6 +224,14 @@ class Tables:
             "IngestOffset": numbers(self.per_message([m.offset for m in self._messages]), "<u8"),
             "IngestIndex": numbers(self._index(), "<u4"),
         }
+
+    def outside(self, times: Ints) -> Flags:
+        """Return the rows, given their times, that the tables may not keep; see `values.kept_time`."""
+        oldest = [oldest_kept(message.received_ms * 1_000_000) for message in self._messages]
+        if not len(times) or (times.min() >= max(oldest) and times.max() <= NEWEST_NANOSECONDS):
+            return np.zeros(len(times), dtype=np.bool_)
+        found: Flags = (times < self.per_message(oldest)) | (times > NEWEST_NANOSECONDS)
+        return found
 
     def received(self) -> Ints:
         """Return for each row when its message was received, Unix nanoseconds."""

@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from libs.otlp.batch import INGEST_COLUMNS, MAX_BODY_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT8, Column
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string, text
+from libs.otlp.values import Cuts, attributes, identifier, kept_time, nanoseconds, string, text
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "logs_raw"
@@ -43,7 +43,7 @@ def rows(record: Any, scope: Scope, index: int) -> list[Row]:
     return [
         (
             scope.message.tenant,
-            nanoseconds(record.time_unix_nano) or observed,
+            kept_time(record.time_unix_nano or observed, scope.received_ns),
             observed,
             identifier(record.trace_id, TRACE_ID_BYTES),
             identifier(record.span_id, SPAN_ID_BYTES),

@@ -22,7 +22,7 @@ from libs.otlp.native import (
     Column,
     array_of,
 )
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string
+from libs.otlp.values import Cuts, attributes, identifier, kept_time, nanoseconds, string
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "metrics_timeseries"
@@ -189,7 +189,7 @@ def _when(point: Any, scope: Scope, cuts: Cuts) -> Row:
     return (
         attributes(point.attributes, cuts),
         nanoseconds(point.start_time_unix_nano),
-        nanoseconds(point.time_unix_nano) or scope.received_ns,
+        kept_time(point.time_unix_nano or scope.received_ns, scope.received_ns),
         point.flags,
     )
 

@@ -1,7 +1,8 @@
 """OTLP/JSON to the protobuf messages it stands for.
 
-It is not protobuf's own JSON form: ids are hex, enums are numbers only, and fields a receiver does not know are
-to be ignored. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+It is not protobuf's own JSON form: ids are hex, and fields a receiver does not know are to be ignored. What the
+Collector takes beyond that is taken: names of enum values, null for an empty element, base64 of either alphabet.
+https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from math import nan
 from typing import Any, Final, NoReturn
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from libs.kernel.errors import InvalidInput
 from libs.otlp.as_bytes import was_string, with_bytes
@@ -22,6 +24,11 @@ from libs.otlp.as_bytes import was_string, with_bytes
 MAX_DEPTH = 100  # messages within messages, the same bound protobuf's own parser has
 
 HEX_FIELDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
+
+BEGINNING: Final = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*\{[ \t\r\n]*["}]')
+UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+
+STANDARD_BASE64: Final = str.maketrans("-_", "+/")
 
 SURROGATES: Final = re.compile("[\ud800-\udfff]")
 SURROGATE_ESCAPE: Final = "\\ud"  # of a pair, mostly
@@ -42,6 +49,21 @@ def parse_json(kind: Any, value: bytes) -> Any:
     message = with_bytes(kind)() if broken else kind()
     _fill(message, document, "", MAX_DEPTH)
     return message
+
+
+def looks_like_json(value: bytes) -> bool:
+    """Tell whether bytes of which nobody says what they are can be read as a JSON object, and as nothing else.
+
+    A newline is also how protobuf begins, and the brace behind it a length: what begins so is JSON if it all is.
+    """
+    if value[:1] == b"{":  # no export request begins so in protobuf
+        return True
+    if BEGINNING.match(value) is None and value[:2] not in UTF16_MARKS:
+        return False
+    try:
+        return isinstance(json.loads(_text(value)[0]), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def has_unknown_names(kind: Any, value: bytes) -> bool:
@@ -103,7 +125,9 @@ def _setter(field: FieldDescriptor) -> Set:
     if field.message_type is not None:
         return _set_messages(field.name) if field.is_repeated else _set_message(field.name)
     read = _reader(field)
-    return _set_scalars(field.name, read) if field.is_repeated else _set_scalar(field.name, read)
+    if not field.is_repeated:
+        return _set_scalar(field.name, read)
+    return _set_scalars(field.name, read, nan if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE else 0)
 
 
 def _set_message(name: str) -> Set:
@@ -118,7 +142,9 @@ def _set_message(name: str) -> Set:
 def _set_messages(name: str) -> Set:
     def put(message: Any, value: Any, path: str, depth: int) -> None:
         for index, item in enumerate(_list(value, path)):
-            _fill(getattr(message, name).add(), item, f"{path}[{index}]", depth - 1)
+            child = getattr(message, name).add()
+            if item is not None:
+                _fill(child, item, f"{path}[{index}]", depth - 1)
 
     return put
 
@@ -133,10 +159,17 @@ def _set_scalar(name: str, read: Callable[[Any, str], Any]) -> Set:
     return put
 
 
-def _set_scalars(name: str, read: Callable[[Any, str], Any]) -> Set:
+def _set_scalars(name: str, read: Callable[[Any, str], Any], empty: float) -> Set:
+    """Return what sets repeated numbers; `empty` stands for null, as which JavaScript writes what is no number."""
+
+    def read_item(item: Any, path: str) -> Any:
+        return empty if item is None else read(item, path)
+
     def put(message: Any, value: Any, path: str, _: int) -> None:
         try:
-            getattr(message, name).extend([read(item, f"{path}[{i}]") for i, item in enumerate(_list(value, path))])
+            getattr(message, name).extend(
+                [read_item(item, f"{path}[{i}]") for i, item in enumerate(_list(value, path))]
+            )
         except (ValueError, OverflowError) as error:
             _fail(path, str(error))
 
@@ -153,8 +186,8 @@ def _reader(field: FieldDescriptor) -> Callable[[Any, str], Any]:
             return _read_float
         case FieldDescriptor.CPPTYPE_BOOL:
             return _read_bool
-        case FieldDescriptor.CPPTYPE_ENUM:
-            return _read_enum
+        case _ if field.enum_type is not None:
+            return partial(_read_enum, field.enum_type)
         case _:
             return _read_integer
 
@@ -176,8 +209,10 @@ def _read_hex(value: Any, path: str) -> bytes:
 
 
 def _read_base64(value: Any, path: str) -> bytes:
+    """Return bytes of base64 in either alphabet, with its padding or without."""
+    plain = _read_string(value, path).translate(STANDARD_BASE64).rstrip("=")
     try:
-        return base64.b64decode(_read_string(value, path), validate=True)
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         _fail(path, f"not base64: {value[:64]!r}")
 
@@ -192,10 +227,13 @@ def _read_integer(value: Any, path: str) -> int:
     _fail(path, f"an integer is expected, not {_kind(value)}")
 
 
-def _read_enum(value: Any, path: str) -> int:
+def _read_enum(kind: EnumDescriptor, value: Any, path: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    _fail(path, f"an enum is written as its number, not as {_kind(value)}")
+    if not isinstance(value, str):
+        _fail(path, f"an enum is written as its number or name, not as {_kind(value)}")
+    known = kind.values_by_name.get(value)
+    return int(known.number) if known else _fail(path, f"{kind.name} has no value {value[:64]!r}")
 
 
 def _read_float(value: Any, path: str) -> float:

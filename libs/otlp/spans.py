@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from libs.kernel.errors import InvalidInput
 from libs.otlp.batch import INGEST_COLUMNS, MAX_TEXT_BYTES, SPAN_ID_BYTES, TRACE_ID_BYTES
 from libs.otlp.native import MAP, NANOSECONDS, STRING, UINT64, Column, array_of
-from libs.otlp.values import Cuts, attributes, identifier, nanoseconds, string
+from libs.otlp.values import Cuts, attributes, identifier, kept_time, nanoseconds, string
 from libs.otlp.walk import Row, Scope, Signal
 
 TABLE = "spans_raw"
@@ -64,7 +64,7 @@ def rows(span: Any, scope: Scope, index: int) -> list[Row]:
     return [
         (
             scope.message.tenant,
-            nanoseconds(start) or nanoseconds(span.end_time_unix_nano) or scope.received_ns,
+            kept_time(start or span.end_time_unix_nano or scope.received_ns, scope.received_ns),
             identifier(span.trace_id, TRACE_ID_BYTES),
             identifier(span.span_id, SPAN_ID_BYTES),
             identifier(span.parent_span_id, SPAN_ID_BYTES),
@@ -76,7 +76,7 @@ def rows(span: Any, scope: Scope, index: int) -> list[Row]:
             scope.name,
             scope.version,
             attributes(span.attributes, cuts),
-            max(span.end_time_unix_nano - start, 0) if start else 0,
+            max(nanoseconds(span.end_time_unix_nano) - start, 0) if start else 0,
             STATUS_CODES[span.status.code] if 0 <= span.status.code < len(STATUS_CODES) else STATUS_CODES[0],
             string(span.status.message, cuts, MAX_TEXT_BYTES),
             [nanoseconds(event.time_unix_nano) for event in span.events],

@@ -11,7 +11,18 @@ from decimal import Decimal
 from typing import Any, Final
 
 from libs.kernel.errors import InvalidInput
-from libs.otlp.batch import MAX_ATTRIBUTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_NANOSECONDS, MAX_NESTING, MAX_TEXT_BYTES
+from libs.otlp.batch import (
+    KEPT_DAYS,
+    KEPT_NANOSECONDS,
+    MAX_ATTRIBUTES,
+    MAX_KEY_BYTES,
+    MAX_NAME_BYTES,
+    MAX_NANOSECONDS,
+    MAX_NESTING,
+    MAX_TEXT_BYTES,
+    NEWEST_NANOSECONDS,
+    OLDEST_NANOSECONDS,
+)
 from libs.otlp.native import EncodedMap, encode_map
 
 
@@ -129,3 +140,20 @@ def nanoseconds(value: int) -> int:
     if value > MAX_NANOSECONDS:
         raise InvalidInput("timestamp_out_of_range", f"the time {value} ns lies after the year 2262")
     return value
+
+
+def kept_time(value: int, received: int) -> int:
+    """Return the time of a row, Unix nanoseconds as is when it was received, if the tables keep it.
+
+    Raises InvalidInput `timestamp_out_of_range`: such a row would be deleted as soon as it is stored.
+    """
+    oldest = oldest_kept(received)
+    if not oldest <= nanoseconds(value) <= NEWEST_NANOSECONDS:
+        days = f"within {KEPT_DAYS} days before it came and the year 2105"
+        raise InvalidInput("timestamp_out_of_range", f"the time {value} ns since 1970 does not lie {days}")
+    return value
+
+
+def oldest_kept(received: int) -> int:
+    """Return the earliest time that is kept of what was received then, both Unix nanoseconds."""
+    return max(received - KEPT_NANOSECONDS, OLDEST_NANOSECONDS)

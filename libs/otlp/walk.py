@@ -10,10 +10,10 @@ from google.protobuf.message import DecodeError
 
 from libs.kernel.errors import InvalidInput
 from libs.otlp.as_bytes import with_bytes
-from libs.otlp.batch import JSON, MAX_MESSAGE_BYTES, DecodedBatch, Message, Rejected
+from libs.otlp.batch import JSON, MAX_MESSAGE_BYTES, PROTOBUFS, DecodedBatch, Message, Rejected
 from libs.otlp.foreign import has_unknown, require_own_types
 from libs.otlp.native import Column, EncodedMap, block, encode_map
-from libs.otlp.otlp_json import has_unknown_names, parse_json
+from libs.otlp.otlp_json import has_unknown_names, looks_like_json, parse_json
 from libs.otlp.values import Cuts, attributes, pairs, string
 
 Row = tuple[Any, ...]
@@ -133,8 +133,10 @@ def first_of(signal: Signal, request: Any) -> Any:
 
 
 def is_json(value: bytes, content_type: str) -> bool:
-    """Tell JSON from protobuf. Without a content type the first byte does: no request starts with `{` in protobuf."""
-    return content_type.startswith(JSON) or (not content_type and value[:1] == b"{")
+    """Tell JSON from protobuf: by the content type if that is of either, else by what the bytes are."""
+    if content_type in PROTOBUFS:
+        return False
+    return content_type.startswith(JSON) or looks_like_json(value)
 
 
 @dataclass(frozen=True, slots=True)

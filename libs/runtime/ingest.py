@@ -11,7 +11,8 @@ import structlog
 from prometheus_client import REGISTRY
 from pydantic import Field
 
-from libs.access.tenants import TENANT_HEADER, TenantRegistry
+from libs.access.tenants import TenantRegistry
+from libs.kernel.errors import InvalidInput
 from libs.messaging.batch_metrics import BatchMetrics
 from libs.messaging.batch_state import Limits
 from libs.messaging.batches import BatchLoop, DecodeRecords
@@ -22,6 +23,7 @@ from libs.otlp.batch import Decode, DecodedBatch, Message, Rejected
 from libs.otlp.columnar import VERSION, ColumnarDecoder
 from libs.runtime.access import open_access
 from libs.runtime.lifecycle import Lifecycle
+from libs.runtime.record_tenant import tenant_of
 from libs.runtime.settings import ServiceSettings
 from libs.storage.clickhouse import ClickHouse
 from libs.storage.rollup_checks import RollupChecks
@@ -80,13 +82,15 @@ def with_tenants(
             if record.unreadable:
                 strangers.append(Rejected(index, "unreadable", record.unreadable))
                 continue
-            tenant = record.header(TENANT_HEADER) or anonymous
-            if tenant and tenants.known(tenant):
+            try:
+                tenant = tenant_of(record, anonymous)
+                if not tenants.known(tenant):
+                    raise InvalidInput("unknown_tenant", f"no tenant is called {tenant[:64]!r}")
+            except InvalidInput as error:
+                strangers.append(Rejected(index, error.reason, str(error)))
+            else:
                 known.append(index)
                 messages.append(_message(record, tenant, first_index(record)))
-            else:
-                error = f"no tenant is called {tenant[:64]!r}" if tenant else f"the header {TENANT_HEADER} is missing"
-                strangers.append(Rejected(index, "unknown_tenant", error))
         decoded = _apart(decode, messages)
         rejected = (*strangers, *(replace(r, index=known[r.index]) for r in decoded.rejected))
         return replace(decoded, rejected=rejected)

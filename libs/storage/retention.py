@@ -15,13 +15,14 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
+from libs.otlp.batch import KEPT_DAYS
 from libs.storage.clickhouse import ClickHouse, Refused
 
 log = structlog.get_logger()
 REFUSED = Counter("incidentscope_retention_refused_total", "Days that ClickHouse did not let go", ["table"])
 RAW_DAYS: Final = 30
 ROLLUP_DAYS: Final = 180
-MOST_RAW_DAYS: Final = 400  # the tables' own TTL
+MOST_RAW_DAYS: Final = KEPT_DAYS  # the tables' own TTL
 MOST_ROLLUP_DAYS: Final = 800
 
 _DAYS = (

@@ -10,6 +10,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from libs.otlp.batch import NEWEST_NANOSECONDS, OLDEST_NANOSECONDS
+
 NOW_NS: Final = 1_795_243_440_123_456_789
 TEXTS: Final = (
     "", "a", "service.name", "http.request.method", "eight by", "naïve", "日本語のログ", "🙂" * 5, "a\x00b",
@@ -22,7 +24,12 @@ DOUBLES: Final = (
     1.7976931348623157e308, float("inf"), float("-inf"), float("nan"), 2.0**50, 2.0**50 - 0.5, 99999999999999.9,
     0.30000000000000004,
 )  # fmt: skip
+DAY: Final = 86_400 * 10**9
 TIMES: Final = (0, 1, NOW_NS, NOW_NS + 1, 2**63 - 1)
+LOST: Final = (  # seconds, milli- and microseconds among them; and both sides of each bound
+    1, NOW_NS // 10**9, NOW_NS // 10**6, NOW_NS // 10**3, OLDEST_NANOSECONDS - 1, OLDEST_NANOSECONDS,
+    NEWEST_NANOSECONDS, NEWEST_NANOSECONDS + 1, 2**63 - 1, 2**63, NOW_NS - 399 * DAY, NOW_NS - 401 * DAY,
+)  # fmt: skip
 ENUMS: Final = (0, 1, 2, 3, 5, 9, 24, 25, -1, 2**31 - 1, -(2**31))
 UNSIGNED: Final = (0, 1, 255, 256, 2**32 - 1)
 WIDE: Final = (0, 1, 127, 300, 2**32, 2**63, 2**64 - 1)
@@ -57,6 +64,11 @@ def _id(source: random.Random, size: int) -> bytes:
     if source.random() < 0.02:
         return source.randbytes(33)
     return source.choice((b"", bytes(size), source.randbytes(size), source.randbytes(size), b"\1"))
+
+
+def _time(source: random.Random) -> int:
+    """Return the time of a record: none, now, or seldom one that is not kept."""
+    return source.choice(LOST) if source.random() < 0.02 else source.choice((0, NOW_NS, NOW_NS + 1))
 
 
 def _double(source: random.Random) -> float:
@@ -104,7 +116,7 @@ def _attributes(target: Any, source: random.Random) -> None:
 
 def _log(scope: Any, source: random.Random) -> None:
     record = scope.log_records.add(
-        time_unix_nano=source.choice(TIMES), observed_time_unix_nano=source.choice(TIMES), severity_text=_text(source),
+        time_unix_nano=_time(source), observed_time_unix_nano=_time(source), severity_text=_text(source),
         severity_number=source.choice(ENUMS), flags=source.choice(UNSIGNED), trace_id=_id(source, 16),
         span_id=_id(source, 8), event_name=_text(source), dropped_attributes_count=source.choice(UNSIGNED),
     )  # fmt: skip
@@ -115,8 +127,8 @@ def _log(scope: Any, source: random.Random) -> None:
 def _span(scope: Any, source: random.Random) -> None:
     span = scope.spans.add(
         trace_id=_id(source, 16), span_id=_id(source, 8), parent_span_id=_id(source, 8), trace_state=_text(source),
-        name=_text(source), kind=source.choice(ENUMS), start_time_unix_nano=source.choice(TIMES),
-        end_time_unix_nano=source.choice(TIMES), flags=source.choice(UNSIGNED),
+        name=_text(source), kind=source.choice(ENUMS), start_time_unix_nano=_time(source),
+        end_time_unix_nano=_time(source), flags=source.choice(UNSIGNED),
     )  # fmt: skip
     _attributes(span.attributes, source)
     if source.random() < 0.6:
@@ -143,7 +155,7 @@ def _metric(scope: Any, source: random.Random) -> None:
     for _ in range(source.choice((0, 1, 2, 4))):
         point = data.data_points.add(
             start_time_unix_nano=source.choice(TIMES),
-            time_unix_nano=source.choice(TIMES),
+            time_unix_nano=_time(source),
             flags=source.choice(UNSIGNED),
         )
         _attributes(point.attributes, source)

@@ -172,7 +172,7 @@ def test_a_point_or_exemplar_without_a_value_is_no_number_and_not_zero() -> None
     values += [{"as_int": -7}, {"as_double": float("nan")}, {"as_double": float("-inf")}]
     points = [m.NumberDataPoint(time_unix_nano=NOW_NS, exemplars=[m.Exemplar(**one)], **one) for one in values]
     for data in ({"gauge": m.Gauge(data_points=points)}, {"sum": m.Sum(data_points=points, is_monotonic=True)}):
-        body = metrics(m.Metric(name="n", **data)).SerializeToString()  # type: ignore[arg-type]
+        body = metrics(m.Metric(name="n", **data)).SerializeToString()
         assert walked("metrics", body)
         rows = read_block(COMPILED["metrics"]([message(body)]).body)
         expected = ["nan", "0.0", "0.0", "-0.0", "2.5", "nan", "-7.0", "nan", "-inf"]
@@ -285,6 +285,15 @@ def test_the_same_messages_always_give_the_same_bytes(signal: str) -> None:
     assert COMPILED[signal](batch) == first
 
 
-def test_warming_up_decodes_one_row_of_every_signal() -> None:
-    for decoder in COMPILED.values():
-        decoder.warm_up()
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_warming_up_decodes_one_row_by_the_walk(signal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, seen = COMPILED[signal], list[tuple[int, bytes, list[int]]]()
+    block = columnar.ColumnarDecoder._block
+
+    def watched(self: Any, batch: Any, indexes: Any) -> tuple[int, bytes, list[int]]:
+        seen.append(block(self, batch, indexes))
+        return seen[-1]
+
+    monkeypatch.setattr(columnar.ColumnarDecoder, "_block", watched)
+    decoder.warm_up()
+    assert [(rows, left) for rows, _, left in seen] == [(1, [])]

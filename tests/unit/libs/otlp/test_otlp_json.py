@@ -12,8 +12,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from libs.kernel.errors import InvalidInput
 from libs.otlp.otlp_json import parse_json
 from libs.otlp.reference import decode_spans
+from libs.otlp.walk import is_json
+from scripts.otlp.mutations import LENGTH, Field, put_together
 from tests.unit.libs.otlp.native_reader import read_block
-from tests.unit.libs.otlp.requests import SPAN, TRACE, message
+from tests.unit.libs.otlp.requests import NOW_NS, SPAN, TRACE, message
 
 
 def spans_json(**span: Any) -> bytes:
@@ -45,8 +47,82 @@ def test_integers_of_64_bits_are_strings_or_numbers(time: Any) -> None:
     assert parsed(startTimeUnixNano=time).start_time_unix_nano == 1544712660000000001
 
 
-def test_enums_are_numbers() -> None:
+def test_enums_are_numbers_or_names() -> None:
     assert parsed(kind=2, status={"code": 2}).kind == 2
+    span = parsed(kind="SPAN_KIND_SERVER", status={"code": "STATUS_CODE_ERROR"})
+    assert (span.kind, span.status.code) == (2, 2)
+    log = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"severityNumber": "SEVERITY_NUMBER_WARN"}]}]}]}
+    read = parse_json(ExportLogsServiceRequest, json.dumps(log).encode())
+    assert read.resource_logs[0].scope_logs[0].log_records[0].severity_number == 13
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xfb", b"\xff\xef", b"\xfb\xff\xfe", bytes(range(256))])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("padded", [True, False])
+def test_bytes_are_base64_of_either_alphabet_with_or_without_padding(raw: bytes, encode: Any, padded: bool) -> None:
+    text = encode(raw).decode()
+    span = parsed(attributes=[{"key": "k", "value": {"bytesValue": text if padded else text.rstrip("=")}}])
+    assert span.attributes[0].value.bytes_value == raw
+
+
+def test_null_in_an_array_is_an_empty_element() -> None:
+    values = {"arrayValue": {"values": [None, {"stringValue": "a"}, None]}}
+    span = parsed(attributes=[{"key": "k", "value": values}, None], events=[None, {"name": "e"}], links=None)
+    assert [v.WhichOneof("value") for v in span.attributes[0].value.array_value.values] == [None, "string_value", None]
+    assert ([a.key for a in span.attributes], [e.name for e in span.events]) == (["k", ""], ["", "e"])
+    (row,) = read_block(decode_spans([message(spans_json(startTimeUnixNano=str(NOW_NS), attributes=[
+        {"key": "k", "value": values}]))]).body)  # fmt: skip
+    assert row["SpanAttributes"] == {"k": '[null,"a",null]'}
+
+
+def test_null_among_numbers_is_none_counted_or_no_number() -> None:
+    point = {"bucketCounts": [None, "2"], "explicitBounds": [None, 0.5]}
+    document = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"histogram": {"dataPoints": [point]}}]}]}]}
+    request = parse_json(ExportMetricsServiceRequest, json.dumps(document).encode())
+    read = request.resource_metrics[0].scope_metrics[0].metrics[0].histogram.data_points[0]
+    assert (list(read.bucket_counts), str(list(read.explicit_bounds))) == ([0, 2], "[nan, 0.5]")
+
+
+JSON_TEXT = b'{ "resourceSpans": [] }'
+
+
+@pytest.mark.parametrize("content_type", ["", "application/octet-stream", "text/plain"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        JSON_TEXT, b"\n" + JSON_TEXT, b" \r\n\t" + JSON_TEXT, b"\xef\xbb\xbf" + JSON_TEXT, b"\xef\xbb\xbf\n{}",
+        JSON_TEXT.decode().encode("utf-16"), b'\n{\n"a":"\xff"}', b"{",
+    ],
+)  # fmt: skip
+def test_json_is_known_by_what_it_is(value: bytes, content_type: str) -> None:
+    assert is_json(value, content_type)
+    assert not is_json(value, "application/x-protobuf")
+    assert not is_json(value, "application/protobuf")
+
+
+@pytest.mark.parametrize("content_type", ["", "application/octet-stream"])
+@pytest.mark.parametrize("resource", [0, 32, 34, 36, 119])
+def test_protobuf_that_begins_like_json_is_protobuf(resource: int, content_type: str) -> None:
+    # A newline is the tag of the first field, `{` its length of 123, a quote or a brace what the resource may measure
+    url = Field(1, LENGTH, b"r" * max(resource - 2, 0))
+    inside = put_together([Field(1, LENGTH, [Field(3, LENGTH, [url])] if resource else [])])
+    rest = 123 - len(inside)
+    body = put_together(
+        [Field(1, LENGTH, inside + (put_together([Field(3, LENGTH, b"u" * (rest - 2))]) if rest else b""))]
+    )
+    assert body[:2] == b"\n{"
+    assert not is_json(body, content_type)
+    assert not is_json(b"\n" + JSON_TEXT[:-1], content_type)
+    assert not is_json(b"\xff\xfe garbage", content_type)
+    assert is_json(body, "application/json")
+
+
+@pytest.mark.parametrize("prefix", [b"", b"\n", b" ", b"\xef\xbb\xbf"])
+def test_json_is_read_whatever_it_begins_with(prefix: bytes) -> None:
+    body = prefix + spans_json(name="n", startTimeUnixNano=str(NOW_NS))
+    for content_type in ("", "application/octet-stream", "application/json"):
+        batch = decode_spans([message(body, content_type=content_type)])
+        assert (batch.rows, batch.rejected) == (1, ())
 
 
 def test_unknown_fields_and_nulls_are_ignored() -> None:
@@ -82,7 +158,8 @@ def test_repeated_numbers_are_read() -> None:
     [
         ({"traceId": "xyz"}, "spans[0].traceId: not hexadecimal"),
         ({"traceId": 5}, "spans[0].traceId: a string is expected, not a number"),
-        ({"kind": "SPAN_KIND_SERVER"}, "spans[0].kind: an enum is written as its number"),
+        ({"kind": "SERVER"}, "spans[0].kind: SpanKind has no value 'SERVER'"),
+        ({"kind": True}, "spans[0].kind: an enum is written as its number or name, not as a boolean"),
         ({"startTimeUnixNano": "soon"}, "spans[0].startTimeUnixNano: an integer is expected"),
         ({"startTimeUnixNano": "-1"}, "spans[0].startTimeUnixNano"),
         ({"startTimeUnixNano": "99999999999999999999"}, "spans[0].startTimeUnixNano"),
@@ -127,7 +204,7 @@ def test_messages_within_messages_are_bounded() -> None:
 
 @pytest.mark.parametrize("content_type", ["", "application/json"])
 def test_json_and_protobuf_give_the_same_rows(content_type: str) -> None:
-    body = spans_json(traceId=TRACE.hex(), spanId=SPAN.hex(), name="n", kind=2, startTimeUnixNano="5")
+    body = spans_json(traceId=TRACE.hex(), spanId=SPAN.hex(), name="n", kind=2, startTimeUnixNano=str(NOW_NS))
     protobuf = parse_json(ExportTraceServiceRequest, body)
     assert decode_spans([message(body, content_type=content_type)]).body == decode_spans([message(protobuf)]).body
     assert len(read_block(decode_spans([message(body)]).body)) == 1

@@ -56,7 +56,9 @@ def test_a_log_record_fills_every_column() -> None:
 
 
 @pytest.mark.parametrize(
-    ("time", "observed", "expected"), [(0, 0, RECEIVED_NS), (0, 7, 7), (8, 7, 8)], ids=["none", "observed", "own"]
+    ("time", "observed", "expected"),
+    [(0, 0, RECEIVED_NS), (0, NOW_NS + 7, NOW_NS + 7), (NOW_NS, NOW_NS + 7, NOW_NS)],
+    ids=["none", "observed", "own"],
 )
 def test_a_log_record_without_a_time_gets_when_it_was_observed_or_received(
     time: int, observed: int, expected: int
