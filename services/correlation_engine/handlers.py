@@ -20,6 +20,7 @@ from incidentscope.incident.v1.incident_events_pb2 import (
 from incidentscope.incident.v1.incident_pb2 import Incident
 from prometheus_client import Counter, Histogram
 
+from libs.kernel import starts
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.analysis import analyse
@@ -31,6 +32,7 @@ from services.correlation_engine.ports import Deploys, Incidents, Publisher, Tel
 log = structlog.get_logger()
 RETRY = timedelta(seconds=2)
 GIVE_UP = timedelta(hours=1)  # of failing; a restart takes up what is still open
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC) + starts.LONGEST
 AT_ONCE = 4  # analyses side by side
 ANALYSES = Counter("incidentscope_correlation_engine_analyses_total", "Analyses made", ["reason"])
 PUBLISHED = Counter("incidentscope_correlation_engine_published_total", "What became of analyses", ["news"])
@@ -38,7 +40,7 @@ SECONDS = Histogram("incidentscope_correlation_engine_analysis_seconds", "From d
 
 
 def open_incident(incident: Incident) -> OpenIncident:
-    """Return what the engine keeps of an incident; raises InvalidInput without id, tenant or opening time."""
+    """Return what the engine keeps of an incident; raises InvalidInput without id, tenant or a time of its opening."""
     if not incident.id or not incident.tenant_id or not incident.HasField("opened_at"):
         raise InvalidInput("incomplete_incident", "an incident needs id, tenant_id and opened_at")
     reopened = incident.HasField("reopened_at")
@@ -48,7 +50,7 @@ def open_incident(incident: Incident) -> OpenIncident:
         tenant=incident.tenant_id,
         id=incident.id,
         services=tuple(incident.services),
-        started_at=_instant(started),
+        started_at=starts.began(_instant(started), _instant(opened)),
         opened_at=_instant(opened),
         reopened=reopened,
     )
@@ -70,7 +72,10 @@ def _knows_less(published: HypothesesPublished | None, analysis: Analysis) -> bo
 
 
 def _instant(stamp: Timestamp) -> datetime:
-    return stamp.ToDatetime(tzinfo=UTC)
+    try:
+        return max(stamp.ToDatetime(tzinfo=UTC), EPOCH)  # Go's zero time is before all that can be counted back from
+    except (ValueError, OverflowError) as exc:
+        raise InvalidInput("bad_time", f"not a time: {stamp.seconds} s") from exc
 
 
 @dataclass(frozen=True, slots=True)

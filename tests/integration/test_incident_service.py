@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -121,6 +122,21 @@ def test_a_group_widens_its_incident_then_ends_it_then_fires_again(world: Incide
     assert not again.HasField("postmortem_due_at")
     kinds = [type(e).__name__ for e in published(world, ended.id, 4)]
     assert kinds == ["IncidentOpened", "IncidentUpdated", "IncidentResolved", "IncidentReopened"]
+
+
+def test_odd_starts_are_bounded_and_hurt_no_merge(world: IncidentWorld) -> None:
+    keys = [new_key(), new_key()]
+    zero, future = alert("Ancient", "a"), alert("Future", "b")
+    zero.starts_at.seconds = -62135596800
+    future.starts_at.FromDatetime(datetime.now(UTC) + timedelta(minutes=10))
+    for key, odd in zip(keys, (zero, future), strict=True):
+        world.publish_group(group(key, [odd], FIRST))
+    first, second = (eventually(lambda k=key: world.of_group("default", k), bool)[0] for key in keys)  # type: ignore[misc]
+    for incident in (first, second):
+        assert abs(incident.started_at.seconds - incident.opened_at.seconds) < 60
+    request = rpc.MergeIncidentRequest(id=first.id, into_id=second.id, actor="ann")
+    merged = world.stub.MergeIncident(request, metadata=DEFAULT, timeout=10)
+    assert abs(merged.into.started_at.seconds - second.opened_at.seconds) < 60
 
 
 def test_what_fires_after_a_person_resolved_it_opens_another(world: IncidentWorld) -> None:

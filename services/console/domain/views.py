@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from libs.kernel import starts
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, listing
 from services.console.domain.causes import Background
@@ -202,9 +203,9 @@ class DeployList:
     missing: tuple[Missing, ...] = ()
 
 
-def began(incident: Incident, analysis: Analysis | None) -> datetime:
+def began(incident: Incident, analysis: Analysis | None, now: datetime) -> datetime:
     """Return when an incident began: the onset once it was analysed, until then when its first alert began."""
-    return (analysis.onset if analysis else None) or incident.started_at
+    return starts.began((analysis.onset if analysis else None) or incident.started_at, now)
 
 
 def age(incident: Incident, since: datetime, now: datetime) -> str:
@@ -215,7 +216,7 @@ def age(incident: Incident, since: datetime, now: datetime) -> str:
 
 def row(incident: Incident, analysis: Analysis | None, now: datetime) -> IncidentRow:
     """Return an incident's line in the list, with its cause when one was named."""
-    since = began(incident, analysis)
+    since = began(incident, analysis, now)
     line = IncidentRow(incident, age(incident, since, now))
     if analysis is None or not analysis.named or not analysis.hypotheses:
         return line

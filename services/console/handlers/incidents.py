@@ -95,7 +95,7 @@ class IncidentPages:
             ),
         )
         incident = decode.incident(answer.incident)
-        onset = views.began(incident, analysis)
+        onset = views.began(incident, analysis, self.clock.now())
         page = await self._around(tenant, incident, analysis, timeline, onset, parts)
         narrowed, wrong = _narrowed(incident.id, query)
         return replace(

@@ -24,7 +24,7 @@ from incidentscope.incident.v1.incident_pb2 import Incident
 from libs.kernel.clock import ManualClock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.model import Change, Grid, Telemetry
-from services.correlation_engine.domain.schedule import OpenIncident
+from services.correlation_engine.domain.schedule import OpenIncident, telemetry_range
 from services.correlation_engine.encode import Links
 from services.correlation_engine.handlers import Correlator, open_incident
 from tests.unit.services.correlation_engine import world
@@ -66,6 +66,26 @@ class Surroundings:
 
     async def publish(self, analysis: HypothesesPublished) -> None:
         self.published.append(analysis)
+
+
+ZERO = Timestamp(seconds=-62135596800)  # as Go writes a time that was never set
+
+
+@pytest.mark.parametrize(("started", "days"), [(ZERO, 180), (Timestamp(seconds=1_900_000_000), 0)])
+def test_an_incident_with_an_odd_start_is_analysed_over_time_that_there_is(started: Timestamp, days: int) -> None:
+    opened = datetime(2026, 3, 1, tzinfo=UTC)
+    incident = Incident(id="i", tenant_id="acme", started_at=started)
+    incident.opened_at.FromDatetime(opened)
+    kept = open_incident(incident)
+    assert kept.started_at == opened - timedelta(days=days)
+    start, end = telemetry_range(kept, opened)
+    assert start < end <= opened
+
+
+def test_an_incident_with_times_outside_all_calendars_is_refused_and_go_s_zero_time_is_not() -> None:
+    with pytest.raises(InvalidInput, match="not a time"):
+        open_incident(Incident(id="i", tenant_id="acme", opened_at=Timestamp(seconds=2**61)))
+    assert open_incident(Incident(id="i", tenant_id="acme", opened_at=ZERO)).started_at.year == 1970
 
 
 @pytest.fixture

@@ -3,8 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from libs.kernel import starts
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain import views
+from services.console.domain import views, windows
 from services.console.domain.charts import Marker
 from services.console.domain.models import Analysis, Deploy, Hypothesis, Incident, MinuteHealth, Severity, Status
 
@@ -40,9 +43,20 @@ def test_an_incident_lasts_until_it_is_resolved() -> None:
 def test_an_incident_began_at_its_onset_once_that_is_known_and_lasts_since_then() -> None:
     onset = NOW - timedelta(minutes=45)
     known = replace(analysis(), onset=onset)
-    assert views.began(incident(), None) == views.began(incident(), analysis()) == incident().started_at
-    assert views.began(incident(), known) == onset
+    began = views.began(incident(), None, NOW)
+    assert began == views.began(incident(), analysis(), NOW) == incident().started_at
+    assert views.began(incident(), known, NOW) == onset
     assert views.row(incident(), known, NOW).age == "45 min"
+
+
+@pytest.mark.parametrize("started_at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_no_start_makes_a_page_fail(started_at: datetime) -> None:
+    odd = replace(incident(), started_at=started_at)
+    onset = views.began(odd, None, NOW)
+    assert NOW - starts.LONGEST <= onset <= NOW
+    window = windows.around_onset(odd, onset, NOW)
+    assert windows.troubled(odd, onset, window, NOW).duration > timedelta()
+    assert views.row(odd, None, NOW).age in {"0 s", "180 d"}
 
 
 def test_only_plausible_suspects_are_marked_and_never_as_affected() -> None:
