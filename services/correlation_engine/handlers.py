@@ -16,6 +16,7 @@ from incidentscope.incident.v1.incident_events_pb2 import (
     IncidentOpened,
     IncidentReopened,
     IncidentResolved,
+    IncidentUpdated,
 )
 from incidentscope.incident.v1.incident_pb2 import Incident
 from prometheus_client import Counter, Histogram
@@ -43,17 +44,31 @@ def open_incident(incident: Incident) -> OpenIncident:
     """Return what the engine keeps of an incident; raises InvalidInput without id, tenant or a time of its opening."""
     if not incident.id or not incident.tenant_id or not incident.HasField("opened_at"):
         raise InvalidInput("incomplete_incident", "an incident needs id, tenant_id and opened_at")
-    reopened = incident.HasField("reopened_at")
-    opened = incident.reopened_at if reopened else incident.opened_at
-    started = incident.started_at if incident.HasField("started_at") and not reopened else opened
+    opened, started, again = _latest_outage(incident)
     return OpenIncident(
         tenant=incident.tenant_id,
         id=incident.id,
         services=tuple(incident.services),
-        started_at=starts.began(_instant(started), _instant(opened)),
-        opened_at=_instant(opened),
-        reopened=reopened,
+        started_at=starts.began(started, opened),
+        opened_at=opened,
+        reopened=again,
     )
+
+
+def _latest_outage(incident: Incident) -> tuple[datetime, datetime, bool]:
+    """Return when the latest outage of an incident was told, when it began, and whether it is not the first."""
+    opened = _instant(incident.opened_at)
+    told = [(opened, _instant(incident.started_at) if incident.HasField("started_at") else opened, False)]
+    if incident.HasField("reopened_at"):
+        told.append((_instant(incident.reopened_at), _instant(incident.reopened_at), True))
+    if incident.HasField("onset_seen_at"):
+        told.append((_instant(incident.onset_seen_at), _instant(incident.onset_at), True))
+    return max(told, key=lambda outage: (outage[0], outage[2]))
+
+
+def _tells_of_an_onset(event: IncidentUpdated) -> bool:
+    """Tell whether an event is the one that told of the newest trouble, and not a later change."""
+    return event.incident.HasField("onset_seen_at") and event.incident.onset_seen_at == event.entry.occurred_at
 
 
 def _reopened(event: IncidentReopened) -> Incident:
@@ -122,7 +137,7 @@ class Correlator:
 
     async def on_event(self, data: Message) -> None:
         """Follow an incident from its opening to its end; the same event twice changes nothing. Raises InvalidInput."""
-        if isinstance(data, IncidentOpened):
+        if isinstance(data, IncidentOpened) or (isinstance(data, IncidentUpdated) and _tells_of_an_onset(data)):
             self._follow(open_incident(data.incident), self._clock.now())
         elif isinstance(data, IncidentReopened):
             self._follow(open_incident(_reopened(data)), self._clock.now())

@@ -139,6 +139,23 @@ def test_odd_starts_are_bounded_and_hurt_no_merge(world: IncidentWorld) -> None:
     assert abs(merged.into.started_at.seconds - second.opened_at.seconds) < 60
 
 
+def test_an_outage_beside_an_old_warning_is_what_the_incident_is_about(world: IncidentWorld) -> None:
+    key, now = new_key(), datetime.now(UTC)
+    cert, errors = alert("CertificateExpiresSoon", "a", alert_pb2.SEVERITY_WARNING), alert("HighErrors", "a")
+    cert.starts_at.FromDatetime(now - timedelta(days=3))
+    errors.starts_at.FromDatetime(now)
+    world.publish_group(group(key, [cert], FIRST))
+    (old,) = eventually(lambda: world.of_group("default", key), bool)
+    assert (old.title, old.started_at) == ("a: Certificate expires soon", cert.starts_at)
+    world.publish_group(group(key, [errors, cert], flush.FLUSH_REASON_NEW_ALERTS))
+    (both,) = eventually(lambda: world.of_group("default", key), lambda found: found[0].version == 2)
+    assert (both.title, both.started_at) == ("a: High errors (+1 more alert)", errors.starts_at)
+    told = published(world, both.id, 2)[-1]
+    assert isinstance(told, incident_events_pb2.IncidentUpdated)
+    assert told.incident.onset_at == errors.starts_at
+    assert told.incident.onset_seen_at == told.entry.occurred_at == both.updated_at
+
+
 def test_what_fires_after_a_person_resolved_it_opens_another(world: IncidentWorld) -> None:
     key = new_key()
     world.publish_group(group(key, [alert("Slow", "a")], FIRST))

@@ -13,7 +13,7 @@ from incidentscope.correlation.v1 import correlation_events_pb2, correlation_pb2
 from libs.kernel import starts
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
-from services.incident_service.domain.alerts import Alert, AlertGroup, Flush
+from services.incident_service.domain.alert_group import Alert, AlertGroup, Flush
 from services.incident_service.domain.analysis import Analysis, Conclusion
 from services.incident_service.domain.model import Severity
 from services.incident_service.handlers.events import Events

@@ -18,6 +18,7 @@ from incidentscope.incident.v1.incident_events_pb2 import (
     IncidentOpened,
     IncidentReopened,
     IncidentResolved,
+    IncidentUpdated,
 )
 from incidentscope.incident.v1.incident_pb2 import Incident
 
@@ -475,6 +476,59 @@ def test_a_reopening_told_by_an_older_incident_service_has_its_time_in_the_entry
     go(work)
 
     assert [a.version for a in around.published] == [7]
+
+
+def new_trouble(around: Surroundings) -> IncidentUpdated:
+    """Return the event of an incident of three days ago that an outage was added to."""
+    event = IncidentUpdated(incident=opened(around).incident)
+    old = around.clock.now() - timedelta(days=3)
+    event.incident.opened_at.FromDatetime(old)
+    event.incident.started_at.FromDatetime(around.scenario.started_at)
+    event.incident.onset_at.FromDatetime(around.scenario.started_at)
+    event.incident.onset_seen_at.FromDatetime(around.clock.now())
+    event.entry.occurred_at.FromDatetime(around.clock.now())
+    return event
+
+
+def test_a_new_trouble_in_an_old_incident_is_analysed_from_its_onset(around: Surroundings) -> None:
+    event = new_trouble(around)
+    around.stored = HypothesesPublished(tenant_id="acme", incident_id="i-1", version=4)
+    around.stored.analysed_at.FromDatetime(around.clock.now() - timedelta(days=3))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(event)
+        await correlator.run_due()
+
+    go(work)
+
+    (analysis,) = around.published
+    assert (analysis.version, analysis.verdict) == (5, pb.VERDICT_CAUSE_NAMED)
+    assert analysis.hypotheses[0].service == around.scenario.expected
+
+
+def test_an_incident_has_as_latest_outage_what_was_told_last(around: Surroundings) -> None:
+    incident = new_trouble(around).incident
+    now = around.clock.now()
+    assert (open_incident(incident).opened_at, open_incident(incident).started_at) == (now, around.scenario.started_at)
+    assert open_incident(incident).reopened
+    incident.reopened_at.FromDatetime(now - timedelta(hours=1))
+    assert open_incident(incident).opened_at == now
+    incident.reopened_at.FromDatetime(now + timedelta(hours=1))
+    assert open_incident(incident).started_at == now + timedelta(hours=1)
+
+
+def test_later_changes_of_an_incident_with_an_onset_start_no_analysis(around: Surroundings) -> None:
+    event = new_trouble(around)
+    event.entry.occurred_at.FromDatetime(around.clock.now() + timedelta(minutes=20))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(event)
+        await correlator.on_event(IncidentUpdated(incident=opened(around).incident))
+        assert correlator.following == frozenset()
+
+    go(work)
 
 
 def test_after_a_crash_a_reopened_incident_is_taken_up_where_it_was(around: Surroundings) -> None:

@@ -15,7 +15,7 @@ from incidentscope.correlation.v1 import correlation_events_pb2, correlation_pb2
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
 from services.incident_service.adapters.subscriber import decode_analysis, decode_group
-from services.incident_service.domain.alerts import Flush
+from services.incident_service.domain.alert_group import Flush
 from services.incident_service.domain.model import Severity
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
