@@ -16,10 +16,12 @@ from incidentscope.incident.v1.incident_events_pb2 import (
     IncidentOpened,
     IncidentReopened,
     IncidentResolved,
+    IncidentUpdated,
 )
 from incidentscope.incident.v1.incident_pb2 import Incident
 from prometheus_client import Counter, Histogram
 
+from libs.kernel import starts
 from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.analysis import analyse
@@ -33,6 +35,7 @@ from services.correlation_engine.whereabouts import Assumed
 log = structlog.get_logger()
 RETRY = timedelta(seconds=2)
 GIVE_UP = timedelta(hours=1)  # of failing; a restart takes up what is still open
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC) + starts.LONGEST
 AT_ONCE = 4  # analyses side by side
 ANALYSES = Counter("incidentscope_correlation_engine_analyses_total", "Analyses made", ["reason"])
 PUBLISHED = Counter("incidentscope_correlation_engine_published_total", "What became of analyses", ["news"])
@@ -40,20 +43,34 @@ SECONDS = Histogram("incidentscope_correlation_engine_analysis_seconds", "From d
 
 
 def open_incident(incident: Incident) -> OpenIncident:
-    """Return what the engine keeps of an incident; raises InvalidInput without id, tenant or opening time."""
+    """Return what the engine keeps of an incident; raises InvalidInput without id, tenant or a time of its opening."""
     if not incident.id or not incident.tenant_id or not incident.HasField("opened_at"):
         raise InvalidInput("incomplete_incident", "an incident needs id, tenant_id and opened_at")
-    reopened = incident.HasField("reopened_at")
-    opened = incident.reopened_at if reopened else incident.opened_at
-    started = incident.started_at if incident.HasField("started_at") and not reopened else opened
+    opened, started, again = _latest_outage(incident)
     return OpenIncident(
         tenant=incident.tenant_id,
         id=incident.id,
         services=tuple(incident.services),
-        started_at=_instant(started),
-        opened_at=_instant(opened),
-        reopened=reopened,
+        started_at=starts.began(started, opened),
+        opened_at=opened,
+        reopened=again,
     )
+
+
+def _latest_outage(incident: Incident) -> tuple[datetime, datetime, bool]:
+    """Return when the latest outage of an incident was told, when it began, and whether it is not the first."""
+    opened = _instant(incident.opened_at)
+    told = [(opened, _instant(incident.started_at) if incident.HasField("started_at") else opened, False)]
+    if incident.HasField("reopened_at"):
+        told.append((_instant(incident.reopened_at), _instant(incident.reopened_at), True))
+    if incident.HasField("onset_seen_at"):
+        told.append((_instant(incident.onset_seen_at), _instant(incident.onset_at), True))
+    return max(told, key=lambda outage: (outage[0], outage[2]))
+
+
+def _tells_of_an_onset(event: IncidentUpdated) -> bool:
+    """Tell whether an event is the one that told of the newest trouble, and not a later change."""
+    return event.incident.HasField("onset_seen_at") and event.incident.onset_seen_at == event.entry.occurred_at
 
 
 def _reopened(event: IncidentReopened) -> Incident:
@@ -72,7 +89,10 @@ def _knows_less(published: HypothesesPublished | None, analysis: Analysis) -> bo
 
 
 def _instant(stamp: Timestamp) -> datetime:
-    return stamp.ToDatetime(tzinfo=UTC)
+    try:
+        return max(stamp.ToDatetime(tzinfo=UTC), EPOCH)  # Go's zero time is before all that can be counted back from
+    except (ValueError, OverflowError) as exc:
+        raise InvalidInput("bad_time", f"not a time: {stamp.seconds} s") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +139,7 @@ class Correlator:
 
     async def on_event(self, data: Message) -> None:
         """Follow an incident from its opening to its end; the same event twice changes nothing. Raises InvalidInput."""
-        if isinstance(data, IncidentOpened):
+        if isinstance(data, IncidentOpened) or (isinstance(data, IncidentUpdated) and _tells_of_an_onset(data)):
             self._follow(open_incident(data.incident), self._clock.now())
         elif isinstance(data, IncidentReopened):
             self._follow(open_incident(_reopened(data)), self._clock.now())

@@ -108,6 +108,7 @@ BAD_REQUESTS: list[tuple[str, Message, str]] = [
     bad("OpenIncident", "services has 101 names", services=["s"] * 101),
     bad("OpenIncident", "started_at lies in the future", started_at=FUTURE),
     bad("OpenIncident", "started_at", started_at=IMPOSSIBLE),
+    bad("OpenIncident", "started_at lies more than 180 days back", started_at=Timestamp(seconds=-62135596800)),
     bad("GetIncident", "read_mask names 'nothing'", read_mask=mask("nothing")),
     bad("ListIncidents", "read_mask names 'nothing'", read_mask=mask("title", "nothing")),
     bad("ListIncidents", "statuses contains 0", statuses=[0]),

@@ -148,6 +148,14 @@ def test_a_heartbeat_is_told_when_it_stops_and_severity_words_are_understood(rou
     assert cloudevents.decode(headers_of(again), again.value()).data.reason == ALL_RESOLVED  # type: ignore[attr-defined]
 
 
+def test_an_alert_that_starts_in_the_future_starts_now(router: Router) -> None:
+    service = unique("future")
+    router.push(alert(service, "Stated", startsAt=written(600)), alert(service, "Ended", endsAt=written(600)))
+    (first, *_) = router.told(service, 1)
+    assert {a.name: "start_corrected" in a.annotations for a in first.alerts} == {"Stated": True, "Ended": False}
+    assert all(a.starts_at.seconds <= first.flushed_at.seconds for a in first.alerts)
+
+
 def test_the_same_alert_of_two_tenants_is_two_alerts(router: Router) -> None:
     service = unique("shared")
     router.push(alert(service))

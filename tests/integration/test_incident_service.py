@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -121,6 +122,38 @@ def test_a_group_widens_its_incident_then_ends_it_then_fires_again(world: Incide
     assert not again.HasField("postmortem_due_at")
     kinds = [type(e).__name__ for e in published(world, ended.id, 4)]
     assert kinds == ["IncidentOpened", "IncidentUpdated", "IncidentResolved", "IncidentReopened"]
+
+
+def test_odd_starts_are_bounded_and_hurt_no_merge(world: IncidentWorld) -> None:
+    keys = [new_key(), new_key()]
+    zero, future = alert("Ancient", "a"), alert("Future", "b")
+    zero.starts_at.seconds = -62135596800
+    future.starts_at.FromDatetime(datetime.now(UTC) + timedelta(minutes=10))
+    for key, odd in zip(keys, (zero, future), strict=True):
+        world.publish_group(group(key, [odd], FIRST))
+    first, second = (eventually(lambda k=key: world.of_group("default", k), bool)[0] for key in keys)  # type: ignore[misc]
+    for incident in (first, second):
+        assert abs(incident.started_at.seconds - incident.opened_at.seconds) < 60
+    request = rpc.MergeIncidentRequest(id=first.id, into_id=second.id, actor="ann")
+    merged = world.stub.MergeIncident(request, metadata=DEFAULT, timeout=10)
+    assert abs(merged.into.started_at.seconds - second.opened_at.seconds) < 60
+
+
+def test_an_outage_beside_an_old_warning_is_what_the_incident_is_about(world: IncidentWorld) -> None:
+    key, now = new_key(), datetime.now(UTC)
+    cert, errors = alert("CertificateExpiresSoon", "a", alert_pb2.SEVERITY_WARNING), alert("HighErrors", "a")
+    cert.starts_at.FromDatetime(now - timedelta(days=3))
+    errors.starts_at.FromDatetime(now)
+    world.publish_group(group(key, [cert], FIRST))
+    (old,) = eventually(lambda: world.of_group("default", key), bool)
+    assert (old.title, old.started_at) == ("a: Certificate expires soon", cert.starts_at)
+    world.publish_group(group(key, [errors, cert], flush.FLUSH_REASON_NEW_ALERTS))
+    (both,) = eventually(lambda: world.of_group("default", key), lambda found: found[0].version == 2)
+    assert (both.title, both.started_at) == ("a: High errors (+1 more alert)", errors.starts_at)
+    told = published(world, both.id, 2)[-1]
+    assert isinstance(told, incident_events_pb2.IncidentUpdated)
+    assert told.incident.onset_at == errors.starts_at
+    assert told.incident.onset_seen_at == told.entry.occurred_at == both.updated_at
 
 
 def test_what_fires_after_a_person_resolved_it_opens_another(world: IncidentWorld) -> None:

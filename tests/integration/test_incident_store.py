@@ -16,7 +16,7 @@ from libs.storage import inbox
 from libs.storage.migrate import migrate_postgres
 from libs.storage.postgres import Pool, open_pool, transaction
 from services.incident_service.adapters.postgres_store import PostgresStore
-from services.incident_service.domain.alerts import Alert, AlertGroup, Flush
+from services.incident_service.domain.alert_group import Alert, AlertGroup, Flush
 from services.incident_service.domain.analysis import Analysis, Conclusion
 from services.incident_service.domain.listing import Listing
 from services.incident_service.domain.model import Reason, Severity

@@ -12,7 +12,7 @@ from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
 from services.alert_router.domain.alert import Alert, State
-from services.alert_router.domain.arrival import check, check_texts
+from services.alert_router.domain.arrival import believed, check, check_texts
 from services.alert_router.domain.conventions import Conventions
 from services.alert_router.domain.dedup import Decision
 from services.alert_router.domain.flush import Flush
@@ -92,7 +92,7 @@ def from_event(event: CloudEvent, naming: Naming) -> Alert:
         no_data_since=_instant(message, "no_data_since") if message.HasField("no_data_since") else None,
     )
     check(alert)
-    return alert
+    return believed(alert, event.time)
 
 
 def _instant(message: Message, name: str) -> datetime:

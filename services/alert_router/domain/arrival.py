@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from libs.kernel.errors import InvalidInput
@@ -13,6 +13,8 @@ from services.alert_router.domain.conventions import Conventions
 MAX_ALERT_BYTES = 64 * 1024  # labels, annotations and address together
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # leaves room for adding timeouts
+CLOCK_SKEW = timedelta(minutes=1)
+START_CORRECTED = "start_corrected"  # an annotation of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,15 @@ class Door:
 def arrive(sent: Sent, door: Door, now: datetime) -> Alert:
     """Return the complete alert; raises InvalidInput when it cannot be one.
 
-    Labels without a value say nothing and are dropped. Without a start it began now, or when it ended if that is
-    stated; without an end it lasts until the timeout.
+    Labels without a value say nothing and are dropped. Without a start it began now, or when it ended if that is stated
+    and past; without an end it lasts until the timeout.
     """
     check_texts(sent.labels, sent.annotations, sent.generator_url)
     labels = {name: value for name, value in sent.labels.items() if value}
     alert = Alert(
         labels=labels,
         annotations=dict(sent.annotations),
-        starts_at=sent.starts_at or sent.ends_at or now,
+        starts_at=sent.starts_at or min(sent.ends_at or now, now),
         ends_at=sent.ends_at or now + door.resolve_timeout,
         updated_at=now,
         timeout=sent.ends_at is None,
@@ -58,7 +60,19 @@ def arrive(sent: Sent, door: Door, now: datetime) -> Alert:
         service=door.conventions.naming.service_of(labels),
     )
     check(alert)
-    return alert
+    return believed(alert, now)
+
+
+def believed(alert: Alert, now: datetime) -> Alert:
+    """Return an alert with a start that can be: one in the future is now, and an annotation says so.
+
+    A clock that runs a little ahead is let be.
+    """
+    if alert.starts_at <= now + CLOCK_SKEW:
+        return replace(alert, starts_at=max(alert.starts_at, EARLIEST))
+    told = f"Its sender says it began at {alert.starts_at.isoformat()}, which lies in the future"
+    start = min(now, alert.ends_at)
+    return replace(alert, starts_at=start, annotations={**alert.annotations, START_CORRECTED: told})
 
 
 def check_texts(labels: Mapping[str, str], annotations: Mapping[str, str], generator_url: str) -> None:
@@ -81,8 +95,7 @@ def check(alert: Alert) -> None:
         raise InvalidInput("no_labels", "an alert needs at least one label with a value")
     if "" in alert.labels or "" in alert.annotations:
         raise InvalidInput("bad_label", "a label or annotation has no name")
-    for name, instant in (("startsAt", alert.starts_at), ("endsAt", alert.ends_at)):
-        if not EARLIEST <= instant <= LATEST:
-            raise InvalidInput("bad_time", f"{name} lies outside 1970 to 9000: {instant.isoformat()}")
-    if alert.ends_at < alert.starts_at:
+    if not EARLIEST <= alert.ends_at <= LATEST:
+        raise InvalidInput("bad_time", f"endsAt lies outside 1970 to 9000: {alert.ends_at.isoformat()}")
+    if alert.ends_at < alert.starts_at and not alert.timeout:
         raise InvalidInput("bad_time", "endsAt lies before startsAt")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from libs.kernel import starts
 from libs.kernel.quantities import percent
 from libs.kernel.timewindow import TimeWindow
 from services.console.domain import charts, listing
@@ -222,14 +223,14 @@ class DeployList:
     missing: tuple[Missing, ...] = ()
 
 
-def onset(incident: Incident, analysis: Analysis | None) -> datetime:
+def onset(incident: Incident, analysis: Analysis | None, now: datetime) -> datetime:
     """Return when the latest trouble of an incident set in, to the minute; as its first alert until it was analysed."""
-    return (analysis.onset if analysis else None) or incident.started_at
+    return starts.began((analysis.onset if analysis else None) or incident.started_at, now)
 
 
-def began(incident: Incident, analysis: Analysis | None) -> datetime:
+def began(incident: Incident, analysis: Analysis | None, now: datetime) -> datetime:
     """Return when an incident began: at its onset, and never after its first alert, as that of a reopened one is."""
-    return min(onset(incident, analysis), incident.started_at)
+    return min(onset(incident, analysis, now), starts.began(incident.started_at, now))
 
 
 def age(incident: Incident, since: datetime, now: datetime) -> str:
@@ -240,7 +241,7 @@ def age(incident: Incident, since: datetime, now: datetime) -> str:
 
 def row(incident: Incident, analysis: Analysis | None, now: datetime) -> IncidentRow:
     """Return an incident's line in the list, with its cause when one was named."""
-    since = began(incident, analysis)
+    since = began(incident, analysis, now)
     line = IncidentRow(incident, age(incident, since, now))
     if analysis is None or not analysis.named or not analysis.hypotheses:
         return line

@@ -76,7 +76,7 @@ class CausePages:
         )
         incident, analysis = decode.incident(opened.incident), decode.analysis(found.analysis)
         now = self.clock.now()
-        window = windows.around_onset(incident, views.onset(incident, analysis), now)
+        window = windows.around_onset(incident, views.onset(incident, analysis, now), now)
         return views.AnalysisPage(incident, now, window, analysis, background, parts.missing)
 
 

@@ -120,7 +120,7 @@ class IncidentPages:
         timeline: Sequence[TimelineEntry],
         parts: Parts,
     ) -> views.IncidentPage:
-        now, onset = self.clock.now(), views.onset(incident, analysis)
+        now, onset = self.clock.now(), views.onset(incident, analysis, now)
         window = windows.around_onset(incident, onset, now)
         worst = windows.troubled(incident, onset, window, now)
         charted = views.charted(incident, analysis)
@@ -141,7 +141,7 @@ class IncidentPages:
         return views.IncidentPage(
             incident=incident,
             now=now,
-            began=views.began(incident, analysis),
+            began=views.began(incident, analysis, now),
             window=window,
             analysis=analysis,
             timeline=tuple(reversed(timeline)),

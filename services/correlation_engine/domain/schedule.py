@@ -15,7 +15,8 @@ LONGEST = timedelta(minutes=30)  # later telemetry says more about recovery than
 class OpenIncident:
     """What the analysis needs to know of an incident. `services` are those that alerted.
 
-    Of one that was `reopened` both times are those of the reopening: it is a new outage to look at.
+    Of one that was `reopened`, or that a new trouble was added to, both times are those of that: it is a new outage to
+    look at.
     """
 
     tenant: str

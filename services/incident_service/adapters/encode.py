@@ -15,7 +15,7 @@ from incidentscope.incident.v1 import incident_events_pb2 as events
 from incidentscope.incident.v1 import incident_pb2 as pb
 from incidentscope.incident.v1 import response_pb2 as work
 
-from services.incident_service.domain.alerts import DASHBOARD, RUNBOOK, web_address
+from services.incident_service.domain.alert_group import DASHBOARD, RUNBOOK, web_address
 from services.incident_service.domain.communication import Channel, Rendered, Template
 from services.incident_service.domain.model import (
     Change,
@@ -99,6 +99,8 @@ def incident_message(incident: Incident) -> pb.Incident:
         postmortem_due_at=timestamp(incident.postmortem_due_at),
         reopened_at=timestamp(incident.reopened_at),
         updated_at=timestamp(incident.updated_at),
+        onset_at=timestamp(incident.onset_at),
+        onset_seen_at=timestamp(incident.onset_seen_at),
     )
 
 

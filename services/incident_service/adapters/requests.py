@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.incident.v1 import incident_service_pb2 as rpc
 
+from libs.kernel import starts
 from libs.kernel.errors import InvalidInput
 from services.incident_service.adapters.encode import SEVERITIES, STATUSES
 from services.incident_service.domain.lifecycle import NewIncident
@@ -165,13 +166,15 @@ def services(names: Sequence[str]) -> list[str]:
 
 
 def started_at(stamp: Timestamp | None, now: datetime, field: str = "started_at") -> datetime:
-    """Return when something began, now when unset; raises InvalidInput for impossible and future instants."""
+    """Return when something began, now when unset; raises InvalidInput for what is impossible, to come, or too old."""
     if stamp is None:
         return now
     instant = moment(field, stamp)
     if instant > now + CLOCK_SKEW:
         raise InvalidInput(field, f"{field} lies in the future: {instant.isoformat()}")
-    return instant
+    if instant < now - starts.LONGEST:
+        raise InvalidInput(field, f"{field} lies more than {starts.LONGEST.days} days back: {instant.isoformat()}")
+    return min(instant, now)
 
 
 def expected_version(value: int) -> int | None:

@@ -10,9 +10,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from incidentscope.alert.v1 import alert_events_pb2, alert_pb2
 from incidentscope.correlation.v1 import correlation_events_pb2, correlation_pb2
 
+from libs.kernel import starts
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
-from services.incident_service.domain.alerts import Alert, AlertGroup, Flush
+from services.incident_service.domain.alert_group import Alert, AlertGroup, Flush
 from services.incident_service.domain.analysis import Analysis, Conclusion
 from services.incident_service.domain.model import Severity
 from services.incident_service.handlers.events import Events
@@ -110,7 +111,7 @@ def _alert(alert: alert_pb2.Alert, received: datetime) -> Alert:
         service=_clean(alert.service),
         severity=_SEVERITIES.get(alert.severity, Severity.MAJOR),
         firing=alert.status == alert_pb2.ALERT_STATUS_FIRING,
-        starts_at=_instant(alert.starts_at, received),
+        starts_at=starts.began(_instant(alert.starts_at, received), received),
         summary=_clean(summary),
         url=_clean(alert.generator_url),
         no_data_since=_no_data_since(alert, received),
@@ -159,9 +160,9 @@ def _uuid(text: str) -> str:
 
 
 def _instant(stamp: Timestamp, otherwise: datetime) -> datetime:
-    """Return an instant, or the other one when it is unset or outside what a calendar holds."""
+    """Return an instant, or the other one when it is unset, also as Go writes that, or outside of all calendars."""
     try:
-        return stamp.ToDatetime(UTC) if stamp.seconds else otherwise
+        return stamp.ToDatetime(UTC) if stamp.seconds > 0 else otherwise
     except (ValueError, OverflowError):
         return otherwise
 

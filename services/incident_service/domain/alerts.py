@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
-from services.incident_service.domain import flapping
+from services.incident_service.domain import flapping, trouble
+from services.incident_service.domain.alert_group import Alert, AlertGroup, Flush, readable
 from services.incident_service.domain.lifecycle import MERGED, clock, ended, merged_name, postmortem_due
 from services.incident_service.domain.model import (
-    TITLE_CHARS,
     Change,
     Decision,
     Entry,
     EntryKind,
     Incident,
     Reason,
-    Severity,
     Status,
     changed,
     shorten,
     unique,
 )
-from services.incident_service.domain.records import AlertState, Due, DueKind, SeenAlert
+from services.incident_service.domain.records import Due, DueKind, SeenAlert
 
 SOURCE = "alerts.notifications"
 ACTOR = "alert_router"
@@ -32,76 +29,7 @@ NAMED_ALERTS = 5  # spelled out in one timeline entry; the rest is counted
 NOT_RECOVERY = (
     "Whether it goes on is not known: the incident stays open until there is data again or somebody resolves it"
 )
-RUNBOOK = ("runbook_url", "runbook")
-DASHBOARD = ("dashboard_url", "dashboard")
 SEEN_ALERTS = 500  # of one incident, kept in their own words
-
-
-class Flush(StrEnum):
-    """Why the group was flushed."""
-
-    FIRST_NOTIFICATION = "first_notification"
-    NEW_ALERTS = "new_alerts"
-    NEW_RESOLVED = "new_resolved"
-    ALL_RESOLVED = "all_resolved"
-    REPEAT_INTERVAL = "repeat_interval"
-    DATA_CHANGED = "data_changed"
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert of a group. `severity` is already the incident's scale.
-
-    One that has `no_data_since` does not fire and has not ended: nobody knows.
-    """
-
-    fingerprint: str
-    name: str
-    service: str
-    severity: Severity
-    firing: bool
-    starts_at: datetime
-    summary: str = ""
-    url: str = ""
-    no_data_since: datetime | None = None
-    ends_at: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def state(self) -> AlertState:
-        """Return what is known of it."""
-        if self.firing:
-            return AlertState.FIRING
-        return AlertState.NO_DATA if self.no_data_since else AlertState.RESOLVED
-
-    @property
-    def ended(self) -> bool:
-        """Tell whether the condition is known to have ended."""
-        return not self.firing and self.no_data_since is None
-
-
-@dataclass(frozen=True, slots=True)
-class AlertGroup:
-    """One flush of a group: every alert it has, and the receiver it was routed to."""
-
-    tenant: str
-    key: str
-    labels: Mapping[str, str]
-    flush: Flush
-    alerts: Sequence[Alert]
-    receiver: str = ""
-
-    @property
-    def firing(self) -> list[Alert]:
-        """Return the firing alerts, worst and oldest first."""
-        alerts = [a for a in self.alerts if a.firing]
-        return sorted(alerts, key=lambda a: (-a.severity, a.starts_at, a.name, a.service))
-
-    @property
-    def silent(self) -> list[Alert]:
-        """Return the alerts there is no data of."""
-        return [a for a in self.alerts if a.no_data_since]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +52,7 @@ def apply_group(
             return Decision(Reason.NOTHING_OPEN)
         if before.last and flapping.goes_on(before.last, ACTOR, now, before.flaps_within):
             return _go_on(before.last, group, now)
-        return _open(group, incident_id, now)
+        return _open(group, incident_id, now, before.last)
     if current is None:
         return Decision(Reason.NOTHING_OPEN)
     if group.firing or not _all_over(current, group):
@@ -155,46 +83,22 @@ def seen(incident: Incident, group: AlertGroup, now: datetime) -> list[SeenAlert
     ]
 
 
-def web_address(annotations: Mapping[str, str], names: Sequence[str]) -> str:
-    """Return the first of these annotations that is a web address; empty when none is."""
-    values = (annotations.get(name, "").strip() for name in names)
-    return next((value for value in values if value.lower().startswith(("http://", "https://"))), "")
-
-
-def title(group: AlertGroup) -> str:
-    """Return what a person wants to read first: where, what, and how much more."""
-    worst = group.firing[0]
-    more = len(group.firing) - 1
-    where = worst.service or group.labels.get("service") or group.labels.get("cluster") or ""
-    counted = f" (+{more} more alert{'s' if more > 1 else ''})" if more else ""
-    what = f"{where}: {readable(worst.name)}" if where else readable(worst.name)
-    return shorten(what, TITLE_CHARS - len(counted)) + counted
-
-
-def readable(name: str) -> str:
-    """Return an alert name as words: `HighErrorRate` and `high_error_rate` become `High error rate`."""
-    if " " in name.strip():
-        return name.strip()
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_-]+", " ", name).strip()
-    words = [w if w.isupper() and len(w) > 1 else w.lower() for w in spaced.split()]
-    text = " ".join(words)
-    return text[:1].upper() + text[1:] if text else "Unnamed alert"
-
-
-def _open(group: AlertGroup, incident_id: str, now: datetime) -> Decision:
-    firing = group.firing
+def _open(group: AlertGroup, incident_id: str, now: datetime, last: Incident | None) -> Decision:
+    firing, fresh = group.firing, trouble.untold(group.firing, last)
+    made = trouble.title(group, fresh)
     incident = Incident(
         id=incident_id,
         tenant=group.tenant,
-        title=title(group),
+        title=made,
         status=Status.OPEN,
-        severity=firing[0].severity,
-        services=_services(group),
+        severity=trouble.about(fresh)[0].severity,
+        services=unique((a.service for a in trouble.about(fresh)), _services(group)),
         group_key=group.key,
-        started_at=min(a.starts_at for a in firing),
+        started_at=trouble.start(fresh),
         opened_at=now,
         alerts={a.fingerprint: not a.ended for a in group.alerts},
         silent={a.fingerprint: a.no_data_since for a in group.alerts if a.no_data_since},
+        made_title=made,
     )
     since = incident.started_at.astimezone(UTC).strftime("%H:%M:%S UTC")
     opened = Entry(EntryKind.STATE_CHANGE, now, ACTOR, SOURCE, f"Opened: alerts fire since {since}")
@@ -248,33 +152,53 @@ def _silent(current: Incident, group: AlertGroup) -> dict[str, datetime]:
 
 
 def _update(current: Incident, group: AlertGroup, now: datetime) -> Decision:
-    entries = _told_of(current, group, now)
+    fresh, standing = _fresh(current, group)
+    onset = trouble.onset(current, fresh, standing, now)
+    entries = _told_of(current, group, now, "New trouble" if onset else "Also firing")
     if not entries:
         return Decision(Reason.NOTHING_NEW, current)
-    fresh = [a for a in group.firing if current.alerts.get(_name(current, group, a)) is not True]
-    started_at = min([current.started_at, *(a.starts_at for a in fresh)])
+    own = group.key == current.group_key
+    started_at = trouble.started(current, group.firing if own else (), fresh)
     updated = _widened(changed(current, now, started_at=started_at), group)
+    if onset:
+        updated = replace(updated, onset_at=onset.at, onset_seen_at=onset.seen_at)
     return Decision(Reason.ALERTS_CHANGED, updated, entries, Change.UPDATED)
 
 
+def _fresh(current: Incident, group: AlertGroup) -> tuple[list[Alert], list[Alert]]:
+    """Return the firing alerts that are new to the incident, and those that are not."""
+    known = {a.fingerprint for a in group.firing if current.alerts.get(_name(current, group, a)) is True}
+    standing = [a for a in group.firing if a.fingerprint in known]
+    return [a for a in group.firing if a.fingerprint not in known], standing
+
+
 def _widened(incident: Incident, group: AlertGroup) -> Incident:
-    return replace(
+    widened = replace(
         incident,
         severity=max([incident.severity, *(a.severity for a in group.firing)]),
         services=unique(incident.services, _services(group)),
         alerts={**incident.alerts, **_names(incident, group)},
         silent=_silent(incident, group),
     )
+    return _retitled(widened, group)
 
 
-def _told_of(current: Incident, group: AlertGroup, now: datetime) -> tuple[Entry, ...]:
+def _retitled(incident: Incident, group: AlertGroup) -> Incident:
+    """Return the incident under the title that fits it now, unless a person has given it one."""
+    if incident.title != incident.made_title or group.key != incident.group_key or not group.firing:
+        return incident
+    made = trouble.title(group, flaps=incident.flaps)
+    return replace(incident, title=made, made_title=made)
+
+
+def _told_of(current: Incident, group: AlertGroup, now: datetime, firing_too: str) -> tuple[Entry, ...]:
     """Return what is new in a group, for the timeline."""
     known = {a.fingerprint: current.alerts.get(_name(current, group, a)) is True for a in group.alerts}
     was_silent = {a.fingerprint: _name(current, group, a) in current.silent for a in group.alerts}
     new = {
         "Stopped firing": [a for a in group.alerts if a.ended and known[a.fingerprint]],
         "Data again, still firing": [a for a in group.firing if known[a.fingerprint] and was_silent[a.fingerprint]],
-        "Also firing": [a for a in group.firing if not known[a.fingerprint]],
+        firing_too: [a for a in group.firing if not known[a.fingerprint]],
     }
     entries = [_alert_entry(verb, alerts, now) for verb, alerts in new.items() if alerts]
     silent = [a for a in group.silent if known[a.fingerprint] and not was_silent[a.fingerprint]]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from libs.kernel import starts
 from services.incident_service.domain.model import (
     Change,
     Decision,
@@ -197,7 +198,7 @@ def _grown(source: Incident, target: Incident, move: Move, now: datetime) -> Dec
         now,
         severity=max(target.severity, source.severity),
         services=unique(target.services, source.services),
-        started_at=min(target.started_at, source.started_at),
+        started_at=starts.began(min(target.started_at, source.started_at), now),
         alerts={**_brought(source), **target.alerts},
         silent={**_brought_silent(source), **target.silent},
     )

@@ -181,7 +181,9 @@ class Incident:
     """One incident. `alerts` tells for each fingerprint it has seen whether it goes on; instants are aware.
 
     `silent` has, for those of them without data, since when there is none: they go on as far as anybody knows.
-    `flaps` counts how often its alerts fired again soon after all had ended.
+    `flaps` counts how often its alerts fired again soon after all had ended. `made_title` is the title as its alerts
+    make it. `onset_at` is when the newest trouble in it began, `onset_seen_at` when that was told; None while it is
+    what it was opened for.
     """
 
     id: str
@@ -217,6 +219,9 @@ class Incident:
     reopened_at: datetime | None = None
     changed_at: datetime | None = None
     flaps: int = 0
+    made_title: str = ""
+    onset_at: datetime | None = None
+    onset_seen_at: datetime | None = None
 
     @property
     def fires(self) -> bool:

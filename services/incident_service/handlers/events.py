@@ -8,6 +8,7 @@ from libs.kernel.clock import Clock
 from libs.kernel.errors import InvalidInput
 from libs.kernel.ids import uuid7
 from services.incident_service.domain import alerts
+from services.incident_service.domain.alert_group import AlertGroup
 from services.incident_service.domain.analysis import Analysis, apply_analysis
 from services.incident_service.domain.model import Reason
 from services.incident_service.handlers.writes import carry_out
@@ -28,7 +29,7 @@ class Events:
         self._clock = clock
         self._flaps_within = flaps_within
 
-    async def on_alert_group(self, event_id: str, group: alerts.AlertGroup) -> Reason | None:
+    async def on_alert_group(self, event_id: str, group: AlertGroup) -> Reason | None:
         """Apply a flush of a group once; returns the reason, None when the event was handled before."""
         for _ in range(ATTEMPTS - 1):
             try:
@@ -37,7 +38,7 @@ class Events:
                 continue
         return await self._apply_group(event_id, group)
 
-    async def _apply_group(self, event_id: str, group: alerts.AlertGroup) -> Reason | None:
+    async def _apply_group(self, event_id: str, group: AlertGroup) -> Reason | None:
         async with self._store.transaction(group.tenant) as tx:
             if not await tx.first_time(CONSUMER, event_id):
                 return None

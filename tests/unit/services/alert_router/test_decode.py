@@ -14,7 +14,8 @@ from libs.messaging.cloudevents import CloudEvent
 from services.alert_router.decode.events import MAX_NOTIFICATION_BYTES, from_event, notified, to_message
 from services.alert_router.decode.push import decode_push
 from services.alert_router.decode.webhook import decode_webhook
-from services.alert_router.domain.arrival import MAX_ALERT_BYTES
+from services.alert_router.domain.alert import receive
+from services.alert_router.domain.arrival import MAX_ALERT_BYTES, START_CORRECTED
 from services.alert_router.domain.flush import flush
 from services.alert_router.domain.naming import Naming
 from services.alert_router.domain.route import Group, Route
@@ -22,6 +23,7 @@ from tests.unit.services.alert_router.builders import CONVENTIONS, DOOR, NOW, al
 
 LABELS = {"alertname": "Down", "job": "shop/cart"}
 NAMING = Naming(())
+EPOCH_SECONDS = NOW.timestamp()
 
 
 def push(*items: Any) -> Any:
@@ -51,6 +53,34 @@ def webhook(*items: Any, **payload: Any) -> Any:
 def test_times_left_out_are_filled_in(stated: dict[str, Any], starts: float, ends: float, timeout: bool) -> None:
     (got,) = push({"labels": LABELS, **stated}).alerts
     assert (got.starts_at, got.ends_at, got.timeout) == (at(starts), at(ends), timeout)
+
+
+@pytest.mark.parametrize(
+    ("stated", "starts", "ends", "said"),
+    [
+        ({"startsAt": "2026-05-04T12:10:00Z"}, 0, 300, "lies in the future"),
+        ({"startsAt": "2026-05-04T12:10:00Z", "endsAt": "2026-05-04T12:15:00Z"}, 0, 900, "lies in the future"),
+        ({"startsAt": "9999-12-31T23:59:59Z"}, 0, 300, "lies in the future"),
+        ({"endsAt": "2026-05-04T12:10:00Z"}, 0, 600, ""),
+        ({"startsAt": "2026-05-04T12:00:20Z"}, 20, 300, ""),
+        ({"startsAt": "2025-01-01T12:00:00Z"}, -488 * 86_400, 300, ""),
+        ({"startsAt": "0002-01-01T00:00:00Z"}, -EPOCH_SECONDS, 300, ""),
+        ({"startsAt": "1969-12-31T23:59:59Z"}, -EPOCH_SECONDS, 300, ""),
+    ],
+)
+def test_a_start_that_cannot_be_is_corrected_and_said_so(
+    stated: dict[str, Any], starts: float, ends: float, said: str
+) -> None:
+    (got,) = push({"labels": LABELS, **stated}).alerts
+    assert (got.starts_at, got.ends_at) == (at(starts), at(ends))
+    assert (START_CORRECTED in got.annotations) == bool(said)
+    assert said in got.annotations.get(START_CORRECTED, "")
+
+
+def test_a_start_in_the_future_stays_where_it_was_first_taken() -> None:
+    sent = json.dumps([{"labels": LABELS, "startsAt": "2026-05-04T12:10:00Z"}]).encode()
+    (first,), (again,) = decode_push(sent, DOOR, NOW).alerts, decode_push(sent, DOOR, at(60)).alerts
+    assert receive(first, again, at(60)).starts_at == NOW
 
 
 def test_labels_without_a_value_are_dropped_before_the_fingerprint() -> None:
@@ -182,6 +212,13 @@ def test_an_event_that_can_never_be_an_alert_is_refused(changes: dict[str, Any],
     with pytest.raises(InvalidInput) as refused:
         from_event(event(**changes), NAMING)
     assert refused.value.reason == reason
+
+
+def test_the_start_of_an_event_is_corrected_too() -> None:
+    future = event()
+    future.data.alert.starts_at.FromDatetime(at(3600))  # type: ignore[attr-defined]
+    future.data.alert.ends_at.FromDatetime(at(7200))  # type: ignore[attr-defined]
+    assert from_event(future, NAMING).starts_at == NOW
 
 
 def test_an_event_with_an_impossible_time_is_refused() -> None:

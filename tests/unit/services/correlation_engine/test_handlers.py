@@ -18,13 +18,14 @@ from incidentscope.incident.v1.incident_events_pb2 import (
     IncidentOpened,
     IncidentReopened,
     IncidentResolved,
+    IncidentUpdated,
 )
 from incidentscope.incident.v1.incident_pb2 import Incident
 
 from libs.kernel.clock import ManualClock
 from libs.kernel.errors import InvalidInput, Unavailable
 from services.correlation_engine.domain.model import Change, Grid, Telemetry
-from services.correlation_engine.domain.schedule import OpenIncident
+from services.correlation_engine.domain.schedule import OpenIncident, telemetry_range
 from services.correlation_engine.handlers import Correlator, open_incident
 from tests.unit.services.correlation_engine import world
 
@@ -65,6 +66,26 @@ class Surroundings:
 
     async def publish(self, analysis: HypothesesPublished) -> None:
         self.published.append(analysis)
+
+
+ZERO = Timestamp(seconds=-62135596800)  # as Go writes a time that was never set
+
+
+@pytest.mark.parametrize(("started", "days"), [(ZERO, 180), (Timestamp(seconds=1_900_000_000), 0)])
+def test_an_incident_with_an_odd_start_is_analysed_over_time_that_there_is(started: Timestamp, days: int) -> None:
+    opened = datetime(2026, 3, 1, tzinfo=UTC)
+    incident = Incident(id="i", tenant_id="acme", started_at=started)
+    incident.opened_at.FromDatetime(opened)
+    kept = open_incident(incident)
+    assert kept.started_at == opened - timedelta(days=days)
+    start, end = telemetry_range(kept, opened)
+    assert start < end <= opened
+
+
+def test_an_incident_with_times_outside_all_calendars_is_refused_and_go_s_zero_time_is_not() -> None:
+    with pytest.raises(InvalidInput, match="not a time"):
+        open_incident(Incident(id="i", tenant_id="acme", opened_at=Timestamp(seconds=2**61)))
+    assert open_incident(Incident(id="i", tenant_id="acme", opened_at=ZERO)).started_at.year == 1970
 
 
 @pytest.fixture
@@ -497,6 +518,59 @@ def test_a_reopening_told_by_an_older_incident_service_has_its_time_in_the_entry
     go(work)
 
     assert [a.version for a in around.published] == [7]
+
+
+def new_trouble(around: Surroundings) -> IncidentUpdated:
+    """Return the event of an incident of three days ago that an outage was added to."""
+    event = IncidentUpdated(incident=opened(around).incident)
+    old = around.clock.now() - timedelta(days=3)
+    event.incident.opened_at.FromDatetime(old)
+    event.incident.started_at.FromDatetime(around.scenario.started_at)
+    event.incident.onset_at.FromDatetime(around.scenario.started_at)
+    event.incident.onset_seen_at.FromDatetime(around.clock.now())
+    event.entry.occurred_at.FromDatetime(around.clock.now())
+    return event
+
+
+def test_a_new_trouble_in_an_old_incident_is_analysed_from_its_onset(around: Surroundings) -> None:
+    event = new_trouble(around)
+    around.stored = HypothesesPublished(tenant_id="acme", incident_id="i-1", version=4)
+    around.stored.analysed_at.FromDatetime(around.clock.now() - timedelta(days=3))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(event)
+        await correlator.run_due()
+
+    go(work)
+
+    (analysis,) = around.published
+    assert (analysis.version, analysis.verdict) == (5, pb.VERDICT_CAUSE_NAMED)
+    assert analysis.hypotheses[0].service == around.scenario.expected
+
+
+def test_an_incident_has_as_latest_outage_what_was_told_last(around: Surroundings) -> None:
+    incident = new_trouble(around).incident
+    now = around.clock.now()
+    assert (open_incident(incident).opened_at, open_incident(incident).started_at) == (now, around.scenario.started_at)
+    assert open_incident(incident).reopened
+    incident.reopened_at.FromDatetime(now - timedelta(hours=1))
+    assert open_incident(incident).opened_at == now
+    incident.reopened_at.FromDatetime(now + timedelta(hours=1))
+    assert open_incident(incident).started_at == now + timedelta(hours=1)
+
+
+def test_later_changes_of_an_incident_with_an_onset_start_no_analysis(around: Surroundings) -> None:
+    event = new_trouble(around)
+    event.entry.occurred_at.FromDatetime(around.clock.now() + timedelta(minutes=20))
+
+    async def work() -> None:
+        correlator = engine(around)
+        await correlator.on_event(event)
+        await correlator.on_event(IncidentUpdated(incident=opened(around).incident))
+        assert correlator.following == frozenset()
+
+    go(work)
 
 
 def test_after_a_crash_a_reopened_incident_is_taken_up_where_it_was(around: Surroundings) -> None:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.incident_service.domain.alerts import Alert, AlertGroup, Flush, apply_group, readable, title
+from services.incident_service.domain.alert_group import Alert, AlertGroup, Flush, readable
+from services.incident_service.domain.alerts import apply_group
 from services.incident_service.domain.model import TITLE_CHARS, Change, Incident, Reason, Severity, Status
+from services.incident_service.domain.trouble import title
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=5)

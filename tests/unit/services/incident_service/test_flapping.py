@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.incident_service.domain import lifecycle
-from services.incident_service.domain.alerts import Alert, AlertGroup, Before, Flush, apply_group
+from services.incident_service.domain.alert_group import Alert, AlertGroup, Flush
+from services.incident_service.domain.alerts import Before, apply_group
 from services.incident_service.domain.lifecycle import Move
 from services.incident_service.domain.model import Change, Decision, Incident, Reason, Severity, Status
 from services.incident_service.domain.records import Due, DueKind

@@ -191,3 +191,12 @@ def test_names_are_joined_once_each_and_empty_ones_dropped() -> None:
 def test_a_shortened_text_shows_that_it_was_cut() -> None:
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abc defg", 5) == "abc…"
+
+
+@pytest.mark.parametrize("odd", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)])
+def test_an_odd_start_hurts_neither_of_two_that_are_merged(odd: datetime) -> None:
+    for source, target in ((replace(OPEN, started_at=odd), TARGET), (OPEN, replace(TARGET, started_at=odd))):
+        _, grown = merge(source, target, EVE, LATER)
+        assert grown is not None
+        assert grown.incident is not None
+        assert LATER - timedelta(days=180) <= grown.incident.started_at <= LATER

@@ -11,7 +11,8 @@ from services.incident_service.adapters.encode import incident_message
 from services.incident_service.adapters.postgres_rows import incident, incident_values
 from services.incident_service.adapters.subscriber import _alert
 from services.incident_service.domain import postmortems
-from services.incident_service.domain.alerts import Alert, AlertGroup, Flush, apply_group
+from services.incident_service.domain.alert_group import Alert, AlertGroup, Flush
+from services.incident_service.domain.alerts import apply_group
 from services.incident_service.domain.lifecycle import Move, merge, resolve
 from services.incident_service.domain.model import Decision, Incident, Reason, Severity, Status
 from services.incident_service.domain.postmortems import Material

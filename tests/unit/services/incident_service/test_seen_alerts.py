@@ -10,17 +10,15 @@ from incidentscope.alert.v1 import alert_pb2
 
 from services.incident_service.adapters import encode
 from services.incident_service.adapters.subscriber import _alert
-from services.incident_service.domain.alerts import (
+from services.incident_service.domain.alert_group import (
     DASHBOARD,
     RUNBOOK,
-    SEEN_ALERTS,
     Alert,
     AlertGroup,
     Flush,
-    apply_group,
-    seen,
     web_address,
 )
+from services.incident_service.domain.alerts import SEEN_ALERTS, apply_group, seen
 from services.incident_service.domain.model import Incident, Severity
 from services.incident_service.domain.records import AlertState
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from incidentscope.correlation.v1 import correlation_events_pb2, correlation_pb2
 from libs.kernel.errors import InvalidInput
 from libs.messaging.cloudevents import CloudEvent
 from services.incident_service.adapters.subscriber import decode_analysis, decode_group
-from services.incident_service.domain.alerts import Flush
+from services.incident_service.domain.alert_group import Flush
 from services.incident_service.domain.model import Severity
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -25,10 +25,16 @@ def event(data: Message, tenant: str = "t") -> CloudEvent:
     return CloudEvent("e1", "/test", NOW, "s", tenant, data)
 
 
+def started(seconds: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(NOW + timedelta(seconds=seconds))
+    return stamp
+
+
 def group() -> alert_events_pb2.AlertGroupNotified:
     firing = alert_pb2.Alert(
         fingerprint="f1", status=alert_pb2.ALERT_STATUS_FIRING, name="Slow", service="cart",
-        severity=alert_pb2.SEVERITY_WARNING, annotations={"description": "p95 is 3 s"}, starts_at=Timestamp(seconds=60),
+        severity=alert_pb2.SEVERITY_WARNING, annotations={"description": "p95 is 3 s"}, starts_at=started(-60),
     )  # fmt: skip
     return alert_events_pb2.AlertGroupNotified(
         tenant_id="t", group_key="k", alerts=[firing], status=alert_pb2.ALERT_STATUS_FIRING,
@@ -49,7 +55,7 @@ def test_a_group_is_read_with_its_alerts() -> None:
     assert (read.tenant, read.key, read.flush) == ("t", "k", Flush.NEW_ALERTS)
     (alert,) = read.alerts
     assert (alert.severity, alert.summary, alert.firing) == (Severity.MAJOR, "p95 is 3 s", True)
-    assert alert.starts_at == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+    assert alert.starts_at == NOW - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("number", [alert_pb2.SEVERITY_UNSPECIFIED, 99])
@@ -59,13 +65,22 @@ def test_an_alert_that_does_not_say_how_bad_it_is_counts_as_a_warning(number: in
     assert decode_group(event(message)).alerts[0].severity is Severity.MAJOR
 
 
-@pytest.mark.parametrize("stamp", [None, Timestamp(seconds=2**61), Timestamp(seconds=5, nanos=-7)])
+@pytest.mark.parametrize(
+    "stamp", [None, Timestamp(seconds=2**61), Timestamp(seconds=5, nanos=-7), Timestamp(seconds=-62135596800)]
+)
 def test_an_alert_without_a_usable_start_began_when_the_event_was_made(stamp: Timestamp | None) -> None:
     message = group()
     message.alerts[0].ClearField("starts_at")
     if stamp is not None:
         message.alerts[0].starts_at.CopyFrom(stamp)
     assert decode_group(event(message)).alerts[0].starts_at == NOW
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(600, 0), (-400 * 86_400, -180 * 86_400), (-60, -60)])
+def test_a_start_that_cannot_be_is_bounded(seconds: float, expected: float) -> None:
+    message = group()
+    message.alerts[0].starts_at.CopyFrom(started(seconds))
+    assert decode_group(event(message)).alerts[0].starts_at == NOW + timedelta(seconds=expected)
 
 
 def test_what_postgres_cannot_keep_is_replaced() -> None:

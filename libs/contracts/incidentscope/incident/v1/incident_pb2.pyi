@@ -262,6 +262,8 @@ class Incident(_message.Message):
     NO_DATA_SINCE_FIELD_NUMBER: _builtins.int
     REOPENED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    ONSET_AT_FIELD_NUMBER: _builtins.int
+    ONSET_SEEN_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID version 7, so ids sort by opening."""
     tenant_id: _builtins.str
@@ -308,7 +310,7 @@ class Incident(_message.Message):
 
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
-        """Earliest start of its alerts."""
+        """When the trouble it is about began: what is worst and newest of its alerts."""
 
     @_builtins.property
     def opened_at(self) -> _timestamp_pb2.Timestamp:
@@ -346,6 +348,14 @@ class Incident(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed: what counts `version` up."""
 
+    @_builtins.property
+    def onset_at(self) -> _timestamp_pb2.Timestamp:
+        """When the newest trouble in it began; unset while that is what it was opened for."""
+
+    @_builtins.property
+    def onset_seen_at(self) -> _timestamp_pb2.Timestamp:
+        """When that was told, from which on its causes are analysed anew; unset together with `onset_at`."""
+
     def __init__(
         self,
         *,
@@ -380,10 +390,12 @@ class Incident(_message.Message):
         no_data_since: _timestamp_pb2.Timestamp | None = ...,
         reopened_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        onset_at: _timestamp_pb2.Timestamp | None = ...,
+        onset_seen_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "closed_at", b"closed_at", "mitigated_at", b"mitigated_at", "no_data_since", b"no_data_since", "opened_at", b"opened_at", "postmortem_due_at", b"postmortem_due_at", "reopened_at", b"reopened_at", "resolved_at", b"resolved_at", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "closed_at", b"closed_at", "mitigated_at", b"mitigated_at", "no_data_since", b"no_data_since", "onset_at", b"onset_at", "onset_seen_at", b"onset_seen_at", "opened_at", b"opened_at", "postmortem_due_at", b"postmortem_due_at", "reopened_at", b"reopened_at", "resolved_at", b"resolved_at", "started_at", b"started_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "acknowledged_by", b"acknowledged_by", "bridge_url", b"bridge_url", "closed_at", b"closed_at", "closed_by", b"closed_by", "commander", b"commander", "communications", b"communications", "group_key", b"group_key", "id", b"id", "merged_into", b"merged_into", "mitigated_at", b"mitigated_at", "mitigated_by", b"mitigated_by", "no_data_since", b"no_data_since", "opened_at", b"opened_at", "postmortem_due_at", b"postmortem_due_at", "priority", b"priority", "public", b"public", "public_title", b"public_title", "reopened_at", b"reopened_at", "resolved_at", b"resolved_at", "resolved_by", b"resolved_by", "scribe", b"scribe", "services", b"services", "severity", b"severity", "started_at", b"started_at", "status", b"status", "summary", b"summary", "tenant_id", b"tenant_id", "title", b"title", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_at", b"acknowledged_at", "acknowledged_by", b"acknowledged_by", "bridge_url", b"bridge_url", "closed_at", b"closed_at", "closed_by", b"closed_by", "commander", b"commander", "communications", b"communications", "group_key", b"group_key", "id", b"id", "merged_into", b"merged_into", "mitigated_at", b"mitigated_at", "mitigated_by", b"mitigated_by", "no_data_since", b"no_data_since", "onset_at", b"onset_at", "onset_seen_at", b"onset_seen_at", "opened_at", b"opened_at", "postmortem_due_at", b"postmortem_due_at", "priority", b"priority", "public", b"public", "public_title", b"public_title", "reopened_at", b"reopened_at", "resolved_at", b"resolved_at", "resolved_by", b"resolved_by", "scribe", b"scribe", "services", b"services", "severity", b"severity", "started_at", b"started_at", "status", b"status", "summary", b"summary", "tenant_id", b"tenant_id", "title", b"title", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from libs.kernel import starts
 from libs.kernel.timewindow import TimeWindow
-from services.console.domain import views
+from services.console.domain import views, windows
 from services.console.domain.charts import Marker
 from services.console.domain.models import (
     Analysis,
@@ -51,16 +52,16 @@ def test_an_incident_lasts_until_it_is_resolved() -> None:
 def test_an_incident_began_at_its_onset_once_that_is_known_and_lasts_since_then() -> None:
     onset = NOW - timedelta(minutes=45)
     known = replace(analysis(), onset=onset)
-    assert views.began(incident(), None) == views.began(incident(), analysis()) == incident().started_at
-    assert views.began(incident(), known) == onset
-    assert views.onset(incident(), known) == onset
+    assert views.began(incident(), None, NOW) == views.began(incident(), analysis(), NOW) == incident().started_at
+    assert views.began(incident(), known, NOW) == onset
+    assert views.onset(incident(), known, NOW) == onset
     assert views.row(incident(), known, NOW).age == "45 min"
 
 
 def test_a_reopened_incident_still_began_with_its_first_trouble_and_is_charted_around_the_latest() -> None:
     second = replace(analysis(), onset=NOW - timedelta(minutes=5))
-    assert views.began(incident(), second) == incident().started_at
-    assert views.onset(incident(), second) == NOW - timedelta(minutes=5)
+    assert views.began(incident(), second, NOW) == incident().started_at
+    assert views.onset(incident(), second, NOW) == NOW - timedelta(minutes=5)
     assert views.row(incident(), second, NOW).age == "42 min"
 
 
@@ -86,6 +87,16 @@ def test_a_service_of_the_list_is_judged_by_its_own_hour_before(
 ) -> None:
     row = views.ServiceRow(summary(*now), summary(*before) if before else None)
     assert (row.failing, row.errors.replace("\N{NO-BREAK SPACE}", " ")) == (failing, errors)
+
+
+@pytest.mark.parametrize("started_at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_no_start_makes_a_page_fail(started_at: datetime) -> None:
+    odd = replace(incident(), started_at=started_at)
+    onset = views.began(odd, None, NOW)
+    assert NOW - starts.LONGEST <= onset <= NOW
+    window = windows.around_onset(odd, onset, NOW)
+    assert windows.troubled(odd, onset, window, NOW).duration > timedelta()
+    assert views.row(odd, None, NOW).age in {"0 s", "180 d"}
 
 
 def test_only_plausible_suspects_are_marked_and_never_as_affected() -> None:
