@@ -36,7 +36,7 @@ class HttpSessions:
 
         Raises EngineError 373 when it is in use, 372 when it must exist and does not.
         """
-        session = self._take(request) if request.session_id else Session(self._engine, request.database)
+        session = self._take(request) if request.session_id else self._fresh(request)
         session.begin()
         with self._guard:
             self._running.add(session)
@@ -73,12 +73,15 @@ class HttpSessions:
             if entry is None and request.session_must_exist:
                 raise EngineError(SESSION_NOT_FOUND, f"Session {request.session_id} not found", "SESSION_NOT_FOUND")
             if entry is None:
-                entry = self._kept[key] = _Kept(Session(self._engine, request.database), True, 0.0)
+                entry = self._kept[key] = _Kept(self._fresh(request), True, 0.0)
                 return entry.session
             entry.busy = True
         if request.database:
             list(entry.session.run(f"USE {quote_identifier(request.database)}", "TSV", {}, stream=False))
         return entry.session
+
+    def _fresh(self, request: HttpQuery) -> Session:
+        return Session(self._engine, request.database, request.query_id)
 
     def _give_back(self, request: HttpQuery, session: Session) -> None:
         if not request.session_id:

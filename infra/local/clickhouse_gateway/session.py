@@ -25,7 +25,8 @@ from infra.local.clickhouse_gateway.sql import Insert, find_input_call, first_wo
 # A server refuses what the embedded engine would guess at; ours also marks its queries, so that they can be cancelled
 _BASE_SETTINGS = {"implicit_select": "0", "allow_introspection_functions": "0"}
 _MARKER_SETTING = "log_comment"
-_OWN_QUERY_ID = f"substringIndex(Settings['{_MARKER_SETTING}'], ' ', -1)"  # the engine gives ids of its own
+_MARKED = f"Settings['{_MARKER_SETTING}']"
+_OWN_QUERY_ID = f"substring({_MARKED}, position({_MARKED}, ' ') + 1)"  # the engine gives ids of its own
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _ESCAPE = re.compile(r"\\(.)|'(')", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f"}
@@ -55,12 +56,14 @@ NOTHING_WRITTEN = Written(0, 0)
 class Session:
     """A connection to the engine with a database and settings of its own.
 
-    One thread at a time may use it, except for `cancel`. Every method raises EngineError with ClickHouse's code.
+    KILL QUERY finds its statements by `query_id`, unless they come with their own. One thread at a time may use it,
+    except for `cancel`. Every method raises EngineError with ClickHouse's code.
     """
 
-    def __init__(self, engine: Engine, database: str = "") -> None:
+    def __init__(self, engine: Engine, database: str = "", query_id: str = "") -> None:
         self._engine = engine
         self._marker = engine.next_marker()
+        self._query_id = query_id
         self._replay: list[str] = [f"USE {quote_identifier(database)}"] if database else []
         self._applied: dict[str, str] = {}
         self._originals: dict[str, str | None] = {}
@@ -88,10 +91,10 @@ class Session:
     def apply(self, settings: Mapping[str, str], *, strict: bool, query_id: str = "") -> None:
         """Make these the settings of the next statement, in place of the last call's; SET in SQL stays underneath.
 
-        With strict an unknown setting is refused (code 115), else it is ignored. KILL QUERY finds it by `query_id`.
+        With strict an unknown setting is refused (code 115), else it is ignored.
         """
         wanted = {name: value for name, value in settings.items() if name != _MARKER_SETTING}
-        if query_id:
+        if query_id not in {"", self._query_id}:
             wanted[_MARKER_SETTING] = f"{self._marker} {query_id}"
         if wanted == self._applied:
             return
@@ -238,7 +241,7 @@ class Session:
     def _open(self) -> Connection:
         connection = self._engine.connect()
         try:
-            base = {**_BASE_SETTINGS, _MARKER_SETTING: f"{self._marker} "}
+            base = {**_BASE_SETTINGS, _MARKER_SETTING: f"{self._marker} {self._query_id}"}
             for sql in [_set_statement(base), *self._replay]:
                 connection.query(sql, "TSV", params={})
         except RuntimeError as exc:

@@ -360,14 +360,14 @@ def test_a_query_is_killed_by_the_id_its_client_gave_it(gateway: Gateway, http: 
 
     def ask() -> None:
         with gateway.http() as own:
-            answers.append(own.post("/", params={"query_id": "mine"}, content=slow))
+            answers.append(own.post("/", params={"query_id": "it's mine"}, content=slow))
 
     asking = threading.Thread(target=ask)
     asking.start()
     deadline = time.monotonic() + 20
-    while not http.post("/", content="KILL QUERY WHERE query_id = 'mine' SYNC").text:
+    while not http.post("/", content="KILL QUERY WHERE query_id = 'it\\'s mine' SYNC").text:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     asking.join(20)
     assert [answer.headers["X-ClickHouse-Exception-Code"] for answer in answers] == ["394"]
-    assert http.post("/", content="KILL QUERY WHERE query_id = 'mine'").text == ""
+    assert http.post("/", content="KILL QUERY WHERE query_id = 'it\\'s mine'").text == ""

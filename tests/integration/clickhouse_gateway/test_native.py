@@ -229,6 +229,25 @@ def test_a_cancelled_query_stops_and_the_connection_goes_on(client: Client) -> N
     assert client.execute("SELECT 1") == [(1,)]
 
 
+def test_a_query_is_killed_by_the_id_its_client_gave_it(gateway: Gateway, client: Client) -> None:
+    slow = "SELECT sum(sleepEachRow(0.01)) FROM numbers(6000) SETTINGS max_block_size = 10"
+    own = gateway.client()
+    assert own.execute("SELECT 1", query_id="another") == [(1,)]
+    failures: list[ServerException] = []
+
+    def ask() -> None:
+        with pytest.raises(ServerException) as failed:
+            own.execute(slow, query_id="it's mine", settings={"max_threads": 2})
+        failures.append(failed.value)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    _wait(lambda: client.execute("KILL QUERY WHERE query_id = 'it\\'s mine' SYNC") != [])
+    asking.join(20)
+    assert [failure.code for failure in failures] == [394]
+    assert own.execute("SELECT 1") == [(1,)]
+
+
 def test_a_query_ends_when_its_client_leaves(gateway: Gateway, client: Client) -> None:
     leaver = gateway.client()
     marked = "SELECT sum(sleepEachRow(0.01)) FROM numbers(20000) SETTINGS max_block_size = 10"
