@@ -120,7 +120,8 @@ class IncidentPages:
         timeline: Sequence[TimelineEntry],
         parts: Parts,
     ) -> views.IncidentPage:
-        now, onset = self.clock.now(), views.onset(incident, analysis, now)
+        now = self.clock.now()
+        onset = views.onset(incident, analysis, now)
         window = windows.around_onset(incident, onset, now)
         worst = windows.troubled(incident, onset, window, now)
         charted = views.charted(incident, analysis)
