@@ -47,9 +47,10 @@ def look(
 ) -> Flush:
     """Return the outcome of looking at a group: Alertmanager's, and what is to be told of alerts without data.
 
-    Of alerts that are a `heartbeat`, it is their silence that fires.
+    Of alerts that are a `heartbeat`, it is their silence that fires; once that is told, only their coming ends it.
     """
-    told = [judge(alert, now, heard) for alert in alerts]
+    missed = entry.firing if entry else frozenset()
+    told = [a if heartbeat(a) and a.fingerprint in missed else judge(a, now, heard) for a in alerts]
     awaited = {a.fingerprint: a.ends_at for a in told if heartbeat(a) and a.state(now) is State.FIRING}
     judged = [turned(alert, now) if heartbeat(alert) else alert for alert in told]
     if judged and all(_forgotten(a, now) for a in judged):

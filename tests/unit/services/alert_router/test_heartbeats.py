@@ -82,6 +82,16 @@ def test_nothing_is_missed_while_nothing_could_be_heard() -> None:
     assert watch.look(230 + 241).decision.notify
 
 
+def test_a_restart_does_not_end_what_was_missed_before() -> None:
+    watch = Watch(watchdog())
+    watch.look(0)
+    assert watch.look(242).decision is Decision.FIRST_NOTIFICATION
+    watch.since = at(300)
+    assert not watch.look(301).decision.notify
+    watch.hear(watchdog(ends=700, updated=400))
+    assert watch.look(401).decision is Decision.ALL_RESOLVED
+
+
 def test_what_has_been_silent_for_a_week_is_waited_for_no_more() -> None:
     watch = Watch(watchdog())
     watch.look(0)
