@@ -34,9 +34,11 @@ async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     checkers = Checkers(settings.otlp_json_processes)
     lifecycle.push(checkers.close, "checkers")
     receiver = Receiver(publisher, checkers, ReceiverMetrics(REGISTRY))
-    http = HttpDoor(receiver, tenants, settings.otlp_max_body_bytes, settings.otlp_max_decoded_bytes)
+    bounds = (settings.otlp_max_body_bytes, settings.otlp_max_decoded_bytes)
+    http = HttpDoor(receiver, tenants, *bounds, settings.origins)
     await lifecycle.serve_http(http.app(lifecycle.health.routes()), settings.health_port)
     limit = [("grpc.max_receive_message_length", settings.otlp_max_body_bytes)]
     given = dict.fromkeys(SERVICES.values(), Requirement(Role.SERVICE, Scope.TELEMETRY_WRITE))
     names = list(SERVICES.values())
-    await serve_grpc(lifecycle, settings.otlp_grpc_port, tenants, GrpcDoor(receiver).add_to, names, limit, given)
+    door, port = GrpcDoor(receiver), settings.otlp_grpc_port
+    await serve_grpc(lifecycle, port, tenants, door.add_to, names, limit, given, tell_compressions=True)

@@ -22,6 +22,9 @@ class Encoding(StrEnum):
     JSON = "application/json"
 
 
+BEACON: Final = "text/plain"  # all that a page may send of itself as it closes, by `navigator.sendBeacon`
+
+
 class Outcome(StrEnum):
     """How an export ended; a metric label."""
 
@@ -37,6 +40,7 @@ class Reason(StrEnum):
     TOO_OFTEN = "too_often"
     MEDIA_TYPE = "unsupported_media_type"
     CONTENT_ENCODING = "unsupported_content_encoding"
+    ORIGIN = "origin_not_allowed"
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
     UNDECODABLE = "undecodable"
@@ -66,6 +70,7 @@ STATUSES: Final = {
     Reason.TOO_OFTEN: Status(429, 8),
     Reason.MEDIA_TYPE: Status(415, 3),
     Reason.CONTENT_ENCODING: Status(415, 3),
+    Reason.ORIGIN: Status(403, 7),
     Reason.TOO_LARGE: Status(413, 8),
     Reason.TOO_SLOW: Status(408, 4),
     Reason.UNDECODABLE: Status(400, 3),
@@ -87,10 +92,21 @@ class ExportRefused(Exception):
 
 
 def media_type(content_type: str) -> Encoding:
-    """Return the encoding a Content-Type names, parameters aside; raises ExportRefused."""
-    name = content_type.partition(";")[0].strip().lower()
+    """Return the encoding a Content-Type names, parameters aside; raises ExportRefused. A beacon's text is JSON."""
+    name = bare(content_type)
+    if name == BEACON:
+        return Encoding.JSON
     try:
         return Encoding(name)
     except ValueError:
-        wanted = " or ".join(Encoding)
-        raise ExportRefused(Reason.MEDIA_TYPE, f"Content-Type {name!r} is not OTLP; send {wanted}") from None
+        raise not_otlp(name) from None
+
+
+def bare(content_type: str) -> str:
+    """Return a Content-Type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def not_otlp(name: str) -> ExportRefused:
+    """Return the refusal of a media type."""
+    return ExportRefused(Reason.MEDIA_TYPE, f"Content-Type {name[:100]!r} is not OTLP; send {' or '.join(Encoding)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import grpc
 import httpx
 import pytest
@@ -18,6 +20,7 @@ import zstandard
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from libs.runtime.grpc_front import TOLD
 from tests.integration.alert_world import KEY, free_port, unique
 from tests.integration.ingest_world import (
     FRESH_SECONDS,
@@ -26,6 +29,7 @@ from tests.integration.ingest_world import (
     running_ingest,
 )
 from tests.unit.libs.otlp.requests import logs, value
+from tests.unit.libs.runtime.test_grpc_front import BEGIN, request
 
 SERVICES = ("otlp_receiver", "log_consumer", "metric_consumer", "trace_consumer")
 PROGRAM = Path(__file__).with_name("sdk_program.py")
@@ -81,13 +85,15 @@ def test_a_program_with_the_opentelemetry_sdk_is_readable_within_five_seconds(
     assert total == [("orders", 3.0, True)]
 
 
-@pytest.mark.parametrize("encoding", ["", "gzip", "zstd", "deflate"])
+@pytest.mark.parametrize("encoding", ["", "gzip", "zstd", "deflate", "zlib", "snappy", "x-snappy-framed", "lz4"])
 def test_http_takes_protobuf_in_every_content_encoding(world: IngestWorld, tenant: str, encoding: str) -> None:
     import zlib
 
     body = an_export().SerializeToString()
     packed = {
-        "": body, "gzip": gzip.compress(body), "zstd": zstandard.compress(body), "deflate": zlib.compress(body)
+        "": body, "gzip": gzip.compress(body), "zstd": zstandard.compress(body), "deflate": zlib.compress(body),
+        "zlib": zlib.compress(body), "snappy": bytes(cramjam.snappy.compress_raw(body)),
+        "x-snappy-framed": bytes(cramjam.snappy.compress(body)), "lz4": bytes(cramjam.lz4.compress(body)),
     }[encoding]  # fmt: skip
     answer = world.post("logs", packed, tenant, content_encoding=encoding)
     assert (answer.status_code, answer.content) == (200, b"")
@@ -191,6 +197,21 @@ def test_a_bad_grpc_call_is_answered_with_its_reason(
         world.call("logs", body, tenant)
     assert (refused.value.code(), reason in str(refused.value.details())) == (code, True)
     assert world.call("logs", an_export().SerializeToString(), tenant) == b""
+
+
+@pytest.mark.parametrize("encoding", ["snappy", "zstd"])
+def test_a_grpc_compression_that_is_not_taken_is_answered_with_those_that_are(
+    world: IngestWorld, tenant: str, encoding: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", world.grpc_port), timeout=10) as connection:
+        connection.sendall(BEGIN + request(encoding, 1))
+        came = b""
+        while TOLD not in came:
+            piece = connection.recv(65536)
+            assert piece, came
+            came += piece
+    for known in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+        assert world.call("logs", an_export().SerializeToString(), tenant, compression=known) == b""
 
 
 def test_a_grpc_call_without_a_known_key_is_unauthenticated(world: IngestWorld) -> None:

@@ -7,12 +7,18 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import cramjam
 import zstandard
 
 from services.otlp_receiver.domain import ExportRefused, Reason
 
 LEAST_WINDOW: Final = 8 * 1024 * 1024  # what every decoder of zstd is to bear (RFC 8878, 3.1.1.1.2)
-MAX_PARTS: Final = 10_000  # gzip members, or frames and blocks of zstd: each costs time, and may hold nothing
+MAX_PARTS: Final = (
+    10_000  # gzip members, frames and blocks of zstd, chunks of snappy: each costs time, and may be empty
+)
+LZ4_MOST: Final = 256  # bytes at most that one of lz4 becomes
+LZ4_LEAST: Final = 4096
+SNAPPY_STREAM: Final = b"\xff\x06\x00\x00sNaPpY"  # how a framed one begins, and no block does
 PIECE: Final = 16 * 1024  # of gzip fed at once: what is left over at a member's end is copied
 
 
@@ -21,13 +27,16 @@ def decompress(body: bytes, content_encoding: str, limit: int) -> bytes:
     name = content_encoding.strip().lower()
     expand = _EXPANDERS.get(name)
     if expand is None:
-        supported = ", ".join(sorted(filter(None, _EXPANDERS)))
-        raise ExportRefused(Reason.CONTENT_ENCODING, f"Content-Encoding {name!r} is not supported: {supported}")
+        supported = ", ".join(ENCODINGS)
+        raise ExportRefused(Reason.CONTENT_ENCODING, f"Content-Encoding {name[:100]!r} is not supported: {supported}")
+    plain: bytes | None
     try:
         plain = expand(body, limit + 1)
-    except (zlib.error, zstandard.ZstdError, EOFError) as error:
+    except (zlib.error, zstandard.ZstdError, cramjam.DecompressionError, EOFError) as error:
         raise ExportRefused(Reason.UNDECODABLE, f"the body is not {name}: {error}") from error
-    if len(plain) > limit:
+    except OverflowError:
+        plain = None
+    if plain is None or len(plain) > limit:
         raise ExportRefused(Reason.TOO_LARGE, f"the body is larger than {limit} bytes decompressed")
     return plain
 
@@ -108,10 +117,64 @@ def _zstd_blocks(body: bytes, position: int, most: int) -> tuple[int, int]:
     raise EOFError(f"it has more than {MAX_PARTS} frames and blocks")
 
 
+def _snappy(body: bytes, limit: int) -> bytes:
+    """Expand a block, or a framed stream: Collectors sent one by this name for years and then the other."""
+    if body.startswith(SNAPPY_STREAM):
+        return _framed_snappy(body, limit)
+    if not body:
+        raise EOFError("it ends too early")
+    if cramjam.snappy.decompress_raw_len(body) >= limit:
+        raise OverflowError
+    return bytes(cramjam.snappy.decompress_raw(body))
+
+
+def _framed_snappy(body: bytes, limit: int) -> bytes:
+    size = 0
+    for chunk in _snappy_chunks(body):
+        size += chunk
+        if size >= limit:
+            raise OverflowError
+    return bytes(cramjam.snappy.decompress(body))  # which looks after the checksums
+
+
+def _snappy_chunks(body: bytes) -> Iterator[int]:
+    """Yield how many bytes each chunk becomes. https://github.com/google/snappy/blob/main/framing_format.txt"""
+    position = parts = 0
+    while position < len(body):
+        kind, size = body[position], int.from_bytes(body[position + 1 : position + 4], "little")
+        data, position, parts = position + 8, position + 4 + size, parts + 1  # four bytes of checksum go before data
+        if position > len(body):
+            raise EOFError("it ends too early")
+        if parts > MAX_PARTS:
+            raise EOFError(f"it has more than {MAX_PARTS} chunks")
+        if kind == 0:
+            yield cramjam.snappy.decompress_raw_len(body[data : data + 10])
+        elif kind == 1:
+            yield max(0, size - 4)
+
+
+def _lz4(body: bytes, limit: int) -> bytes:
+    """Expand lz4 frames into a place that holds no more than the limit."""
+    place = bytearray(min(limit, LZ4_MOST * len(body) + LZ4_LEAST))
+    try:
+        size = cramjam.lz4.decompress_into(body, place)
+    except cramjam.DecompressionError as error:
+        if "whole buffer" in str(error) and len(place) == limit:  # what its writer says when there is no more room
+            raise OverflowError from error
+        raise
+    return bytes(place[:size])
+
+
 _EXPANDERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "": _identity,
     "identity": _identity,
     "gzip": _gzip,
+    "x-gzip": _gzip,
     "deflate": _deflate,
+    "zlib": _deflate,
     "zstd": _zstd,
+    "snappy": _snappy,
+    "x-snappy-framed": _framed_snappy,
+    "lz4": _lz4,
 }
+ENCODINGS: Final = tuple(sorted(filter(None, _EXPANDERS)))
