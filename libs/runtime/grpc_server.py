@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -16,6 +19,7 @@ from libs.access.rpc import Rpc, requirements
 from libs.access.tenants import TenantRegistry
 from libs.kernel.errors import IncidentScopeError
 from libs.runtime.grpc_calls import audited, refusal, stamped, supervised
+from libs.runtime.grpc_front import Front
 from libs.runtime.lifecycle import Lifecycle
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -105,11 +109,12 @@ async def serve_grpc(
     service_names: Sequence[str],
     options: Sequence[tuple[str, Any]] = (),
     given: Mapping[str, Requirement] | None = None,
+    tell_compressions: bool = False,
 ) -> int:
     """Serve gRPC on the settings' host and return the port; `add` registers the servicers.
 
     `given` says, by service, what those ask whose contracts are not ours. Raises RpcUnguarded for an rpc that does
-    not declare who may call it.
+    not declare who may call it. With `tell_compressions` clients that compress in a way that is not known hear so.
     """
     rpcs = requirements(service_names, given or {})
     defaults = {"grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.so_reuseport": 0, **STAYING}
@@ -120,6 +125,14 @@ async def serve_grpc(
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
+    listen = _listen_behind_front if tell_compressions else _listen
+    bound = await listen(lifecycle, server, port)
+    for name in ("", *service_names):
+        await checker.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return bound
+
+
+async def _listen(lifecycle: Lifecycle, server: grpc.aio.Server, port: int) -> int:
     address = f"{lifecycle.settings.host}:{port}"
     try:
         bound = server.add_insecure_port(address)
@@ -127,9 +140,24 @@ async def serve_grpc(
         raise IncidentScopeError(f"cannot listen on {address} for gRPC; choose another port") from exc
     await server.start()
     lifecycle.push(lambda: server.stop(grace=5), f"grpc:{bound}")
-    for name in ("", *service_names):
-        await checker.set(name, health_pb2.HealthCheckResponse.SERVING)
     return int(bound)
+
+
+async def _listen_behind_front(lifecycle: Lifecycle, server: grpc.aio.Server, port: int) -> int:
+    host = lifecycle.settings.host
+    folder = Path(tempfile.mkdtemp(prefix="grpc-"))
+    lifecycle.push(lambda: shutil.rmtree(folder, ignore_errors=True), "grpc-socket")
+    server.add_insecure_port(f"unix:{folder / 'server'}")
+    front = Front(str(folder / "server"))
+    await server.start()
+    lifecycle.push(front.close, "grpc-front")
+    lifecycle.push(lambda: server.stop(grace=5), "grpc")
+    try:
+        bound = await front.listen(host, port)
+    except OSError as exc:
+        raise IncidentScopeError(f"cannot listen on {host}:{port} for gRPC; choose another port") from exc
+    lifecycle.push(front.take_no_more, f"grpc-front:{bound}")
+    return bound
 
 
 def _records(lifecycle: Lifecycle, rpcs: Mapping[str, Rpc]) -> Callable[[Entry], None]:

@@ -40,4 +40,5 @@ async def start(lifecycle: Lifecycle, settings: Settings) -> None:
     limit = [("grpc.max_receive_message_length", settings.otlp_max_body_bytes)]
     given = dict.fromkeys(SERVICES.values(), Requirement(Role.SERVICE, Scope.TELEMETRY_WRITE))
     names = list(SERVICES.values())
-    await serve_grpc(lifecycle, settings.otlp_grpc_port, tenants, GrpcDoor(receiver).add_to, names, limit, given)
+    door, port = GrpcDoor(receiver), settings.otlp_grpc_port
+    await serve_grpc(lifecycle, port, tenants, door.add_to, names, limit, given, tell_compressions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import zstandard
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from libs.runtime.grpc_front import TOLD
 from tests.integration.alert_world import KEY, free_port, unique
 from tests.integration.ingest_world import (
     FRESH_SECONDS,
@@ -27,6 +29,7 @@ from tests.integration.ingest_world import (
     running_ingest,
 )
 from tests.unit.libs.otlp.requests import logs, value
+from tests.unit.libs.runtime.test_grpc_front import BEGIN, request
 
 SERVICES = ("otlp_receiver", "log_consumer", "metric_consumer", "trace_consumer")
 PROGRAM = Path(__file__).with_name("sdk_program.py")
@@ -205,6 +208,21 @@ def test_a_bad_grpc_call_is_answered_with_its_reason(
         world.call("logs", body, tenant)
     assert (refused.value.code(), reason in str(refused.value.details())) == (code, True)
     assert world.call("logs", an_export().SerializeToString(), tenant) == b""
+
+
+@pytest.mark.parametrize("encoding", ["snappy", "zstd"])
+def test_a_grpc_compression_that_is_not_taken_is_answered_with_those_that_are(
+    world: IngestWorld, tenant: str, encoding: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", world.grpc_port), timeout=10) as connection:
+        connection.sendall(BEGIN + request(encoding, 1))
+        came = b""
+        while TOLD not in came:
+            piece = connection.recv(65536)
+            assert piece, came
+            came += piece
+    for known in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+        assert world.call("logs", an_export().SerializeToString(), tenant, compression=known) == b""
 
 
 def test_a_grpc_call_without_a_known_key_is_unauthenticated(world: IngestWorld) -> None:

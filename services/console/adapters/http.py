@@ -26,6 +26,7 @@ from libs.kernel.errors import InvalidInput, Unavailable
 from libs.runtime.bodies import BodyRefused
 from services.console.adapters import http_api, http_status
 from services.console.adapters.http_forms import Kept, kept, page_of
+from services.console.adapters.http_head import HeadLikeGet
 from services.console.adapters.http_live import Events
 from services.console.adapters.http_may import May
 from services.console.adapters.http_pages import PageRoutes
@@ -98,6 +99,7 @@ def build(
     _answer_problems(app, pages, sessions)
     _describe(app)
     app.add_middleware(Compressed)
+    app.add_middleware(HeadLikeGet)
     return Guard(app, allowed_hosts)
 
 
