@@ -38,7 +38,7 @@ class HeadLikeGet:
                     streaming.set()
                     await send({"type": "http.response.body"})
 
-        answering = asyncio.create_task(self.app({**scope, "method": "GET"}, receive, sending))  # type: ignore[arg-type]
+        answering = asyncio.ensure_future(self.app({**scope, "method": "GET"}, receive, sending))
         ended = asyncio.create_task(streaming.wait())
         try:
             await asyncio.wait({answering, ended}, return_when=asyncio.FIRST_COMPLETED)
