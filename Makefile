@@ -10,7 +10,7 @@ BENCH_STAMP := $(VENV)/.bench-installed
 export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # one pip at a time
-.PHONY: help setup up down status logs env demo fresh test screenshots lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp cases bench-rca bench-quiet soak-outbox image-smoke
+.PHONY: help setup up down status logs env demo fresh test test-peers screenshots lint proto migrate topics schema docs lock clean bench-incidents bench-correlation demo-sweep bench-signatures soak-ingest bench-freshness bench-ingest fuzz-otlp cases bench-rca bench-quiet soak-outbox image-smoke
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -72,8 +72,11 @@ bench-freshness: setup ## seconds from produce to queryable at 20 k records a se
 
 test: lint $(BENCH_STAMP) ## lint, then unit, contract, integration and end-to-end tests against real servers
 	@$(PY) -m scripts.install_browser
+	@$(PY) -m pytest tests -n $(TEST_WORKERS) --dist loadfile -m "not toolchains"
+
+test-peers: $(DEV_STAMP) ## clients in Go, Node and Java on the local ClickHouse, and a real Collector; builds them, minutes the first time
 	@$(PY) -m scripts.install_toolchains
-	@$(PY) -m pytest tests -n $(TEST_WORKERS) --dist loadfile
+	@$(PY) -m pytest tests/integration -m toolchains
 
 screenshots: $(DEV_STAMP) ## take the README's pictures anew, by the browser tests
 	@$(PY) -m scripts.install_browser

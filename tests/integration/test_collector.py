@@ -15,6 +15,7 @@ from tests.integration.clickhouse_gateway.world import Gateway
 from tests.integration.collector_world import Collector, running_collector, validate
 from tests.integration.ingest_world import IngestWorld, running_ingest
 
+pytestmark = pytest.mark.toolchains
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = str(ROOT / "infra" / "otel-collector" / "config.yaml")
 SERVICES = ("otlp_receiver", "log_consumer", "metric_consumer", "trace_consumer")

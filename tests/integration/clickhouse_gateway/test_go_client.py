@@ -15,6 +15,7 @@ import pytest
 from tests.integration.clickhouse_gateway.world import Gateway
 from tests.integration.go_programs import build
 
+pytestmark = pytest.mark.toolchains
 SOURCES = Path(__file__).parent / "clients" / "go"
 EXPECTED: dict[str, Any] = {
     "query": [42, "łódź", {"k": "v"}, None, "2026-05-01T12:00:00+09:00"],

@@ -14,6 +14,7 @@ from infra.local.maven import Coordinate
 from scripts.install_toolchains import ensure
 from tests.integration.clickhouse_gateway.world import ROOT, Gateway
 
+pytestmark = pytest.mark.toolchains
 SOURCES = Path(__file__).parent / "clients" / "java"
 CACHE = ROOT / ".cache" / "java" / "clickhouse"
 EXPECTED = """\

@@ -14,6 +14,7 @@ import pytest
 from scripts.install_toolchains import ensure
 from tests.integration.clickhouse_gateway.world import ROOT, Gateway
 
+pytestmark = pytest.mark.toolchains
 SOURCES = Path(__file__).parent / "clients" / "node"
 CACHE = ROOT / ".cache" / "node" / "clickhouse"
 EXPECTED: dict[str, Any] = {
