@@ -279,10 +279,10 @@ def test_entries_of_several_tenants_are_put_on_record_also_after_an_outage(
             if n == 300:  # what the database never takes keeps none of the others out
                 audit.record(Entry(Identity(tenant, Role.VIEWER), "No\x00text", "OK"))
         running = asyncio.create_task(audit.run())
-        await seconds_until(lambda: _count(owner, second) == 300)
+        await seconds_until(lambda: _count(owner, second) == 300, 60)
         owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'audit-test'")
         audit.record(Entry(Identity(tenant, Role.VIEWER), "Do", "OK"))
-        await seconds_until(lambda: _count(owner, tenant) == 301)
+        await seconds_until(lambda: _count(owner, tenant) == 301, 60)
         audit.record(Entry(Identity(tenant, Role.VIEWER), "Last", "OK"))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

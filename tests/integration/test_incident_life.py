@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import queue
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -264,7 +265,7 @@ def test_messages_come_from_templates_that_tenants_can_change(world: IncidentWor
         ("{{ incident.__init__.__globals__ }}", "body"),
         ("{% for a in 'x' * 40000 %}xx{% endfor %}", "more than 40000 characters"),
         ("{{ 'x' * 4000000000 }}", "memory"),
-        ("{{ 9 ** (9 ** 9) }}", "time"),
+        ("{{ 9 ** (9 ** 9) }}", "time|takes longer than"),
         ("{{ range(5) }}", "undefined"),
         ("{% include '/etc/passwd' %}", "body"),
         ("{{ incident.nothing }}", "nothing"),
@@ -275,7 +276,7 @@ def test_a_template_reaches_nothing_but_the_facts_and_is_bounded(world: Incident
     trial = outside.MessageTemplate(body=body)
     code, details = refusal(lambda: ask(world, "RenderMessage", incident.id, template=trial))
     assert code == "INVALID_ARGUMENT"
-    assert says in details
+    assert re.search(says, details)
 
 
 def test_the_status_page_shows_what_was_made_public_and_only_that(world: IncidentWorld) -> None:

@@ -75,7 +75,7 @@ def test_a_sender_that_leaves_is_no_error_of_ours() -> None:
 
 def test_after_the_body_its_deadline_is_over_and_a_leaving_is_passed_on() -> None:
     async def story() -> list[str]:
-        receive = BoundedBody(Sender([*parts(b"1"), {"type": "http.disconnect"}], every_s=0.1), 10, 0.15)
+        receive = BoundedBody(Sender([*parts(b"1"), {"type": "http.disconnect"}], every_s=0.6), 10, 1.0)
         return [(await receive())["type"], (await receive())["type"]]
 
     assert asyncio.run(story()) == ["http.request", "http.disconnect"]
