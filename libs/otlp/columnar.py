@@ -18,7 +18,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from libs.otlp.batch import MAX_MESSAGE_BYTES, OLDEST_NANOSECONDS, DecodedBatch, Message
-from libs.otlp.columns import SERVICE_NAME, Flags, Parts, Raw, Tables
+from libs.otlp.columns import NO_ROWS, SERVICE_NAME, Parts, Raw, Tables
 from libs.otlp.compiled import Bytes, Ints
 from libs.otlp.fingerprint import fingerprint
 from libs.otlp.layout import Layout, Rows
@@ -45,16 +45,16 @@ class Shape:
 
     `scopes` gives the scope of each output row, `columns` what `Tables.shared` does not; `constants` are the texts
     it refers to. `times` gives the time of each row, Unix nanoseconds. `fill` makes of a new record one that has a row,
-    `doubtful` tells, row by row, whose messages the reference has to judge.
+    `doubtful` gives the rows whose messages the reference has to judge.
     """
 
     kept: Rows
     constants: tuple[str, ...]
     scopes: Callable[[Shredder], Ints]
-    columns: Callable[[Tables], Mapping[str, Parts]]
+    columns: Callable[[Tables, Ints], Mapping[str, Parts]]
     times: Callable[[Tables], Ints]
     fill: Callable[[Any], object] = lambda record: record.SetInParent()
-    doubtful: Callable[[Tables], Flags] = lambda tables: np.zeros(tables.rows, dtype=np.bool_)
+    doubtful: Callable[[Tables], Ints] = lambda _tables: NO_ROWS
 
 
 class ColumnarDecoder:
@@ -108,15 +108,16 @@ class ColumnarDecoder:
         except DecodeError:  # a value the walk let pass and protobuf does not
             return 0, b"", list(indexes)
         tables = Tables(shredder, messages, self._shape.scopes(shredder))
-        doubtful = tables.messages(tables.outside(self._shape.times(tables)) | self._shape.doubtful(tables))
-        if doubtful.any():
-            left = [indexes[i] for i in np.flatnonzero(doubtful).tolist()]
-            rows, body, refused = self._block(batch, [index for index in indexes if index not in set(left)])
-            return rows, body, [*refused, *left]
-        refused = [indexes[i] for i in np.flatnonzero((status < 0) | tables.without_rows()).tolist()]
+        times = self._shape.times(tables)
+        doubtful = tables.messages(tables.outside(times)) | tables.messages(self._shape.doubtful(tables))
+        if doubtful:
+            rows, body, refused = self._block(batch, [one for i, one in enumerate(indexes) if i not in doubtful])
+            return rows, body, [*refused, *(indexes[i] for i in doubtful)]
+        left = tables.without_rows().union(np.flatnonzero(status < 0).tolist())
+        refused = [indexes[i] for i in left]
         if not tables.rows:
             return 0, b"", refused
-        body = _write(self._signal.columns, {**tables.shared(), **self._shape.columns(tables)}, tables.rows)
+        body = _write(self._signal.columns, {**tables.shared(), **self._shape.columns(tables, times)}, tables.rows)
         shredder.release()
         return tables.rows, body, refused
 

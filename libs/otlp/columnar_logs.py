@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from libs.otlp.columnar import ColumnarDecoder, Shape
-from libs.otlp.columns import Parts, Tables, numbers
+from libs.otlp.columns import Parts, Tables, numbers, or_else
 from libs.otlp.compiled import Ints
 from libs.otlp.layout import Attributes, Keep, Rows, resources
 from libs.otlp.logs import LOGS
@@ -31,22 +31,20 @@ RECORD = Rows(
 
 def observed(tables: Tables) -> Ints:
     """Return when each record was observed."""
-    given = tables.shredder.column("records", "observed")
-    return np.where(given != 0, given, tables.received())
+    return or_else(tables.shredder.column("records", "observed"), tables.received)
 
 
 def times(tables: Tables) -> Ints:
     """Return the time of each record."""
-    given = tables.shredder.column("records", "time")
-    return np.where(given != 0, given, observed(tables))
+    return or_else(tables.shredder.column("records", "time"), lambda: observed(tables))
 
 
-def columns(tables: Tables) -> dict[str, Parts]:
-    """Return the columns that come from log records."""
+def columns(tables: Tables, time: Ints) -> dict[str, Parts]:
+    """Return the columns that come from log records, given their times."""
     column = tables.shredder.column
     severity = column("records", "severity_number").astype(np.int32)
     return {
-        "Timestamp": numbers(times(tables), "<i8"),
+        "Timestamp": numbers(time, "<i8"),
         "ObservedTimestamp": numbers(observed(tables), "<i8"),
         "TraceId": tables.ids("records", "trace_id"),
         "SpanId": tables.ids("records", "span_id"),

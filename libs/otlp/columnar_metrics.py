@@ -8,7 +8,7 @@ import numpy as np
 
 from libs.otlp.batch import MAX_TEXT_BYTES
 from libs.otlp.columnar import ColumnarDecoder, Shape
-from libs.otlp.columns import Blobs, Parts, Tables, numbers, offsets
+from libs.otlp.columns import Blobs, Parts, Tables, numbers, offsets, or_else
 from libs.otlp.compiled import Ints
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
 from libs.otlp.metrics import METRICS
@@ -108,12 +108,11 @@ def scopes(shredder: Shredder) -> Ints:
 
 def times(tables: Tables) -> Ints:
     """Return the time of each point."""
-    given = tables.shredder.column("points", "time")
-    return np.where(given != 0, given, tables.received())
+    return or_else(tables.shredder.column("points", "time"), tables.received)
 
 
-def columns(tables: Tables) -> dict[str, Parts]:
-    """Return the columns that come from metrics and their points."""
+def columns(tables: Tables, time: Ints) -> dict[str, Parts]:
+    """Return the columns that come from metrics and their points, given the times of those."""
     column = tables.shredder.column
     metric = column("points", "owner")
     names = tuple(TYPES.get(number, "") for number in range(max(TYPES) + 1))
@@ -126,7 +125,7 @@ def columns(tables: Tables) -> dict[str, Parts]:
         "IsMonotonic": numbers(column("metrics", "is_monotonic")[metric] != 0, "u1"),
         "Attributes": tables.maps("points", "point_attributes"),
         "StartTimeUnix": numbers(column("points", "start"), "<i8"),
-        "TimeUnix": numbers(times(tables), "<i8"),
+        "TimeUnix": numbers(time, "<i8"),
         "Flags": numbers(column("points", "flags"), "<u4"),
         **_values(tables),
         **_exemplars(tables),

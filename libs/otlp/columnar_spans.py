@@ -8,7 +8,7 @@ import numpy as np
 
 from libs.otlp.batch import MAX_TEXT_BYTES, OLDEST_NANOSECONDS
 from libs.otlp.columnar import ColumnarDecoder, Shape
-from libs.otlp.columns import SIZE, Flags, Parts, Tables, numbers, offsets
+from libs.otlp.columns import SIZE, Parts, Tables, numbers, offsets, or_else
 from libs.otlp.compiled import Ints
 from libs.otlp.layout import Attributes, Inside, Keep, Rows, resources
 from libs.otlp.spans import KINDS, SPANS, STATUS_CODES
@@ -49,25 +49,27 @@ SPAN = Rows(
 
 def times(tables: Tables) -> Ints:
     """Return the time of each span: its start, else its end."""
-    start, end = tables.shredder.column("spans", "start"), tables.shredder.column("spans", "end")
-    time = np.where(start != 0, start, end)
-    return np.where(time != 0, time, tables.received())
-
-
-def doubtful(tables: Tables) -> Flags:
-    """Tell of each span whether it may be none, see `spans.is_span`."""
     column = tables.shredder.column
-    nameless = (column("spans", "trace_id") & SIZE == 0) | (column("spans", "span_id") & SIZE == 0)
-    found: Flags = nameless & (column("spans", "start") == 0) & (column("spans", "end") == 0)
+    given = or_else(column("spans", "start"), lambda: column("spans", "end"))
+    return or_else(given, tables.received)
+
+
+def doubtful(tables: Tables) -> Ints:
+    """Return the spans that may be none, see `spans.is_span`."""
+    column = tables.shredder.column
+    timeless = np.flatnonzero(column("spans", "start") == 0)
+    timeless = timeless[column("spans", "end")[timeless] == 0]
+    ids = column("spans", "trace_id")[timeless], column("spans", "span_id")[timeless]
+    found: Ints = timeless[(ids[0] & SIZE == 0) | (ids[1] & SIZE == 0)]
     return found
 
 
-def columns(tables: Tables) -> dict[str, Parts]:
-    """Return the columns that come from spans."""
+def columns(tables: Tables, time: Ints) -> dict[str, Parts]:
+    """Return the columns that come from spans, given their times."""
     column = tables.shredder.column
     start, end = column("spans", "start"), column("spans", "end")
     return {
-        "Timestamp": numbers(times(tables), "<i8"),
+        "Timestamp": numbers(time, "<i8"),
         "TraceId": tables.ids("spans", "trace_id"),
         "SpanId": tables.ids("spans", "span_id"),
         "ParentSpanId": tables.ids("spans", "parent_span_id"),

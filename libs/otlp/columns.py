@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -16,7 +16,7 @@ from libs.otlp.shredder import EncodedMaps, Shredder
 from libs.otlp.values import oldest_kept
 
 SIZE: Final = 0xFFFFFFFF  # the part of a reference that is its size
-Flags = npt.NDArray[np.bool_]
+NO_ROWS: Final[Ints] = np.empty(0, dtype=np.int64)
 SERVICE_NAME: Final = "service.name"
 
 
@@ -151,6 +151,11 @@ def numbers(values: npt.NDArray[Any], dtype: str) -> Parts:
     return [Numbers(values.astype(dtype))]
 
 
+def or_else(values: Ints, others: Callable[[], Ints]) -> Ints:
+    """Return values, with others in the place of zeros."""
+    return values if values.all() else np.where(values != 0, values, others())
+
+
 class Tables:
     """The tables of one batch, and the columns that come from resources, scopes and messages."""
 
@@ -165,17 +170,14 @@ class Tables:
         self._request_of = shredder.column("resources", "owner")[self._resource_of]
         self._message_of = shredder.column("requests", "owner")[self._request_of]
 
-    def messages(self, rows: Flags) -> Flags:
-        """Return the messages that any of some rows came from."""
-        found: Flags = np.zeros(len(self._messages), dtype=np.bool_)
-        found[self._message_of[self._scopes[rows]]] = True
-        return found
+    def messages(self, rows: Ints) -> set[int]:
+        """Return the messages that any of some rows came from, all by their numbers."""
+        return set(self._message_of[self._scopes[rows]].tolist())
 
-    def without_rows(self) -> Flags:
+    def without_rows(self) -> set[int]:
         """Return the messages that have bytes and gave no row."""
-        found = ~self.messages(np.ones(self.rows, dtype=np.bool_))
-        found[[index for index in np.flatnonzero(found).tolist() if not self._messages[index].value]] = False
-        return found
+        given = set(self._message_of[self._counts > 0].tolist())
+        return {index for index, one in enumerate(self._messages) if one.value and index not in given}
 
     def per_message(self, values: Sequence[int]) -> Ints:
         """Return a number of each message as one of each row."""
@@ -225,13 +227,12 @@ class Tables:
             "IngestIndex": numbers(self._index(), "<u4"),
         }
 
-    def outside(self, times: Ints) -> Flags:
-        """Return the rows, given their times, that the tables may not keep; see `values.kept_time`."""
+    def outside(self, times: Ints) -> Ints:
+        """Return the rows, given the times of all, that the tables may not keep; see `values.kept_time`."""
         oldest = [oldest_kept(message.received_ms * 1_000_000) for message in self._messages]
         if not len(times) or (times.min() >= max(oldest) and times.max() <= NEWEST_NANOSECONDS):
-            return np.zeros(len(times), dtype=np.bool_)
-        found: Flags = (times < self.per_message(oldest)) | (times > NEWEST_NANOSECONDS)
-        return found
+            return NO_ROWS
+        return np.flatnonzero((times < self.per_message(oldest)) | (times > NEWEST_NANOSECONDS))
 
     def received(self) -> Ints:
         """Return for each row when its message was received, Unix nanoseconds."""
