@@ -123,7 +123,7 @@ def running_ingest(servers: Any, folder: Path, services: Sequence[str]) -> Itera
     name = unique("ingest")
     topics = {signal: f"{name}.{signal}" for signal in EXPORT}
     create_topics(servers.kafka_bootstrap, topics.values())
-    tenants = [unique("t") for _ in range(40)]
+    tenants = [unique("t") for _ in range(60)]
     grpc_port = free_port()
     environment = {
         **{f"OTEL_{signal.upper()}_TOPIC": topic for signal, topic in topics.items()},

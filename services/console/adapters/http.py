@@ -26,6 +26,7 @@ from libs.kernel.errors import InvalidInput, Unavailable
 from libs.runtime.bodies import BodyRefused
 from services.console.adapters import http_api, http_status
 from services.console.adapters.http_forms import Kept, kept, page_of
+from services.console.adapters.http_head import HeadLikeGet
 from services.console.adapters.http_live import Events
 from services.console.adapters.http_pages import PageRoutes
 from services.console.adapters.http_problems import problem_of
@@ -96,6 +97,7 @@ def build(
     # Pages hold no secret beside what a visitor sends (forms are known by their origin, not by a token), so that sizes
     # of compressed answers tell nothing (BREACH). The event stream is never held back to be compressed.
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(HeadLikeGet)
     return Guard(app, allowed_hosts)
 
 

@@ -43,8 +43,8 @@ def build(responding: Responding, clock: Clock) -> APIRouter:
 
     async def page_of(request: Request) -> StatusPage:
         tenant = current_identity().tenant
-        url = str(request.base_url).rstrip("/") + PREFIX
-        return StatusPage(tenant, url, await responding.status_page(tenant), clock.now())
+        console = str(request.base_url).rstrip("/")
+        return StatusPage(tenant, console + PREFIX, await responding.status_page(tenant), clock.now(), console)
 
     def document(shape: Callable[[StatusPage], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
         @needs(Role.VIEWER, Scope.INCIDENTS_READ)

@@ -34,12 +34,13 @@ _DESCRIPTION = {
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """What is shown of one tenant. `url` is the page's own address without a slash at the end."""
+    """What is shown of one tenant. `url` is its own address, `console` that of the console, neither ends in a slash."""
 
     tenant: str
     url: str
     incidents: Sequence[PublicIncident]
     now: datetime
+    console: str
 
     @property
     def unresolved(self) -> list[PublicIncident]:
@@ -96,6 +97,11 @@ class StatusPage:
         told = (f"{u.status.capitalize()} ({_iso(u.posted_at)}): {u.message}" for u in _updates(shown))
         content = _text(entry, "content", _printable("\n\n".join(told)))
         content.set("type", "text")
+        XML.SubElement(entry, f"{{{ATOM}}}link", rel="alternate", type="text/html", href=self._link(shown))
+
+    def _link(self, shown: PublicIncident) -> str:
+        """Return the address of an incident's page."""
+        return f"{self.console}/incidents/{shown.incident.id}"
 
     def _page(self) -> Json:
         return {
@@ -148,7 +154,7 @@ class StatusPage:
             "monitoring_at": _iso(incident.mitigated_at) if incident.mitigated_at else None,
             "resolved_at": _iso(incident.resolved_at) if incident.resolved_at else None,
             "impact": _impact(shown),
-            "shortlink": f"{self.url}/incidents/{incident.id}",
+            "shortlink": self._link(shown),
             "started_at": _iso(incident.started_at),
             "page_id": self.tenant,
             "incident_updates": [_update(incident.id, u) for u in _updates(shown)],

@@ -126,6 +126,17 @@ def test_the_status_page_has_statuspages_shape(client: Client, world: World) -> 
         assert [i["id"] for i in client.get(f"/status/api/v2/{name}").json()["incidents"]] == [world.main.id]
 
 
+def test_the_short_link_of_an_incident_opens_its_page(client: Client, world: World) -> None:
+    publish(client, world)
+    (incident,) = client.get("/status/api/v2/summary.json").json()["incidents"]
+    assert incident["shortlink"] == f"http://testserver/incidents/{world.main.id}"
+    page = client.get(incident["shortlink"])
+    assert (page.status_code, "checkout" in page.text) == (200, True)
+    feed = XML.fromstring(client.get("/status/history.atom").text)  # noqa: S314
+    links = feed.findall("a:entry/a:link", {"a": "http://www.w3.org/2005/Atom"})
+    assert [(link.get("rel"), link.get("href")) for link in links] == [("alternate", incident["shortlink"])]
+
+
 def test_a_resolved_incident_leaves_the_page_but_not_its_history(client: Client, world: World) -> None:
     publish(client, world)
     client.post(f"{one(world)}:resolve", json={"actor": "A"})
