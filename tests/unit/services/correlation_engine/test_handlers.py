@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,58 +12,16 @@ from incidentscope.correlation.v1 import correlation_pb2 as pb
 from incidentscope.correlation.v1.correlation_events_pb2 import HypothesesPublished
 from incidentscope.incident.v1.incident_events_pb2 import (
     IncidentAcknowledged,
-    IncidentOpened,
-    IncidentReopened,
     IncidentResolved,
-    IncidentUpdated,
 )
 from incidentscope.incident.v1.incident_pb2 import Incident
 
 from libs.kernel.clock import ManualClock
 from libs.kernel.errors import InvalidInput, Unavailable
-from services.correlation_engine.domain.model import Change, Grid, Telemetry
 from services.correlation_engine.domain.schedule import OpenIncident, telemetry_range
 from services.correlation_engine.handlers import Correlator, open_incident
 from tests.unit.services.correlation_engine import world
-
-
-@dataclass
-class Surroundings:
-    """All four ports in memory."""
-
-    scenario: world.Scenario
-    clock: ManualClock
-    listed: list[OpenIncident] = field(default_factory=list)
-    published: list[HypothesesPublished] = field(default_factory=list)
-    stored: HypothesesPublished | None = None
-    failures: list[Exception] = field(default_factory=list)
-    deploys_down: bool = False
-    loads: int = 0
-    hurried: list[bool] = field(default_factory=list)
-
-    async def load(self, tenant: str, start: datetime, end: datetime, hurried: bool = False) -> Telemetry:
-        self.loads += 1
-        self.hurried.append(hurried)
-        if self.failures:
-            raise self.failures.pop()
-        if tenant != "acme":
-            return Telemetry(Grid(start, end))
-        return replace(self.scenario.telemetry, changes=())
-
-    async def between(self, tenant: str, start: datetime, end: datetime) -> tuple[Change, ...]:
-        if self.deploys_down:
-            raise Unavailable("deploy_normalizer does not answer")
-        return tuple(c for c in self.scenario.telemetry.changes if tenant == "acme" and start <= c.started_at < end)
-
-    async def open(self, tenant: str) -> list[OpenIncident]:
-        return [i for i in self.listed if i.tenant == tenant]
-
-    async def latest(self, incident: OpenIncident) -> HypothesesPublished | None:
-        return self.stored if incident.tenant == "acme" else None
-
-    async def publish(self, analysis: HypothesesPublished) -> None:
-        self.published.append(analysis)
-
+from tests.unit.services.correlation_engine.surroundings import Surroundings, engine, go, opened, restarted, stamp
 
 ZERO = Timestamp(seconds=-62135596800)  # as Go writes a time that was never set
 
@@ -86,27 +41,6 @@ def test_an_incident_with_times_outside_all_calendars_is_refused_and_go_s_zero_t
     with pytest.raises(InvalidInput, match="not a time"):
         open_incident(Incident(id="i", tenant_id="acme", opened_at=Timestamp(seconds=2**61)))
     assert open_incident(Incident(id="i", tenant_id="acme", opened_at=ZERO)).started_at.year == 1970
-
-
-@pytest.fixture
-def around() -> Surroundings:
-    scenario = world.simulate(1, "bad-deploy")
-    return Surroundings(scenario, ManualClock(scenario.telemetry.grid.end))
-
-
-def engine(around: Surroundings) -> Correlator:
-    return Correlator(around, around, around, around, around.clock)
-
-
-def opened(around: Surroundings, tenant: str = "acme", incident_id: str = "i-1") -> IncidentOpened:
-    incident = Incident(id=incident_id, tenant_id=tenant, services=around.scenario.affected)
-    incident.started_at.FromDatetime(around.scenario.started_at)
-    incident.opened_at.FromDatetime(around.clock.now())
-    return IncidentOpened(incident=incident)
-
-
-def go(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(work())
 
 
 def test_an_opened_incident_is_analysed_at_once_and_the_cause_published(around: Surroundings) -> None:
@@ -385,13 +319,6 @@ def test_an_incident_that_cannot_be_analysed_does_not_stop_the_others(around: Su
     assert len(around.published) == 1
 
 
-def restarted(around: Surroundings, age: timedelta) -> OpenIncident:
-    incident = open_incident(opened(around).incident)
-    around.listed = [incident]
-    around.clock.advance(age)
-    return incident
-
-
 def test_after_a_crash_open_incidents_are_taken_up_where_they_were(around: Surroundings) -> None:
     restarted(around, timedelta(seconds=40))
     around.stored = HypothesesPublished(version=4, analysed_at=stamp(around.clock.now() - timedelta(seconds=10)))
@@ -435,187 +362,6 @@ def test_after_a_crash_an_incident_that_is_through_is_not_analysed_again(around:
     go(work)
 
     assert (around.loads, around.published) == (0, [])
-
-
-def reopened(around: Surroundings) -> IncidentReopened:
-    """Return the reopening, now, of an incident opened long ago about other services."""
-    incident = opened(around).incident
-    for field_name in ("opened_at", "started_at"):
-        getattr(incident, field_name).FromDatetime(around.clock.now() - timedelta(days=2))
-    incident.reopened_at.FromDatetime(around.clock.now())
-    return IncidentReopened(incident=incident)
-
-
-def test_a_reopened_incident_is_analysed_anew_over_a_window_from_the_reopening(around: Surroundings) -> None:
-    event = reopened(around)
-    past = pb.Hypothesis(rank=1, service="another", cause_kind=pb.CAUSE_KIND_DEPLOY)
-    ended = stamp(around.clock.now() - timedelta(days=1))
-    around.stored = HypothesesPublished(version=6, analysed_at=ended, verdict=pb.VERDICT_CAUSE_NAMED, hypotheses=[past])
-
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.on_event(event)
-        await correlator.run_due()
-        await correlator.on_event(event)
-        for seconds in (15, 15, 30, 60, 180, 300):
-            around.clock.advance(timedelta(seconds=seconds))
-            await correlator.run_due()
-        assert correlator.following == frozenset()
-
-    go(work)
-
-    assert around.loads == 6
-    assert around.hurried[:2] == [True, False]
-    (analysis,) = around.published
-    assert (analysis.version, analysis.hypotheses[0].service) == (7, around.scenario.expected)
-    assert analysis.change == pb.ANALYSIS_CHANGE_FIRST
-    assert analysis.change_statement.startswith("The first analysis after the reopening names")
-    assert analysis.onset_at.ToDatetime(tzinfo=UTC) > around.clock.now() - timedelta(hours=1)
-
-
-def test_the_same_conclusion_after_a_reopening_is_published_too(around: Surroundings) -> None:
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.on_event(opened(around))
-        await correlator.run_due()
-        around.stored = around.published[0]
-        around.clock.advance(timedelta(minutes=1))
-        await correlator.on_event(IncidentResolved(incident=opened(around).incident))
-        await correlator.on_event(reopened(around))
-        await correlator.run_due()
-
-    go(work)
-
-    assert [a.version for a in around.published] == [1, 2]
-
-
-def test_a_reopening_whose_resolution_was_missed_starts_over(around: Surroundings) -> None:
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.on_event(opened(around))
-        await correlator.run_due()
-        around.stored = around.published[0]
-        around.clock.advance(timedelta(minutes=1))
-        await correlator.on_event(reopened(around))
-        await correlator.run_due()
-
-    go(work)
-
-    assert [a.version for a in around.published] == [1, 2]
-
-
-def test_a_reopening_told_by_an_older_incident_service_has_its_time_in_the_entry(around: Surroundings) -> None:
-    event = reopened(around)
-    event.entry.occurred_at.CopyFrom(event.incident.reopened_at)
-    event.incident.ClearField("reopened_at")
-    around.stored = HypothesesPublished(version=6, analysed_at=stamp(around.clock.now() - timedelta(days=1)))
-
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.on_event(event)
-        await correlator.run_due()
-
-    go(work)
-
-    assert [a.version for a in around.published] == [7]
-
-
-def new_trouble(around: Surroundings) -> IncidentUpdated:
-    """Return the event of an incident of three days ago that an outage was added to."""
-    event = IncidentUpdated(incident=opened(around).incident)
-    old = around.clock.now() - timedelta(days=3)
-    event.incident.opened_at.FromDatetime(old)
-    event.incident.started_at.FromDatetime(around.scenario.started_at)
-    event.incident.onset_at.FromDatetime(around.scenario.started_at)
-    event.incident.onset_seen_at.FromDatetime(around.clock.now())
-    event.entry.occurred_at.FromDatetime(around.clock.now())
-    return event
-
-
-def test_a_new_trouble_in_an_old_incident_is_analysed_from_its_onset(around: Surroundings) -> None:
-    event = new_trouble(around)
-    around.stored = HypothesesPublished(tenant_id="acme", incident_id="i-1", version=4)
-    around.stored.analysed_at.FromDatetime(around.clock.now() - timedelta(days=3))
-
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.on_event(event)
-        await correlator.run_due()
-
-    go(work)
-
-    (analysis,) = around.published
-    assert (analysis.version, analysis.verdict) == (5, pb.VERDICT_CAUSE_NAMED)
-    assert analysis.hypotheses[0].service == around.scenario.expected
-
-
-def test_an_incident_has_as_latest_outage_what_was_told_last(around: Surroundings) -> None:
-    incident = new_trouble(around).incident
-    now = around.clock.now()
-    assert (open_incident(incident).opened_at, open_incident(incident).started_at) == (now, around.scenario.started_at)
-    assert open_incident(incident).reopened
-    incident.reopened_at.FromDatetime(now - timedelta(hours=1))
-    assert open_incident(incident).opened_at == now
-    incident.reopened_at.FromDatetime(now + timedelta(hours=1))
-    assert open_incident(incident).started_at == now + timedelta(hours=1)
-
-
-def test_later_changes_of_an_incident_with_an_onset_start_no_analysis(around: Surroundings) -> None:
-    event = new_trouble(around)
-    event.entry.occurred_at.FromDatetime(around.clock.now() + timedelta(minutes=20))
-
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.on_event(event)
-        await correlator.on_event(IncidentUpdated(incident=opened(around).incident))
-        assert correlator.following == frozenset()
-
-    go(work)
-
-
-def test_after_a_crash_a_reopened_incident_is_taken_up_where_it_was(around: Surroundings) -> None:
-    around.listed = [open_incident(reopened(around).incident)]
-    around.clock.advance(timedelta(seconds=400))
-    around.stored = HypothesesPublished(version=9, analysed_at=stamp(around.clock.now() - timedelta(seconds=60)))
-
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.recover("acme")
-        await correlator.run_due()
-        assert correlator.following == frozenset()
-
-    go(work)
-
-    assert (around.loads, around.published) == (0, [])
-
-
-def test_what_ended_during_its_analysis_and_was_reopened_keeps_its_new_plan(around: Surroundings) -> None:
-    async def work() -> None:
-        correlator = engine(around)
-        await correlator.on_event(opened(around))
-        loading = around.load
-
-        async def load(*arguments: Any) -> Telemetry:
-            around.clock.advance(timedelta(seconds=1))
-            await correlator.on_event(IncidentResolved(incident=opened(around).incident))
-            await correlator.on_event(reopened(around))
-            return await loading(*arguments)
-
-        around.load = load  # type: ignore[method-assign,assignment]
-        await correlator.run_due()
-        around.load = loading  # type: ignore[method-assign]
-        around.stored = around.published[0]
-        await correlator.run_due()
-
-    go(work)
-
-    assert [a.version for a in around.published] == [1, 2]
-
-
-def stamp(instant: datetime) -> Timestamp:
-    value = Timestamp()
-    value.FromDatetime(instant)
-    return value
 
 
 @pytest.mark.parametrize("missing", ["id", "tenant_id", "opened_at"])
