@@ -63,7 +63,7 @@ class Transactions:
 
     async def opened(self) -> list[OpenTransaction]:
         """Return all open transactions; raises Unavailable."""
-        async with _client(self._bootstrap, self._topics) as client:
+        async with _Client(self._bootstrap, self._topics) as client:
             found = []
             for node, places in _leaders(client, self._topics).items():
                 answer = await _ask(client, node, DescribeProducers(places))
@@ -72,7 +72,7 @@ class Transactions:
 
     async def end(self, one: OpenTransaction) -> None:
         """Abort a transaction on its partition; raises Unavailable when the broker does not do it."""
-        async with _client(self._bootstrap, [one.topic]) as client:
+        async with _Client(self._bootstrap, [one.topic]) as client:
             place = TopicPartition(one.topic, one.partition)
             node = client.cluster.leader_for_partition(place)
             request = EndTransaction(place, one.producer_id, one.producer_epoch, one.coordinator_epoch)
@@ -99,7 +99,10 @@ class HangingWatch:
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception as exc:  # a service does its work without this watch, too
+                log.error("transactions_watch_failed", error=repr(exc), exc_info=exc)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
@@ -109,23 +112,23 @@ class HangingWatch:
         except Unavailable as exc:
             log.info("transactions_not_seen", error=str(exc))
             return
-        self._problem = str(hanging[0]) if hanging else None
-        for one in hanging:
-            await self._end(one)
+        left = [one for one in hanging if not await self._end(one)]
+        self._problem = str(left[0]) if left else None
 
-    async def _end(self, one: OpenTransaction) -> None:
+    async def _end(self, one: OpenTransaction) -> bool:
+        """End one; return whether that worked."""
         try:
             await self._transactions.end(one)
         except Unavailable as exc:
             FOUND.labels("not_ended").inc()
             log.error("hanging_transaction", transaction=str(one), outcome="not_ended", error=str(exc))
-            return
-        self._problem = None
+            return False
         FOUND.labels("ended").inc()
         log.warning("hanging_transaction", transaction=str(one), outcome="ended")
+        return True
 
 
-class _client:
+class _Client:
     """An aiokafka client for one use; raises Unavailable where there is no broker, or topics have no leader."""
 
     def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
